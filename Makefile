@@ -1,0 +1,76 @@
+# make demo   one command from a fresh clone to a report     make test   the test suite
+# The environment lives in .venv; stamp files say what is installed, so nothing is installed twice.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first Python on the path that is new enough; override with `make PYTHON=... demo`.
+ifndef PYTHON
+PYTHON := $(shell for python in python3 python3.12 python3.11 python3.13; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo "$$python"; break; }; done)
+endif
+
+VENV := .venv
+BIN := $(VENV)/bin
+BASE := $(VENV)/.installed-base
+DEV := $(VENV)/.installed-dev
+RUNS ?= runs
+OUT ?= $(RUNS)/demo
+TEST_ARGS ?=
+
+# Messages of the package index that are no concern of the reader stay hidden; errors do not.
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+INSTALL := $(PIP) install --no-compile -c constraints.txt
+
+# sam2 compiles an optional CUDA extension if it can; nothing here uses it.
+export SAM2_BUILD_CUDA ?= 0
+# After the install nothing may reach for the network.
+OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1 WANDB_MODE=offline
+
+.PHONY: help setup demo test check dashboard doctor
+
+help:  ## Show the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+# sam2 is published as source only and asks for torch while it is built. In an isolated build pip
+# would fetch the newest CUDA torch for that (some 2.5 GB), whatever the constraints say; so torch
+# goes in first and sam2 is built against it.
+$(BASE): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.11 found; install one or call make PYTHON=/path/to/python" >&2; exit 2; }
+	@echo "[1/4] environment in $(VENV)  ($$($(PYTHON) --version))"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "[2/4] torch and build tools"
+	@$(INSTALL) torch numpy setuptools wheel
+	@echo "[3/4] sam2, built against that torch"
+	@$(INSTALL) --no-build-isolation --no-deps sam2
+	@echo "[4/4] everything else (a minute or two)"
+	@$(INSTALL) -e .
+	@touch $@
+
+$(DEV): $(BASE)
+	@echo "[dev] test and lint tools"
+	@$(INSTALL) -e '.[dev]'
+	@touch $@
+
+setup: $(BASE)  ## Make .venv and install the package
+	@echo "ready: $(BIN)/reviosa --help"
+
+demo: $(BASE)  ## The whole main job on the shipped nano model
+	@$(OFFLINE) $(BIN)/reviosa demo --out $(OUT)
+
+test: $(DEV)  ## Run the test suite
+	@$(OFFLINE) OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python -m pytest -q -m "not slow and not gpu" $(TEST_ARGS)
+
+check: $(DEV)  ## Lint, formatting, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+
+dashboard: $(BASE)  ## Open the dashboard on the runs folder
+	@$(OFFLINE) $(BIN)/reviosa dashboard $(RUNS)
+
+doctor: $(BASE)  ## Say what is installed and what is broken
+	@$(BIN)/reviosa doctor

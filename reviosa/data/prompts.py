@@ -1,0 +1,35 @@
+"""What is asked of the model and what it should answer, as text."""
+
+from reviosa.errors import DataError
+
+__all__ = ["ACTOR_TOKEN", "TARGET_TOKEN", "answer", "normalise", "question"]
+
+ACTOR_TOKEN = "[SEG_ACT]"
+TARGET_TOKEN = "[SEG_TAR]"
+
+
+def normalise(expression: str) -> str:
+    """Lower-case, without full stops and outer blanks: the form the release trains on.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    text = expression.replace(".", "").strip().lower()
+    if not text:
+        raise DataError(
+            f"got the empty expression {expression!r}, expected a phrase that names an object; "
+            "write one such as 'a rider jumping a horse'"
+        )
+    return text
+
+
+def question(expression: str) -> str:
+    """The paper's evaluation prompt (section 5.2); an expression that asks is asked as it is."""
+    if "?" in expression:
+        return expression.strip()
+    return f"Please segment {normalise(expression)} in this video."
+
+
+def answer(has_target: bool) -> str:
+    """The answer that names one role token, or two where one object acts on another."""
+    return f"It is {ACTOR_TOKEN} and {TARGET_TOKEN}." if has_target else f"It is {ACTOR_TOKEN}."

@@ -1,0 +1,29 @@
+"""J, F, the three protocols of InterRVOS, and the prediction files they are counted on."""
+
+from reviosa.evaluation.metrics import boundary_f, boundary_radius, jaccard
+from reviosa.evaluation.predictions import (
+    decode_masks,
+    encode_prediction,
+    read_predictions,
+    write_predictions,
+)
+from reviosa.evaluation.protocols import (
+    Evaluation,
+    RoleScore,
+    evaluate_predictions,
+    protocol_means,
+)
+
+__all__ = [
+    "Evaluation",
+    "RoleScore",
+    "boundary_f",
+    "boundary_radius",
+    "decode_masks",
+    "encode_prediction",
+    "evaluate_predictions",
+    "jaccard",
+    "protocol_means",
+    "read_predictions",
+    "write_predictions",
+]

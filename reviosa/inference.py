@@ -1,0 +1,231 @@
+"""Video and expression in; actor track, target track and the model's answer out."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from reviosa.data.records import VideoSample
+from reviosa.data.rle import encode
+from reviosa.errors import DataError
+from reviosa.model import ReviosaModel, ReviosaProcessor
+from reviosa.model.segmenter import FrameFeatures, encode_frames
+from reviosa.model.tracker import MemoryTracker
+
+__all__ = ["SegmentationResult", "Segmenter", "VideoFeatures", "predict", "uniform_frames"]
+
+_ENCODED_AT_ONCE = 8
+
+
+def uniform_frames(num_frames: int, wanted: int) -> tuple[int, ...]:
+    """Indices of ``wanted`` frames at the middles of equal parts; all where there are fewer.
+
+    ``uniform_frames(16, 4)`` is ``(2, 6, 10, 14)``.
+    """
+    if num_frames <= wanted:
+        return tuple(range(num_frames))
+    return tuple((2 * i + 1) * num_frames // (2 * wanted) for i in range(wanted))
+
+
+@dataclass(frozen=True)
+class SegmentationResult:
+    """What the model made of one expression."""
+
+    text: str
+    """Its answer, role tokens included."""
+    masks: tuple[np.ndarray | None, np.ndarray | None]
+    """Actor and target, bool [frame, height, width] of the whole video; None where not named."""
+    frame_indices: tuple[int, ...]
+    """Frames that the language model saw."""
+    input_ids: tuple[int, ...]
+    """The whole conversation, question and answer, as token ids."""
+
+    @property
+    def actor(self) -> np.ndarray | None:
+        """Masks of the actor, bool [frame, height, width]."""
+        return self.masks[0]
+
+    @property
+    def target(self) -> np.ndarray | None:
+        """Masks of the target, bool [frame, height, width]; None where none was named."""
+        return self.masks[1]
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """What all expressions about one video share: computed once, used by each."""
+
+    image_features: Tensor
+    """Projected patches of the seen frames, [1, frame * patch, hidden]."""
+    sam: tuple[FrameFeatures, ...]
+    """SAM2's features of every frame of the video, one frame each."""
+    frame_indices: tuple[int, ...]
+    size: tuple[int, int]
+    """Height and width of the video in pixels."""
+
+
+class Segmenter:
+    """Runs a model on videos; several expressions of one video share its visual features."""
+
+    def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
+        self.model, self.processor = model, processor
+
+    @torch.inference_mode()
+    def encode(self, frames: np.ndarray) -> VideoFeatures:
+        """Compute the visual features of a video, uint8 [frame, height, width, 3].
+
+        Raises:
+            DataError: the frames are no uint8 video, or there are none.
+        """
+        if not len(frames):
+            raise DataError("got a video of no frames, expected at least one; check the folder")
+        model, device = self.model.eval(), self.model.device
+        seen = uniform_frames(len(frames), model.config.num_frames)
+        pixels = self.processor.frames(frames[list(seen)])["pixel_values"]
+        image_features = model.image_features(pixels[None].to(device, model.dtype))
+        sam: list[FrameFeatures] = []
+        for start in range(0, len(frames), _ENCODED_AT_ONCE):
+            part = self.processor.frames(frames[start : start + _ENCODED_AT_ONCE])
+            encoded = encode_frames(model.sam2, part["sam_pixel_values"].to(device, model.dtype))
+            sam += [encoded.take(torch.tensor([i])) for i in range(len(part["pixel_values"]))]
+        return VideoFeatures(image_features, tuple(sam), seen, frames.shape[1:3])
+
+    @torch.inference_mode()
+    def answer(self, features: VideoFeatures, expression: str) -> tuple[list[int], str]:
+        """Let the model answer; return the whole conversation's ids and the answer's text.
+
+        Raises:
+            DataError: the expression is empty.
+        """
+        processor, device = self.processor, self.model.device
+        ids, _ = processor.conversation([expression], [None], len(features.frame_indices))
+        prompt = torch.tensor([ids], device=device)
+        generated = self.model.generate(
+            input_ids=prompt,
+            attention_mask=torch.ones_like(prompt),
+            image_features=features.image_features,
+            max_new_tokens=self.model.config.max_new_tokens,
+            do_sample=False,
+            eos_token_id=processor.tokenizer.eos_token_id,
+            pad_token_id=processor.tokenizer.pad_token_id,
+        )
+        whole = generated[0].tolist()
+        return _well_formed(whole, len(ids), self.model), processor.decode(whole[len(ids) :])
+
+    @torch.inference_mode()
+    def segment(self, frames: np.ndarray, expression: str) -> SegmentationResult:
+        """Segment actor and target of ``expression`` in ``frames``.
+
+        Args:
+            frames: uint8 [frame, height, width, 3].
+            expression: a phrase such as "a rider jumping a horse".
+
+        Raises:
+            DataError: the expression is empty or the frames are no uint8 video.
+        """
+        return self.segment_encoded(self.encode(frames), expression)
+
+    @torch.inference_mode()
+    def segment_encoded(self, features: VideoFeatures, expression: str) -> SegmentationResult:
+        """As :meth:`segment`, on features that are at hand."""
+        ids, text = self.answer(features, expression)
+        output = self.read(features, ids)
+        masks: list[np.ndarray | None] = [None, None]
+        if len(output.prompts):
+            tracked = self.track(features, output.prompts)
+            # The first actor and the first target count (REVIOSA.md 4.2).
+            for role in (0, 1):
+                place = ((output.prompt_row == 0) & (output.prompt_role == role)).nonzero()
+                if len(place):
+                    masks[role] = tracked[int(place[0])]
+        return SegmentationResult(text, (masks[0], masks[1]), features.frame_indices, tuple(ids))
+
+    def read(self, features: VideoFeatures, ids: list[int]) -> Any:
+        """One forward pass over a finished conversation; its output holds the role prompts."""
+        input_ids = torch.tensor([ids], device=self.model.device)
+        return self.model(
+            input_ids,
+            attention_mask=torch.ones_like(input_ids),
+            image_features=features.image_features,
+            logits_to_keep=1,
+        )
+
+    def track(self, features: VideoFeatures, prompts: Tensor) -> np.ndarray:
+        """Masks of each prompt on every frame, bool [prompt, frame, height, width].
+
+        The frames the language model saw are segmented from the prompt, the others from SAM2's
+        memory. All prompts share each frame's features.
+        """
+        count, total = len(prompts), len(features.sam)
+        tracker = MemoryTracker(self.model.sam2, total)
+        repeat = torch.zeros(count, dtype=torch.int64, device=prompts.device)
+        masks = np.zeros((count, total, *features.size), dtype=bool)
+
+        def keep(frame: int, logits: Tensor) -> None:
+            full = interpolate(logits[:, None], features.size, mode="bilinear", align_corners=False)
+            masks[:, frame] = (full[:, 0] > 0).cpu().numpy()
+
+        for frame in features.frame_indices:
+            decoded = tracker.condition(frame, features.sam[frame].take(repeat), prompts)
+            keep(frame, decoded.masks())
+        for frame in range(total):
+            if frame not in features.frame_indices:
+                keep(frame, tracker.track(frame, features.sam[frame].take(repeat)).masks())
+        return masks
+
+
+def _well_formed(ids: list[int], start: int, model: ReviosaModel) -> list[int]:
+    """Cut a generated answer before a role token that no other role token lets stand.
+
+    A badly trained model may name a target first or two targets; what it said before still counts.
+    """
+    actor, target = model.config.actor_token_id, model.config.target_token_id
+    open_target = False
+    for position in range(start, len(ids)):
+        if ids[position] == actor:
+            open_target = True
+        elif ids[position] == target:
+            if not open_target:
+                return ids[:position]
+            open_target = False
+    return ids
+
+
+def predict(
+    segmenter: Segmenter,
+    samples: Iterable[VideoSample],
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Predictions of many samples in the release's form (EVALUATION.md, Formats).
+
+    Samples of one video that follow each other share its features. ``progress`` is called with the
+    number of samples done.
+    """
+    predictions: dict[str, dict[str, dict[str, Any]]] = {}
+    video_id, features = None, None
+    for done, sample in enumerate(samples, start=1):
+        if features is None or sample.video.video_id != video_id:
+            video_id = sample.video.video_id
+            features = segmenter.encode(sample.video.read_frames())
+        result = segmenter.segment_encoded(features, sample.expression.text)
+        of_video = predictions.setdefault(video_id, {})
+        of_video[sample.expression.exp_id] = prediction_record(sample, result)
+        if progress is not None:
+            progress(done)
+    return predictions
+
+
+def prediction_record(sample: VideoSample, result: SegmentationResult) -> dict[str, Any]:
+    """One entry of a predictions file; a role that was not named has an empty list."""
+    rles = [[] if masks is None else [encode(mask) for mask in masks] for masks in result.masks]
+    return {
+        "exp": sample.expression.text,
+        "frames": list(sample.video.frame_names),
+        "text_prediction": result.text,
+        "prediction_masks_act": rles[0],
+        "prediction_masks_tar": rles[1],
+    }

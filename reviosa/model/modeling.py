@@ -1,0 +1,210 @@
+"""ReviosaModel: InternVL reads video and expression, its role tokens prompt SAM2."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import InternVLForConditionalGeneration, PreTrainedModel
+from transformers.generation import GenerationMixin
+from transformers.utils import ModelOutput
+
+from reviosa.errors import ReviosaError
+from reviosa.model.config import ReviosaConfig
+from reviosa.model.roles import find_roles
+from reviosa.model.segmenter import FrameFeatures, build_sam2, decode_prompts, encode_frames
+
+__all__ = ["ReviosaModel", "ReviosaOutput"]
+
+
+@dataclass
+class ReviosaOutput(ModelOutput):
+    """What one forward pass gives. A *row* is an expression, a *prompt* a role token of one."""
+
+    logits: Tensor | None = None
+    """Next-token scores [batch, token, vocabulary], or [selected, vocabulary] with
+    ``logit_positions``."""
+    last_hidden_state: Tensor | None = None
+    """Hidden states after the final norm, [batch, token, hidden]."""
+    past_key_values: Any = None
+    prompts: Tensor | None = None
+    """MLP_seg of each role token's hidden state, [prompt, channel] (paper, equation 4)."""
+    prompt_row: Tensor | None = None
+    """Expression of each prompt, int64 [prompt]."""
+    prompt_role: Tensor | None = None
+    """Role of each prompt, 0 actor or 1 target, int64 [prompt]."""
+    row_sample: Tensor | None = None
+    """Sequence of the batch that each expression belongs to, int64 [row]."""
+    mask_logits: Tensor | None = None
+    """Mask of each prompt on each frame, [prompt, frame, height, width] at SAM2's low resolution."""
+    mask_iou: Tensor | None = None
+    """SAM2's own estimate of those masks' IoU, [prompt, frame]."""
+
+
+class ReviosaModel(PreTrainedModel, GenerationMixin):
+    """ReVIOSa (paper, section 4).
+
+    ``mllm`` is transformers' InternVL, ``sam2`` the segmenter of the sam2 package, and
+    ``seg_projector`` the paper's MLP_seg: Linear, ReLU, Linear, shared by both roles.
+    """
+
+    config_class = ReviosaConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+    _no_split_modules = ["Qwen2DecoderLayer", "InternVLVisionLayer", "MultiScaleBlock"]
+
+    def __init__(self, config: ReviosaConfig) -> None:
+        super().__init__(config)
+        self.mllm = InternVLForConditionalGeneration(config.mllm_config)
+        self.sam2 = build_sam2(config.sam2_base, config.sam2_overrides)
+        hidden, channel = config.mllm_config.text_config.hidden_size, self.sam2.hidden_dim
+        self.seg_projector = nn.Sequential(
+            nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, channel)
+        )
+        if config.lora:
+            from reviosa.model.lora import inject_lora
+
+            inject_lora(self, **config.lora)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        # InternVL initialises itself and SAM2 comes initialised; what is left is MLP_seg, whose
+        # torch defaults are right. Only from_pretrained leaves such weights unset, and it loads
+        # them.
+        return
+
+    @property
+    def language_model(self) -> nn.Module:
+        """The decoder whose attention is studied."""
+        return self.mllm.model.language_model
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The language model's token embeddings."""
+        return self.mllm.get_input_embeddings()
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The language model's head."""
+        return self.mllm.lm_head
+
+    def image_features(self, pixel_values: Tensor) -> Tensor:
+        """Projected patches of each frame.
+
+        Args:
+            pixel_values: normalised frames, [batch, frame, 3, height, width].
+
+        Returns:
+            [batch, frame * patch, hidden], frame after frame, each row by row (equation 1).
+        """
+        batch = pixel_values.shape[0]
+        output = self.mllm.model.get_image_features(pixel_values.flatten(0, 1), return_dict=True)
+        return output.pooler_output.unflatten(0, (batch, -1)).flatten(1, 2)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        sam_pixel_values: Tensor | None = None,
+        image_features: Tensor | None = None,
+        sam_features: FrameFeatures | None = None,
+        logit_positions: Tensor | None = None,
+        logits_to_keep: int = 0,
+        past_key_values: Any = None,
+        **kwargs: Any,
+    ) -> ReviosaOutput:
+        """Read a batch of conversations and segment what their role tokens stand for.
+
+        Args:
+            input_ids: [batch, token].
+            attention_mask: 1 for tokens, 0 for padding, [batch, token].
+            pixel_values: frames for the vision tower, [batch, frame, 3, height, width].
+            sam_pixel_values: frames for SAM2, [batch, frame, 3, size, size]; no masks without.
+            image_features: result of :meth:`image_features`, in place of ``pixel_values``.
+            sam_features: features of batch * frame frames, in place of ``sam_pixel_values``.
+            logit_positions: bool [batch, token]; scores are computed at these positions alone.
+            logits_to_keep: scores of the last so many positions alone; 0 means all.
+            past_key_values: KV cache of earlier tokens.
+            kwargs: passed to the language model.
+
+        Raises:
+            ReviosaError: the number of image tokens is not that of the image features.
+        """
+        embeddings = self.get_input_embeddings()(input_ids)
+        if image_features is None and pixel_values is not None:
+            image_features = self.image_features(pixel_values)
+        if image_features is not None:
+            embeddings = self._insert_patches(input_ids, embeddings, image_features)
+        kwargs = {k: kwargs[k] for k in ("position_ids", "use_cache") if k in kwargs}
+        hidden = self.language_model(
+            inputs_embeds=embeddings,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            **kwargs,
+        )
+        states = hidden.last_hidden_state
+        if logit_positions is not None:
+            logits = self.mllm.lm_head(states[logit_positions])
+        else:
+            logits = self.mllm.lm_head(states[:, -logits_to_keep:])
+        output = ReviosaOutput(
+            logits=logits, last_hidden_state=states, past_key_values=hidden.past_key_values
+        )
+        if past_key_values is None or past_key_values.get_seq_length() == input_ids.shape[1]:
+            self._prompt(output, input_ids, sam_pixel_values, sam_features)
+        return output
+
+    def _insert_patches(self, input_ids: Tensor, embeddings: Tensor, features: Tensor) -> Tensor:
+        places = input_ids == self.config.image_token_id
+        tokens, patches = int(places.sum()), features.shape[0] * features.shape[1]
+        if tokens != patches:
+            raise ReviosaError(
+                f"the text holds {tokens} image tokens but the frames give {patches} image "
+                f"features ({self.config.grid ** 2} a frame); build the text with the processor "
+                "from the same number of frames"
+            )
+        return embeddings.masked_scatter(places[..., None], features.to(embeddings.dtype))
+
+    def _prompt(
+        self,
+        output: ReviosaOutput,
+        input_ids: Tensor,
+        sam_pixel_values: Tensor | None,
+        sam_features: FrameFeatures | None,
+    ) -> None:
+        """Project the role tokens' hidden states and decode their masks on every frame."""
+        config = self.config
+        roles = find_roles(input_ids, config.actor_token_id, config.target_token_id)
+        row, role = roles.present.nonzero(as_tuple=True)
+        sample = roles.sample[row]
+        states = output.last_hidden_state[sample, roles.position[row, role]]
+        output.prompts = self.seg_projector(states)
+        output.prompt_row, output.prompt_role = row, role
+        output.row_sample = roles.sample
+        if sam_features is None and sam_pixel_values is not None:
+            sam_features = encode_frames(self.sam2, sam_pixel_values.flatten(0, 1))
+        if sam_features is None or not len(row):
+            return
+        frames = len(sam_features.maps[-1]) // len(input_ids)
+        index = (sample[:, None] * frames + torch.arange(frames, device=row.device)).flatten()
+        decoded = decode_prompts(
+            self.sam2, sam_features.take(index), output.prompts.repeat_interleave(frames, dim=0)
+        )
+        output.mask_logits = decoded.masks().unflatten(0, (-1, frames))
+        output.mask_iou = decoded.iou.max(dim=1).values.unflatten(0, (-1, frames))
+
+    def prepare_inputs_for_generation(
+        self, input_ids: Tensor, past_key_values: Any = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Give the frames to the first step of ``generate`` only; later steps have the cache."""
+        frames = {k: kwargs.pop(k, None) for k in ("pixel_values", "image_features")}
+        inputs = super().prepare_inputs_for_generation(
+            input_ids, past_key_values=past_key_values, **kwargs
+        )
+        if past_key_values is None or past_key_values.get_seq_length() == 0:
+            inputs.update(frames)
+        return inputs

@@ -1,0 +1,182 @@
+"""ReviosaProcessor: frames and expressions in, tensors for the model out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
+
+from reviosa.data.prompts import ACTOR_TOKEN, TARGET_TOKEN, answer, question
+from reviosa.errors import ConfigError, DataError
+from reviosa.model.config import ReviosaConfig
+
+__all__ = ["ReviosaProcessor"]
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IGNORED = -100
+
+
+class ReviosaProcessor(ProcessorMixin):
+    """Tokenizer and image geometry of one ReVIOSa checkpoint.
+
+    A frame is written ``<img>``, one ``<IMG_CONTEXT>`` a patch, ``</img>``; frames are separated by
+    line breaks; turns follow the ``qwen_chat`` template (REVIOSA.md 1.2, 1.4).
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        image_size: int = 128,
+        sam_image_size: int = 128,
+        grid: int = 8,
+        chat_template: str | None = None,
+    ) -> None:
+        super().__init__(tokenizer, chat_template=chat_template)
+        self.image_size, self.sam_image_size, self.grid = image_size, sam_image_size, grid
+
+    @classmethod
+    def for_config(
+        cls, config: ReviosaConfig, tokenizer: PreTrainedTokenizerBase
+    ) -> "ReviosaProcessor":
+        """The processor that fits ``config``.
+
+        Raises:
+            ConfigError: the tokenizer gives a special token another id than the model expects.
+        """
+        expected = {
+            ACTOR_TOKEN: config.actor_token_id,
+            TARGET_TOKEN: config.target_token_id,
+            "<IMG_CONTEXT>": config.image_token_id,
+        }
+        for token, identity in expected.items():
+            found = tokenizer.convert_tokens_to_ids(token)
+            if found != identity:
+                raise ConfigError(
+                    f"the tokenizer gives {token} the id {found}, the model expects {identity}; "
+                    "load both from the same checkpoint"
+                )
+        sam_size = (config.sam2_overrides or {}).get("image_size", 1024)
+        return cls(tokenizer, config.image_size, sam_size, config.grid)
+
+    def frames(self, frames: np.ndarray) -> dict[str, Tensor]:
+        """Squash frames, uint8 [frame, height, width, 3], to both encoders' sizes and normalise.
+
+        Returns:
+            ``pixel_values`` [frame, 3, image_size, image_size] (bicubic, as InternVL's squash) and
+            ``sam_pixel_values`` [frame, 3, sam_image_size, sam_image_size] (bilinear).
+
+        Raises:
+            DataError: the array has another type or shape.
+        """
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+            raise DataError(
+                f"got frames of type {frames.dtype} and shape {list(frames.shape)}, expected uint8 "
+                "[frame, height, width, 3]; decode the video to RGB first"
+            )
+        pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
+        mean, std = torch.tensor(_MEAN).view(3, 1, 1), torch.tensor(_STD).view(3, 1, 1)
+
+        def fit(size: int, mode: str) -> Tensor:
+            if pixels.shape[-2:] == (size, size):
+                return (pixels - mean) / std
+            resized = interpolate(pixels, (size, size), mode=mode, antialias=True)
+            return (resized.clamp(0, 1) - mean) / std
+
+        return {
+            "pixel_values": fit(self.image_size, "bicubic"),
+            "sam_pixel_values": fit(self.sam_image_size, "bilinear"),
+        }
+
+    def conversation(
+        self, expressions: Sequence[str], answers: Sequence[str | None], num_frames: int
+    ) -> tuple[list[int], list[int]]:
+        """Token ids of a conversation about one video, and its labels.
+
+        Args:
+            expressions: one a turn.
+            answers: the answer of each turn; the last may be None, to be generated.
+            num_frames: frames shown in the first turn.
+
+        Returns:
+            ids and labels; labels are the ids of the answers with their end marks, else -100.
+        """
+        frame = "<img>" + "<IMG_CONTEXT>" * self.grid**2 + "</img>"
+        ids: list[int] = []
+        labels: list[int] = []
+        for turn, (expression, reply) in enumerate(zip(expressions, answers, strict=True)):
+            shown = "\n".join([frame] * num_frames) + "\n" if turn == 0 else ""
+            opening = "" if turn == 0 else "\n"
+            asked = f"{opening}<|im_start|>user\n{shown}{question(expression)}<|im_end|>\n"
+            prompt = self._ids(asked + "<|im_start|>assistant\n")
+            replied = [] if reply is None else self._ids(reply + "<|im_end|>")
+            ids += prompt + replied
+            labels += [IGNORED] * len(prompt) + replied
+        return ids, labels
+
+    def __call__(
+        self,
+        frames: np.ndarray,
+        expressions: str | Sequence[str],
+        answers: Sequence[str | None] | None = None,
+        has_target: Sequence[bool] | None = None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """One conversation about one video, as a batch of one.
+
+        Args:
+            frames: uint8 [frame, height, width, 3], the frames the language model sees.
+            expressions: one, or several to be asked in turn.
+            answers: the answers as text; None leaves the last one open.
+            has_target: in place of ``answers``, whether each expression has a target.
+
+        Raises:
+            DataError: an expression is empty, or the frames are no uint8 video.
+        """
+        expressions = [expressions] if isinstance(expressions, str) else list(expressions)
+        if has_target is not None:
+            answers = [answer(x) for x in has_target]
+        elif answers is None:
+            answers = [None] * len(expressions)
+        ids, labels = self.conversation(expressions, answers, len(frames))
+        pixels = {name: value[None] for name, value in self.frames(frames).items()}
+        return BatchFeature(
+            {
+                "input_ids": torch.tensor([ids]),
+                "attention_mask": torch.ones(1, len(ids), dtype=torch.int64),
+                "labels": torch.tensor([labels]),
+                **pixels,
+            }
+        )
+
+    def pad(
+        self, sequences: Sequence[Sequence[int]], value: int | None = None, left: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Pad to the longest; return ids and attention mask, both int64 [batch, token]."""
+        value = self.tokenizer.pad_token_id if value is None else value
+        length = max(len(x) for x in sequences)
+        ids = torch.full((len(sequences), length), value, dtype=torch.int64)
+        mask = torch.zeros_like(ids)
+        for row, sequence in enumerate(sequences):
+            place = slice(length - len(sequence), None) if left else slice(0, len(sequence))
+            ids[row, place] = torch.tensor(sequence, dtype=torch.int64)
+            mask[row, place] = 1
+        return ids, mask
+
+    def decode(self, ids: Any, **kwargs: Any) -> str:
+        """Text of generated ids, without the template's marks but with the role tokens."""
+        text = self.tokenizer.decode(ids, skip_special_tokens=False)
+        for mark in ("<|im_end|>", "<|im_start|>", self.tokenizer.pad_token):
+            text = text.replace(mark, "")
+        return " ".join(text.split()).replace(" .", ".").replace(" ,", ",")
+
+    def _ids(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def load_processor(path: str | Path) -> ReviosaProcessor:
+    """The processor saved beside a checkpoint, never fetched from a hub."""
+    return ReviosaProcessor.from_pretrained(str(path), local_files_only=True)

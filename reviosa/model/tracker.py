@@ -1,0 +1,83 @@
+"""SAM2's memory around prompted frames: masks for frames the language model never saw."""
+
+import torch
+from sam2.modeling.sam2_base import SAM2Base
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from reviosa.model.segmenter import (
+    DecodedMasks,
+    FrameFeatures,
+    decode_conditioned,
+    decode_prompts,
+)
+
+__all__ = ["MemoryTracker"]
+
+
+class MemoryTracker:
+    """Tracks several objects of one video, or one object of several videos, side by side.
+
+    Conditioning frames are segmented from the language vectors alone, each by itself; all other
+    frames from memory alone (REVIOSA.md 4.1). What SAM2 would never look at again is forgotten, so
+    memory does not grow with the video.
+    """
+
+    def __init__(self, sam2: SAM2Base, num_frames: int) -> None:
+        self._sam2, self._num_frames = sam2, num_frames
+        self._bank: dict[str, dict[int, dict]] = {
+            "cond_frame_outputs": {},
+            "non_cond_frame_outputs": {},
+        }
+
+    def condition(self, frame: int, features: FrameFeatures, prompts: Tensor) -> DecodedMasks:
+        """Segment ``frame`` from the prompts and remember it.
+
+        Args:
+            frame: index of the frame in the video.
+            features: that frame's features, one entry an object.
+            prompts: language vectors, [object, channel].
+        """
+        decoded = decode_prompts(self._sam2, features, prompts)
+        self._bank["cond_frame_outputs"][frame] = self._remember(features, decoded)
+        return decoded
+
+    def track(self, frame: int, features: FrameFeatures) -> DecodedMasks:
+        """Segment ``frame`` from what is remembered of the others, and remember it too."""
+        maps, positions, sizes = features.flat()
+        conditioned = self._sam2._prepare_memory_conditioned_features(
+            frame_idx=frame,
+            is_init_cond_frame=False,
+            current_vision_feats=maps[-1:],
+            current_vision_pos_embeds=positions[-1:],
+            feat_sizes=sizes[-1:],
+            output_dict=self._bank,
+            num_frames=self._num_frames,
+        )
+        decoded = decode_conditioned(self._sam2, features, conditioned, None)
+        memory = self._bank["non_cond_frame_outputs"]
+        memory[frame] = self._remember(features, decoded)
+        horizon = max(self._sam2.num_maskmem, self._sam2.max_obj_ptrs_in_encoder)
+        memory.pop(frame - horizon, None)
+        return decoded
+
+    def _remember(self, features: FrameFeatures, decoded: DecodedMasks) -> dict:
+        sam2 = self._sam2
+        maps, _, sizes = features.flat()
+        size = (sam2.image_size, sam2.image_size)
+        masks = interpolate(decoded.masks()[:, None], size, mode="bilinear", align_corners=False)
+        rows = torch.arange(len(masks), device=masks.device)
+        # The object counts as present: presence scores belong to clicks, not to language prompts.
+        present = masks.new_full((len(masks), 1), 10.0)
+        memory, memory_positions = sam2._encode_new_memory(
+            current_vision_feats=maps,
+            feat_sizes=sizes,
+            pred_masks_high_res=masks.to(maps[-1].dtype),
+            object_score_logits=present,
+            is_mask_from_pts=False,
+        )
+        return {
+            "maskmem_features": memory,
+            "maskmem_pos_enc": memory_positions,
+            "obj_ptr": sam2.obj_ptr_proj(decoded.tokens[rows, decoded.best]),
+        }

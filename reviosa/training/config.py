@@ -1,0 +1,100 @@
+"""What a training run is told: every knob, checked before anything heavy is loaded."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["LOSS_PRESETS", "LoraSettings", "LossConfig", "TrainConfig"]
+
+# A path arrives as text from a file, while every other value must have its type already:
+# strictness is what keeps `learning_rate: true` from becoming 1.0.
+_Path = Annotated[Path, Field(strict=False)]
+_Weight = Annotated[float, Field(ge=0)]
+
+LOSS_PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {"text": 1.0, "bce": 1.0, "dice": 1.0, "aml": 1.0, "aml_reduction": "sum"},
+    "release": {"text": 1.0, "bce": 2.0, "dice": 0.5, "aml": 1.0, "aml_reduction": "mean"},
+}
+"""Weights by name. The paper gives those of text and AML and sums AML over roles and pairs
+(equations 6 to 8), and adds cross entropy and Dice without weights (equation 7)."""
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class LossConfig(_Config):
+    """Weights of the loss terms: a preset, and what is to differ from it."""
+
+    preset: Literal["paper", "release"] = "paper"
+    """Where the values that are not given come from."""
+    text: _Weight
+    """Weight of the language model's cross entropy."""
+    bce: _Weight
+    """Weight of the masks' binary cross entropy."""
+    dice: _Weight
+    """Weight of the masks' Dice loss."""
+    aml: _Weight
+    """Weight of attention mask loss; without ``heads`` there is nothing to weigh."""
+    aml_reduction: Literal["sum", "mean"]
+    """Over roles and layer-head pairs."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        # An unknown preset is left for the field itself to refuse, with its own message.
+        preset = str(values.get("preset", "paper"))
+        return {**LOSS_PRESETS.get(preset, LOSS_PRESETS["paper"]), **values}
+
+
+class LoraSettings(_Config):
+    """Adapters inside the language model; the defaults are the release's."""
+
+    rank: Annotated[int, Field(ge=1)] = 128
+    alpha: Annotated[int, Field(ge=1)] = 256
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+
+
+class TrainConfig(_Config):
+    """A training run, complete: with the code and the data it determines the weights."""
+
+    model: str
+    """A preset (``nano``, ``1b``, ``4b``: random weights) or the folder of a checkpoint."""
+    data: _Path
+    """Data set in the InterRVOS layout."""
+    out: _Path
+    """Run directory; must be new or empty unless the run is resumed."""
+    heads: _Path | None = None
+    """Heads file with the layer-head pairs that attention mask loss supervises; none, no AML."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Fixes initial weights, sampling and dropout."""
+    steps: Annotated[int, Field(ge=1)] = 1000
+    """Optimiser steps."""
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    """Videos in one forward pass."""
+    gradient_accumulation: Annotated[int, Field(ge=1)] = 1
+    """Forward passes in one optimiser step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-5
+    """Highest rate, reached after the warm-up; falls to zero by a cosine."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    """AdamW's decoupled decay."""
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Share of the steps in which the rate rises linearly from zero."""
+    num_frames: Annotated[int, Field(ge=1)] = 4
+    """Frames drawn from a video for one sample."""
+    expressions_per_video: Annotated[int, Field(ge=1)] = 5
+    """Expressions drawn from a video for one sample."""
+    loss: LossConfig = Field(default_factory=lambda: LossConfig.model_validate({}))
+    lora: LoraSettings | None = None
+    """Adapters in the language model; none, the whole language model trains."""
+    save_steps: Annotated[int, Field(ge=1)] = 200
+    """Optimiser steps between checkpoints."""
+    log_steps: Annotated[int, Field(ge=1)] = 10
+    """Optimiser steps between lines of the log."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the forward pass; parameters and optimiser stay in fp32."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: slower, less memory."""

@@ -1,0 +1,140 @@
+"""From a data set to batches: which frames, which expressions, which truth."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.prompts import answer
+from reviosa.data.records import Video, VideoSample
+from reviosa.errors import DataError
+from reviosa.losses import pool_masks
+from reviosa.model.processor import IGNORED, ReviosaProcessor
+
+__all__ = ["ConversationDataset", "collate", "sample_expressions", "sample_frames"]
+
+
+def sample_frames(rng: np.random.Generator, num_frames: int, wanted: int) -> list[int]:
+    """Draw one frame from each of ``wanted`` equal parts of a video, in order.
+
+    Where the video has fewer frames than that, some frames repeat.
+    """
+    edges = np.arange(wanted + 1) * num_frames / wanted
+    low = np.floor(edges[:-1]).astype(int)
+    high = np.maximum(np.floor(edges[1:]).astype(int), low + 1)
+    return [int(min(x, num_frames - 1)) for x in rng.integers(low, high)]
+
+
+def sample_expressions(
+    rng: np.random.Generator, interaction: Sequence[bool], wanted: int
+) -> list[int]:
+    """Draw ``wanted`` expressions, an interaction first where there is one (REVIOSA.md 2.5).
+
+    Drawn without replacement; where there are fewer, all are taken and some repeat.
+    """
+    count = len(interaction)
+    order = rng.permutation(count)
+    acting = [int(i) for i in order if interaction[i]]
+    first = acting[:1]
+    rest = [int(i) for i in order if int(i) not in first]
+    chosen = (first + rest)[:wanted]
+    missing = wanted - len(chosen)
+    return chosen + [int(i) for i in rng.integers(0, count, missing)]
+
+
+class ConversationDataset(Dataset):
+    """One multi-turn conversation a draw: several expressions about the same frames of a video.
+
+    A draw depends on its index and the seed alone, so a resumed run sees what an uninterrupted one
+    would have seen. Every video is drawn once before any is drawn again.
+
+    Args:
+        dataset: where videos and masks come from.
+        processor: of the model to be trained.
+        draws: length of the dataset.
+        num_frames: frames a draw.
+        expressions: expressions a draw.
+        mask_size: side of the mask targets in pixels: SAM2's low resolution.
+        seed: fixes all draws.
+
+    Raises:
+        DataError: no video has an expression.
+    """
+
+    def __init__(
+        self,
+        dataset: InterRVOSDataset,
+        processor: ReviosaProcessor,
+        draws: int,
+        num_frames: int = 4,
+        expressions: int = 5,
+        mask_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        self.videos: list[Video] = [v for v in dataset.videos if v.expressions]
+        if not self.videos:
+            raise DataError(f"{dataset.root}: no video has an expression; nothing to train on")
+        self.dataset, self.processor = dataset, processor
+        self.draws, self.num_frames, self.expressions = draws, num_frames, expressions
+        self.mask_size, self.seed = mask_size, seed
+
+    def __len__(self) -> int:
+        return self.draws
+
+    def draw(self, index: int) -> tuple[Video, list[int], list[VideoSample]]:
+        """Which video, frames and expressions draw ``index`` consists of."""
+        epoch, place = divmod(index, len(self.videos))
+        order = np.random.default_rng([self.seed, epoch, 0]).permutation(len(self.videos))
+        video = self.videos[order[place]]
+        rng = np.random.default_rng([self.seed, index, 1])
+        frames = sample_frames(rng, len(video.frame_paths), self.num_frames)
+        acting = [e.is_interaction for e in video.expressions]
+        chosen = sample_expressions(rng, acting, self.expressions)
+        samples = [VideoSample(video, video.expressions[i], self.dataset) for i in chosen]
+        return video, frames, samples
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Tensors of one draw; see :func:`collate` for their names and shapes."""
+        video, frames, samples = self.draw(index)
+        targets = [s.expression.is_interaction for s in samples]
+        ids, labels = self.processor.conversation(
+            [s.expression.text for s in samples], [answer(t) for t in targets], len(frames)
+        )
+        truth = np.stack([[s.masks(role, frames) for role in (0, 1)] for s in samples])
+        masks = torch.from_numpy(truth)
+        return {
+            "input_ids": ids,
+            "labels": labels,
+            **self.processor.frames(video.read_frames(frames)),
+            "mask_targets": pool_masks(masks, self.mask_size),
+            "patch_targets": pool_masks(masks, self.processor.grid),
+            "has_target": torch.tensor(targets),
+        }
+
+
+def collate(items: Sequence[dict[str, Any]], processor: ReviosaProcessor) -> dict[str, Tensor]:
+    """Join draws to a batch.
+
+    Returns:
+        ``input_ids``, ``attention_mask``, ``labels`` [batch, token], right-padded;
+        ``pixel_values``, ``sam_pixel_values`` [batch, frame, 3, height, width];
+        ``mask_targets`` [row, role, frame, size, size], ``patch_targets`` [row, role, frame, grid,
+        grid], both covered fractions; ``has_target`` bool [row]. Rows are the expressions, sample
+        after sample.
+    """
+    ids, attention = processor.pad([x["input_ids"] for x in items])
+    labels, _ = processor.pad([x["labels"] for x in items], value=IGNORED)
+    stacked = {k: torch.stack([x[k] for x in items]) for k in ("pixel_values", "sam_pixel_values")}
+    rows = ("mask_targets", "patch_targets", "has_target")
+    joined = {k: torch.cat([x[k] for x in items]) for k in rows}
+    return {
+        "input_ids": ids,
+        "attention_mask": attention,
+        "labels": labels,
+        **stacked,
+        **joined,
+    }

@@ -1,0 +1,16 @@
+"""How the nano model comes to be: its halves learn the synthetic world, then it is joined.
+
+InternVL and SAM2 arrive at ReVIOSa pretrained on the real world; the nano model's halves are
+pretrained here on the synthetic one. Stages, each resumable and each handing on a file:
+
+``see``      vision tower and projector name what stands in each patch
+``segment``  SAM2 segments from a concept (colour, shape, ...) and tracks by memory
+``bind``     the language model answers, and its role tokens name and place their objects
+
+What these stages add to the paper's losses (naming, placing) is left behind after them; the
+training that follows is the paper's own.
+"""
+
+from reviosa.training.nano.stages import STAGES, run_stage
+
+__all__ = ["STAGES", "run_stage"]

@@ -1,0 +1,185 @@
+"""Stage ``segment``: SAM2 learns to segment from a concept vector and to track by memory.
+
+A concept is what a role token will have to say: some attributes of an object and, mostly, about
+where it is. Where only attributes are said, everything that has them is meant.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from reviosa.losses import pool_masks
+from reviosa.model import ReviosaModel, ReviosaProcessor
+from reviosa.model.segmenter import DecodedMasks, decode_prompts, encode_frames
+from reviosa.model.tracker import MemoryTracker
+from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, object_masks
+
+__all__ = ["ConceptEncoder", "SegmentStage", "candidate_loss"]
+
+
+class ConceptEncoder(nn.Module):
+    """Attributes and place of an object as one prompt vector."""
+
+    def __init__(self, channel: int, frames: int) -> None:
+        super().__init__()
+        # The last entry of each table stands for "not said".
+        self.words = nn.ModuleList(
+            nn.Embedding(len(words) + 1, channel) for words in ATTRIBUTES.values()
+        )
+        self.place = nn.Sequential(
+            nn.Linear(3 * frames, channel), nn.ReLU(), nn.Linear(channel, channel)
+        )
+        self.mix = nn.Sequential(nn.Linear(channel, channel), nn.ReLU(), nn.Linear(channel, channel))
+
+    def forward(self, attributes: Tensor, place: Tensor) -> Tensor:
+        """Encode concepts.
+
+        Args:
+            attributes: int64 [concept, attribute]; -1 where an attribute is not said.
+            place: centre (x, y in [-1, 1]) and 1 in each frame, zeros where not said or not seen,
+                [concept, frame, 3].
+
+        Returns:
+            prompt vectors [concept, channel].
+        """
+        said = sum(
+            table(torch.where(attributes[:, i] < 0, table.num_embeddings - 1, attributes[:, i]))
+            for i, table in enumerate(self.words)
+        )
+        return self.mix(said + self.place(place.flatten(1)))
+
+
+def candidate_loss(decoded: DecodedMasks, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """SAM's rule: the best of the three candidates is trained, and the IoU estimate of all.
+
+    Args:
+        decoded: of n prompts.
+        truth: covered fractions, [n, height, width].
+
+    Returns:
+        the loss, and the IoU of the candidate with the best estimate, [n].
+    """
+    logits = decoded.candidates
+    wanted = truth[:, None].expand_as(logits)
+    bce = binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean((-2, -1))
+    soft = logits.sigmoid()
+    overlap = 2 * (soft * wanted).sum((-2, -1)) + 1
+    dice = 1 - overlap / (soft.sum((-2, -1)) + wanted.sum((-2, -1)) + 1)
+    each = 10 * bce + dice
+    with torch.no_grad():
+        hard, real = logits > 0, wanted > 0.5
+        union = (hard | real).sum((-2, -1))
+        iou = torch.where(union > 0, (hard & real).sum((-2, -1)) / union.clamp(min=1), 1.0)
+    estimate = ((decoded.iou - iou) ** 2).mean()
+    # A little weight on the others keeps every candidate alive.
+    loss = each.min(dim=1).values.mean() + 0.05 * each.mean() + estimate
+    rows = torch.arange(len(logits))
+    return loss, iou[rows, decoded.best]
+
+
+class SegmentStage(nn.Module):
+    """Segments every frame from the concept, and all but the first from memory."""
+
+    learning_rate, batch_size, concepts, moments = 1e-3, 6, 3, 4
+
+    def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
+        super().__init__()
+        self.sam2 = model.sam2
+        self.encoder = ConceptEncoder(model.sam2.hidden_dim, self.moments)
+        self._processor = processor
+
+    def loss(self, bank: ClipBank, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Loss and scores of one random batch of clips."""
+        videos = rng.integers(0, len(bank.frames), self.batch_size)
+        total = bank.frames.shape[1]
+        stride = int(rng.integers(1, total // self.moments + 1))
+        start = rng.integers(0, total - stride * (self.moments - 1), self.batch_size)
+        moments = start[:, None] + stride * np.arange(self.moments)
+        frames = np.stack([bank.frames[v][t] for v, t in zip(videos, moments, strict=True)])
+        pixels = self._processor.frames(frames.reshape(-1, *frames.shape[2:]))["sam_pixel_values"]
+        features = encode_frames(self.sam2, pixels)
+
+        attributes, places, masks = [], [], []
+        for video, when in zip(videos, moments, strict=True):
+            said, place, truth = draw_concepts(
+                bank.labels[video][when], bank.attributes[video], self.concepts, rng
+            )
+            attributes.append(said)
+            places.append(place)
+            masks.append(truth)
+        prompts = self.encoder(
+            torch.from_numpy(np.concatenate(attributes)),
+            torch.from_numpy(np.concatenate(places)).float(),
+        )
+        size = self._processor.sam_image_size // 4
+        truth = pool_masks(torch.from_numpy(np.concatenate(masks)), size)
+
+        clip = torch.arange(self.batch_size).repeat_interleave(self.concepts)
+        index = clip[:, None] * self.moments + torch.arange(self.moments)
+        prompted = decode_prompts(
+            self.sam2,
+            features.take(index.flatten()),
+            prompts.repeat_interleave(self.moments, dim=0),
+        )
+        loss, iou = candidate_loss(prompted, truth.flatten(0, 1))
+
+        tracker = MemoryTracker(self.sam2, self.moments)
+        tracker.condition(0, features.take(index[:, 0]), prompts)
+        tracked_iou = []
+        for moment in range(1, self.moments):
+            tracked = tracker.track(moment, features.take(index[:, moment]))
+            part, tracked_part = candidate_loss(tracked, truth[:, moment])
+            loss = loss + part / (self.moments - 1)
+            tracked_iou.append(tracked_part)
+        return loss, {
+            "prompted_iou": float(iou.mean()),
+            "tracked_iou": float(torch.stack(tracked_iou).mean()),
+        }
+
+
+def draw_concepts(
+    labels: np.ndarray, attributes: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw concepts of one clip.
+
+    Args:
+        labels: object of each pixel, [frame, height, width].
+        attributes: [object, attribute], -1 beyond the last object.
+        count: concepts to draw.
+        rng: source of chance.
+
+    Returns:
+        attributes said [count, attribute], places [count, frame, 3], and truth, bool [count, frame,
+        height, width].
+    """
+    present = int((attributes[:, 0] >= 0).sum())
+    masks = object_masks(labels, present)
+    said = np.full((count, attributes.shape[1]), -1, np.int64)
+    place = np.zeros((count, len(labels), 3))
+    truth = np.zeros((count, *labels.shape), bool)
+    for i in range(count):
+        chosen = int(rng.integers(present))
+        spoken = rng.random(attributes.shape[1]) < 0.75
+        said[i, spoken] = attributes[chosen, spoken]
+        if rng.random() < 0.7:
+            place[i] = centres(masks[chosen])
+            truth[i] = masks[chosen]
+        else:
+            if not spoken.any():
+                said[i] = attributes[chosen]
+                spoken[:] = True
+            alike = (attributes[:present, spoken] == attributes[chosen, spoken]).all(axis=1)
+            truth[i] = masks[alike].any(axis=0)
+    return said, place, truth
+
+
+def centres(masks: np.ndarray) -> np.ndarray:
+    """Centre (x, y in [-1, 1]) and 1 of masks [frame, height, width]; zeros where empty."""
+    _, height, width = masks.shape
+    area = masks.sum(axis=(1, 2))
+    across = masks.sum(axis=1) @ ((np.arange(width) + 0.5) / width * 2 - 1)
+    down = masks.sum(axis=2) @ ((np.arange(height) + 0.5) / height * 2 - 1)
+    some = area > 0
+    safe = np.maximum(area, 1)
+    return np.stack([across / safe * some, down / safe * some, some.astype(float)], axis=1)

@@ -1,0 +1,144 @@
+"""Run one stage of the nano recipe: optimise, report, save, resume."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.errors import CheckpointError
+from reviosa.io import atomic_path, write_json
+from reviosa.model import ReviosaConfig, ReviosaModel, ReviosaProcessor
+from reviosa.model.nano_tokenizer import nano_tokenizer
+from reviosa.training.nano.bind import BindStage
+from reviosa.training.nano.clips import load_clips
+from reviosa.training.nano.see import SeeStage
+from reviosa.training.nano.segment import SegmentStage
+
+__all__ = ["STAGES", "run_stage"]
+
+STAGES = {"see": SeeStage, "segment": SegmentStage, "bind": BindStage}
+
+
+def run_stage(
+    name: str,
+    data: Path,
+    out: Path,
+    steps: int,
+    seed: int = 0,
+    start_from: tuple[Path, ...] = (),
+    report_every: int = 50,
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Train one stage and write ``out/<name>/model`` and its scores; go on where it stopped.
+
+    Args:
+        name: ``see``, ``segment`` or ``bind``.
+        data: synthetic data set to learn from.
+        out: folder of the whole recipe.
+        steps: optimiser steps of this stage.
+        seed: fixes weights and draws.
+        start_from: folders of stages whose weights this one starts from.
+        report_every: steps between two lines of scores; also between two saves times ten.
+        report: where the lines go.
+
+    Raises:
+        CheckpointError: the folder of an earlier stage is missing.
+    """
+    torch.manual_seed(seed)
+    config = ReviosaConfig.preset("nano")
+    processor = ReviosaProcessor.for_config(config, nano_tokenizer())
+    model = ReviosaModel(config)
+    stage = STAGES[name](model, processor)
+    for folder in start_from:
+        _load(stage, model, folder)
+    dataset = InterRVOSDataset(data)
+    bank = load_clips(dataset, out / "clips")
+
+    trained = [p for p in stage.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1.0, betas=(0.9, 0.98), weight_decay=0.02)
+    warmup = min(200, steps // 10 + 1)
+
+    def rate(step: int) -> float:
+        falling = 0.5 * (1 + math.cos(math.pi * step / steps))
+        return stage.learning_rate * min(1.0, (step + 1) / warmup) * max(falling, 0.02)
+
+    folder = out / name
+    state_path = folder / "state.pt"
+    begun = 0
+    if state_path.is_file():
+        state = torch.load(state_path, weights_only=True)
+        begun = state["step"]
+        stage.load_state_dict(state["stage"])
+        optimizer.load_state_dict(state["optimizer"])
+    if isinstance(stage, BindStage):
+        stage.open(dataset, seed, begun * stage.batch_size)
+    model.train()
+    history: list[dict[str, float]] = []
+    sums: dict[str, list[float]] = {}
+    clock = time.monotonic()
+    for step in range(begun, steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step)
+        loss, scores = stage.loss(bank, np.random.default_rng([seed, step]))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        for key, value in {"loss": float(loss.detach()), **scores}.items():
+            if not math.isnan(value):
+                sums.setdefault(key, []).append(value)
+        last = step + 1 == steps
+        if (step + 1) % report_every == 0 or last:
+            means = {k: round(sum(v) / len(v), 4) for k, v in sums.items()}
+            history.append({"step": step + 1, "seconds": round(time.monotonic() - clock), **means})
+            report(f"{name} {json.dumps(history[-1])}")
+            sums.clear()
+        if (step + 1) % (10 * report_every) == 0 or last:
+            with atomic_path(state_path) as temporary:
+                torch.save(
+                    {
+                        "step": step + 1,
+                        "stage": stage.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                    },
+                    temporary,
+                )
+    _save(stage, model, processor, folder)
+    scores = {"stage": name, "steps": steps, "seed": seed, "data": dataset.identity}
+    write_json(folder / "scores.json", {**scores, "history": history})
+    return folder
+
+
+def _save(stage: torch.nn.Module, model: ReviosaModel, processor: object, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / "model.safetensors") as temporary:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+    extra = {k: v for k, v in stage.state_dict().items() if k.startswith("encoder.")}
+    if extra:
+        with atomic_path(folder / "concepts.safetensors") as temporary:
+            save_file(extra, temporary)
+    model.config.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def _load(stage: torch.nn.Module, model: ReviosaModel, folder: Path) -> None:
+    """Take over the parts that an earlier stage trained."""
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; run stage {folder.name!r} first")
+    parts = {
+        "see": ("mllm.model.vision_tower.", "mllm.model.multi_modal_projector."),
+        "segment": ("sam2.",),
+    }.get(folder.name, ("",))
+    tensors = {k: v for k, v in load_file(path).items() if k.startswith(parts)}
+    model.load_state_dict(tensors, strict=False)
+    concepts = folder / "concepts.safetensors"
+    if concepts.is_file() and isinstance(stage, BindStage):
+        found = load_file(concepts)
+        stage.concepts.load_state_dict({k.removeprefix("encoder."): v for k, v in found.items()})
