@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 from reviosa.data.records import VideoSample
 from reviosa.data.rle import encode
 from reviosa.errors import DataError
-from reviosa.model import ReviosaModel, ReviosaProcessor
+from reviosa.model import ReviosaModel, ReviosaOutput, ReviosaProcessor
 from reviosa.model.segmenter import FrameFeatures, encode_frames
 from reviosa.model.tracker import MemoryTracker
 
@@ -133,7 +133,13 @@ class Segmenter:
     def segment_encoded(self, features: VideoFeatures, expression: str) -> SegmentationResult:
         """As :meth:`segment`, on features that are at hand."""
         ids, text = self.answer(features, expression)
-        output = self.read(features, ids)
+        return self.finish(features, ids, text, self.read(features, ids))
+
+    @torch.inference_mode()
+    def finish(
+        self, features: VideoFeatures, ids: list[int], text: str, output: ReviosaOutput
+    ) -> SegmentationResult:
+        """Turn the role prompts of a conversation that was read into masks of the whole video."""
         masks: list[np.ndarray | None] = [None, None]
         if len(output.prompts):
             tracked = self.track(features, output.prompts)
@@ -144,7 +150,7 @@ class Segmenter:
                     masks[role] = tracked[int(place[0])]
         return SegmentationResult(text, (masks[0], masks[1]), features.frame_indices, tuple(ids))
 
-    def read(self, features: VideoFeatures, ids: list[int]) -> Any:
+    def read(self, features: VideoFeatures, ids: list[int]) -> ReviosaOutput:
         """One forward pass over a finished conversation; its output holds the role prompts."""
         input_ids = torch.tensor([ids], device=self.model.device)
         return self.model(

@@ -7,7 +7,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits
+from torch.nn.functional import (
+    adaptive_avg_pool2d,
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+)
 from torch.nn.functional import cross_entropy as _cross_entropy
 
 __all__ = ["attention_mask_loss", "dice_loss", "mask_bce_loss", "pool_masks", "text_loss"]
@@ -73,8 +77,8 @@ def attention_mask_loss(
 
     ``probabilities`` are softmax weights over *all* keys, restricted to patches, not renormalised.
     They sum to at most one a row, so the optimum over m positive patches is about 1/m each, not 1.
-    Logarithms are cut at -100 as in torch's ``binary_cross_entropy``, which autocast refuses; this
-    one computes in fp32 under autocast too.
+    The BCE is torch's, logarithms cut at -100; autocast refuses it, so this computes in fp32 with
+    autocast off.
 
     Args:
         probabilities: [..., patch]; rows of NaN stand for absent roles and are left out.
@@ -91,9 +95,9 @@ def attention_mask_loss(
         attention, truth = attention[present], truth[present]
         if not len(attention):
             return probabilities.nansum() * 0
-        positive = attention.log().clamp(min=-100)
-        negative = (1 - attention).log().clamp(min=-100)
-        rows = -(truth * positive + (1 - truth) * negative).mean(dim=-1)
+        # Rounding may lift a weight above one by a bit, which binary_cross_entropy refuses.
+        patches = binary_cross_entropy(attention.clamp(0, 1), truth, reduction="none")
+        rows = patches.mean(dim=-1)
         return rows.sum() if reduction == "sum" else rows.mean()
 
 

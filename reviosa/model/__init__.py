@@ -2,6 +2,7 @@
 
 from transformers import AutoConfig, AutoModel, AutoProcessor
 
+from reviosa.model.checkpoint import load, model_identity, save
 from reviosa.model.config import ReviosaConfig
 from reviosa.model.modeling import ReviosaModel, ReviosaOutput
 from reviosa.model.processor import ReviosaProcessor
@@ -13,7 +14,10 @@ __all__ = [
     "ReviosaOutput",
     "ReviosaProcessor",
     "RoleAttention",
+    "load",
+    "model_identity",
     "record_role_attention",
+    "save",
 ]
 
 AutoConfig.register("reviosa", ReviosaConfig, exist_ok=True)

@@ -9,7 +9,13 @@ from torch import nn
 if TYPE_CHECKING:
     from reviosa.model.modeling import ReviosaModel
 
-__all__ = ["freeze_for_training", "inject_lora", "merge_lora", "trainable_names"]
+__all__ = [
+    "freeze_for_training",
+    "inject_lora",
+    "merge_lora",
+    "recompute_activations",
+    "trainable_names",
+]
 
 _TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -63,3 +69,16 @@ def freeze_for_training(model: "ReviosaModel") -> None:
 def trainable_names(model: nn.Module) -> tuple[str, ...]:
     """Names of the parameters that train, in the model's order."""
     return tuple(name for name, p in model.named_parameters() if p.requires_grad)
+
+
+def recompute_activations(model: "ReviosaModel") -> None:
+    """Recompute the language model's activations in the backward pass: slower, less memory.
+
+    Non-reentrant, because a reentrant region runs without a graph, and attention mask loss needs
+    the graph of the attention rows.
+    """
+    language = model.language_model
+    # transformers renamed the method after 5.17; the old name warns in newer releases.
+    name = "activation_checkpointing_enable"
+    enable = getattr(language, name, None) or language.gradient_checkpointing_enable
+    enable({"use_reentrant": False})

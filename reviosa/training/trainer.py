@@ -1,5 +1,6 @@
 """ReviosaTrainer: transformers' Trainer with ReVIOSa's losses, each of them logged."""
 
+import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from reviosa.model.lora import trainable_names
 from reviosa.training.config import LossConfig
 from reviosa.training.objective import LossCounts, compute_losses, count_batch
 
-__all__ = ["TRAINABLE_FILE", "ReviosaTrainer"]
+__all__ = ["TRAINABLE_FILE", "ReviosaTrainer", "last_whole_checkpoint"]
 
 TRAINABLE_FILE = "trainable.safetensors"
 
@@ -124,11 +125,19 @@ class ReviosaTrainer(Trainer):
 def last_whole_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint that was written to its end; unfinished ones are removed.
 
-    The Trainer writes ``trainer_state.json`` last, so its presence marks a whole checkpoint.
+    The Trainer writes ``trainer_state.json`` last, so a checkpoint where it is whole is whole.
     """
     found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]))
-    whole = [p for p in found if (p / "trainer_state.json").is_file()]
+    whole = [p for p in found if _is_json(p / "trainer_state.json")]
     for path in found:
         if path not in whole:
             shutil.rmtree(path)
     return str(whole[-1]) if whole else None
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True

@@ -25,16 +25,16 @@ class WorldConfig:
     """Range of the diameter of a "large" object; must not touch the small range."""
     large_share: float = 0.5
     """Probability that an object is large."""
-    second_event: float = 0.75
+    second_event: float = 0.85
     """Probability of a second pair of acting objects where there are at least four objects."""
-    mutual_share: float = 0.65
+    mutual_share: float = 0.7
     """Probability that the second event is mutual ("moving together")."""
     shared_attribute: float = 0.65
     """Probability that a bystander borrows colour or shape of the actor or target."""
     twin: float = 0.12
     """Probability that a bystander looks exactly like the actor or target."""
-    crossing: float = 0.3
-    """Probability that a bystander may pass in front of or behind others."""
+    crossing: float = 0.4
+    """Probability that a bystander passes in front of or behind another object, room given."""
     camera_pan: float = 0.08
     """Longest way of the camera over the whole video."""
     max_expressions: int = 8

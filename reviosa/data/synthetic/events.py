@@ -26,7 +26,7 @@ class Pair:
     radii: tuple[float, float]
     """Radii of actor and target in pixels."""
     side: float
-    """Shorter side of the frame in pixels."""
+    """Pixels that a way of 1 is long: the shorter side of the frame or a little less."""
 
     @property
     def across(self) -> np.ndarray:
@@ -128,13 +128,13 @@ def _together(rng: np.random.Generator, u: np.ndarray, pair: Pair) -> Tracks:
 
 
 def _apart(rng: np.random.Generator, u: np.ndarray, pair: Pair) -> Tracks:
-    way = rng.uniform(0.18, 0.26) * pair.side * u
+    way = rng.uniform(0.2, 0.26) * pair.side * u
     half = pair.contact / 2 + 0.01 * pair.side
     return pair.along(-half - way), pair.along(half + way)
 
 
 def _bump(rng: np.random.Generator, u: np.ndarray, pair: Pair) -> Tracks:
-    way = rng.uniform(0.18, 0.24) * pair.side * np.abs(2 * u - 1)
+    way = rng.uniform(0.2, 0.25) * pair.side * np.abs(2 * u - 1)
     half = pair.contact / 2
     return pair.along(-half - way), pair.along(half + way)
 

@@ -6,6 +6,7 @@ The order is fixed: the index of a word is its label in pretraining. Append, nev
 __all__ = [
     "COLORS",
     "COLOR_RGB",
+    "COUNTS",
     "MOTIONS",
     "MOTION_CLAUSES",
     "MUTUAL_PHRASES",

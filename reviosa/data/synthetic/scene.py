@@ -82,10 +82,13 @@ def plan_scene(rng: np.random.Generator, config: WorldConfig) -> Scene | None:
         chosen = slice(index, index + 2)
         placed = None
         for attempt in range(2 * _TRIES):
-            if attempt == _TRIES:  # no room so far: try as small ones
+            if attempt == _TRIES:  # no room so far: try small ones on shorter ways
                 looks[chosen] = [replace(look, size=SIZES[0]) for look in looks[chosen]]
                 diameters[chosen] = [_diameter(rng, config, SIZES[0]) for _ in range(2)]
-            pair = _event_pair(rng, u, config, camera, verb, looks[chosen], diameters[chosen])
+            scale = 1.0 if attempt < _TRIES else 0.8
+            pair = _event_pair(
+                rng, u, config, camera, verb, looks[chosen], diameters[chosen], scale
+            )
             if pair and all(
                 _apart(new, old, 0.01 * config.side) and _unrelated(new, old, config.side)
                 for new in pair
@@ -128,8 +131,12 @@ def _event_pair(
     verb: str,
     looks: list[Look],
     diameters: list[float],
+    scale: float,
 ) -> list[SceneObject] | None:
-    """Both objects of an event, at a random place where they fit in, or None."""
+    """Both objects of an event, at a random place where they fit in, or None.
+
+    ``scale`` shortens their ways.
+    """
     angle = {
         "carry": -np.pi / 2,
         "jump": rng.choice([0.0, np.pi]),
@@ -138,7 +145,7 @@ def _event_pair(
     contact = radii[0] * reach(looks[0].shape, angle) + radii[1] * reach(
         looks[1].shape, angle + np.pi
     )
-    pair = Pair(np.array([np.cos(angle), np.sin(angle)]), contact, radii, config.side)
+    pair = Pair(np.array([np.cos(angle), np.sin(angle)]), contact, radii, scale * config.side)
     tracks = [
         # No rotation here: it would change where the two touch.
         Track(center, np.zeros(len(u)))
@@ -172,7 +179,7 @@ def _bystander(
     """An object that acts by itself, at a place where it hides little, or None."""
     crossing = rng.random() < config.crossing
     for attempt in range(2 * _TRIES):
-        if attempt == _TRIES:  # no room so far: try as a small one
+        if attempt == _TRIES and not crossing:  # no room so far: try as a small one
             look = replace(look, size=SIZES[0])
             diameter = _diameter(rng, config, look.size)
         motion = str(rng.choice(_SOLO, p=_SOLO_SHARES))
@@ -185,11 +192,15 @@ def _bystander(
         track = track.moved(shift)
         new = SceneObject(look.shape, look.color, look.texture, look.size, diameter, motion,
                           frozenset({motion}), track)  # fmt: skip
-        if all(
-            (_apart(new, old, 0.03 * config.side) or (crossing and _crosses(new, old)))
-            and _unrelated(new, old, config.side)
-            for old in objects
-        ):
+        if not all(_unrelated(new, old, config.side) for old in objects):
+            continue
+        free = [_apart(new, old, 0.03 * config.side) for old in objects]
+        if crossing and attempt < _TRIES:
+            # Somebody must be met, and nobody be hidden for long.
+            met = [old for old, apart in zip(objects, free, strict=True) if not apart]
+            if met and all(_crosses(new, old) for old in met):
+                return new
+        elif all(free):
             return new
     return None
 
@@ -229,8 +240,9 @@ def _apart(new: SceneObject, old: SceneObject, gap: float) -> bool:
 
 
 def _crosses(new: SceneObject, old: SceneObject) -> bool:
-    """Whether one only passes the other: some overlap, in at most two frames of five."""
-    return bool((_gaps(new, old) < 0).mean() <= 0.4)
+    """Whether one passes the other: a clear overlap, in at most every second frame."""
+    gaps = _gaps(new, old)
+    return bool(gaps.min() < -0.3 * min(new.diameter, old.diameter) and (gaps < 0).mean() <= 0.5)
 
 
 def _unrelated(new: SceneObject, old: SceneObject, side: float) -> bool:

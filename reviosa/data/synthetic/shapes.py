@@ -17,10 +17,13 @@ def distance(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def reach(shape: str, angle: float) -> float:
-    """How far the shape extends from its centre in a direction (radians), in radii."""
+    """How far from the centre another object stops in a direction (radians), in radii.
+
+    That is the edge, but at least 0.55: in the mouth of the moon the horns are met first.
+    """
     steps = np.linspace(0, 1.3, 53)
     inside = distance(shape, steps * np.cos(angle), steps * np.sin(angle)) <= 0
-    return float(steps[inside].max(initial=0.0))
+    return float(steps[inside].max(initial=0.55))
 
 
 def _circle(x: np.ndarray, y: np.ndarray) -> np.ndarray:

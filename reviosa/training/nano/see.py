@@ -1,5 +1,7 @@
 """Stage ``see``: vision tower and projector learn to name what stands in each visual token."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from reviosa.model import ReviosaModel, ReviosaProcessor
 from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, object_masks
 
-__all__ = ["SeeStage"]
+__all__ = ["SeeStage", "cell_labels", "naming_loss"]
 
 
 class SeeStage(nn.Module):
@@ -37,24 +39,35 @@ class SeeStage(nn.Module):
         features = model.image_features(pixels[:, None])
         truth = np.stack(
             [
-                _cell_labels(bank.labels[v, t], bank.attributes[v], grid)
+                cell_labels(bank.labels[v, t], bank.attributes[v], grid)
                 for v, t in zip(videos, moments, strict=True)
             ]
         )
         labels = torch.from_numpy(truth)
-        total = features.new_zeros(())
         scores: dict[str, float] = {}
-        for index, (name, head) in enumerate(self.heads.items()):
-            logits = head(features).flatten(0, 1)
-            wanted = labels[..., index].flatten()
-            total = total + cross_entropy(logits, wanted)
-            shown = wanted > 0
-            right = (logits.argmax(-1) == wanted)[shown].float().mean()
-            scores[f"{name}_accuracy"] = float(right.detach())
-        return total, scores
+        with torch.no_grad():
+            for index, (name, head) in enumerate(self.heads.items()):
+                shown = labels[..., index] > 0
+                right = head(features).argmax(-1) == labels[..., index]
+                scores[f"{name}_accuracy"] = float(right[shown].float().mean())
+        return naming_loss(features, labels, list(self.heads.values())), scores
 
 
-def _cell_labels(labels: np.ndarray, attributes: np.ndarray, grid: int) -> np.ndarray:
+def naming_loss(features: Tensor, labels: Tensor, heads: Iterable[nn.Module]) -> Tensor:
+    """Sum over attributes of the cross-entropy of naming what stands in each cell.
+
+    Args:
+        features: [frame, cell, channel].
+        labels: of :func:`cell_labels`, [frame, cell, attribute].
+        heads: one classifier an attribute.
+    """
+    return sum(
+        cross_entropy(head(features).flatten(0, 1), labels[..., index].flatten())
+        for index, head in enumerate(heads)
+    )
+
+
+def cell_labels(labels: np.ndarray, attributes: np.ndarray, grid: int) -> np.ndarray:
     """What covers most of each cell, int64 [grid * grid, attribute]; 0 is background.
 
     An object owns a cell when it covers an eighth of it or more.

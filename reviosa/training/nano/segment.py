@@ -14,6 +14,7 @@ from reviosa.model import ReviosaModel, ReviosaProcessor
 from reviosa.model.segmenter import DecodedMasks, decode_prompts, encode_frames
 from reviosa.model.tracker import MemoryTracker
 from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, object_masks
+from reviosa.training.nano.see import cell_labels, naming_loss
 
 __all__ = ["ConceptEncoder", "SegmentStage", "candidate_loss"]
 
@@ -51,7 +52,10 @@ class ConceptEncoder(nn.Module):
 
 
 def candidate_loss(decoded: DecodedMasks, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """SAM's rule: the best of the three candidates is trained, and the IoU estimate of all.
+    """Train all three candidates, and the IoU estimate of each.
+
+    SAM trains the best of them alone, for a click can mean a part or the whole. A concept is not
+    ambiguous, and with that rule the candidates share out the frame instead of heeding the concept.
 
     Args:
         decoded: of n prompts.
@@ -72,21 +76,24 @@ def candidate_loss(decoded: DecodedMasks, truth: Tensor) -> tuple[Tensor, Tensor
         union = (hard | real).sum((-2, -1))
         iou = torch.where(union > 0, (hard & real).sum((-2, -1)) / union.clamp(min=1), 1.0)
     estimate = ((decoded.iou - iou) ** 2).mean()
-    # A little weight on the others keeps every candidate alive.
-    loss = each.min(dim=1).values.mean() + 0.05 * each.mean() + estimate
+    loss = each.mean() + estimate
     rows = torch.arange(len(logits))
     return loss, iou[rows, decoded.best]
 
 
 class SegmentStage(nn.Module):
-    """Segments every frame from the concept, and all but the first from memory."""
+    """Segments two moments of a clip from the concept, and the second from memory too."""
 
-    learning_rate, batch_size, concepts, moments = 1e-3, 6, 3, 4
+    learning_rate, batch_size, concepts, moments = 6e-4, 12, 2, 4
 
     def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
         super().__init__()
         self.sam2 = model.sam2
         self.encoder = ConceptEncoder(model.sam2.hidden_dim, self.moments)
+        # What stands in each cell, asked of the features directly: the decoder then finds it there.
+        self.heads = nn.ModuleList(
+            nn.Linear(model.sam2.hidden_dim, len(words) + 1) for words in ATTRIBUTES.values()
+        )
         self._processor = processor
 
     def loss(self, bank: ClipBank, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -96,18 +103,31 @@ class SegmentStage(nn.Module):
         stride = int(rng.integers(1, total // self.moments + 1))
         start = rng.integers(0, total - stride * (self.moments - 1), self.batch_size)
         moments = start[:, None] + stride * np.arange(self.moments)
-        frames = np.stack([bank.frames[v][t] for v, t in zip(videos, moments, strict=True)])
-        pixels = self._processor.frames(frames.reshape(-1, *frames.shape[2:]))["sam_pixel_values"]
+        # A concept speaks of all moments of a clip; two of them, in order, are segmented.
+        shown = np.sort([rng.permutation(self.moments)[:2] for _ in videos], axis=1)
+        frames = np.concatenate(
+            [bank.frames[v][t[s]] for v, t, s in zip(videos, moments, shown, strict=True)]
+        )
+        pixels = self._processor.frames(frames)["sam_pixel_values"]
         features = encode_frames(self.sam2, pixels)
 
+        cells = features.maps[-1].flatten(2).transpose(1, 2)
+        side = features.maps[-1].shape[-1]
+        stood = [
+            cell_labels(bank.labels[v, t], bank.attributes[v], side)
+            for v, when, which in zip(videos, moments, shown, strict=True)
+            for t in when[which]
+        ]
+        naming = naming_loss(cells, torch.from_numpy(np.stack(stood)), self.heads)
+
         attributes, places, masks = [], [], []
-        for video, when in zip(videos, moments, strict=True):
+        for video, when, which in zip(videos, moments, shown, strict=True):
             said, place, truth = draw_concepts(
                 bank.labels[video][when], bank.attributes[video], self.concepts, rng
             )
             attributes.append(said)
             places.append(place)
-            masks.append(truth)
+            masks.append(truth[:, which])
         prompts = self.encoder(
             torch.from_numpy(np.concatenate(attributes)),
             torch.from_numpy(np.concatenate(places)).float(),
@@ -116,25 +136,20 @@ class SegmentStage(nn.Module):
         truth = pool_masks(torch.from_numpy(np.concatenate(masks)), size)
 
         clip = torch.arange(self.batch_size).repeat_interleave(self.concepts)
-        index = clip[:, None] * self.moments + torch.arange(self.moments)
+        index = clip[:, None] * 2 + torch.arange(2)
         prompted = decode_prompts(
-            self.sam2,
-            features.take(index.flatten()),
-            prompts.repeat_interleave(self.moments, dim=0),
+            self.sam2, features.take(index.flatten()), prompts.repeat_interleave(2, dim=0)
         )
         loss, iou = candidate_loss(prompted, truth.flatten(0, 1))
 
-        tracker = MemoryTracker(self.sam2, self.moments)
+        tracker = MemoryTracker(self.sam2, total)
         tracker.condition(0, features.take(index[:, 0]), prompts)
-        tracked_iou = []
-        for moment in range(1, self.moments):
-            tracked = tracker.track(moment, features.take(index[:, moment]))
-            part, tracked_part = candidate_loss(tracked, truth[:, moment])
-            loss = loss + part / (self.moments - 1)
-            tracked_iou.append(tracked_part)
-        return loss, {
+        tracked = tracker.track(stride, features.take(index[:, 1]))
+        tracking, tracked_iou = candidate_loss(tracked, truth[:, 1])
+        return loss + tracking + 0.5 * naming, {
+            "naming": float(naming),
             "prompted_iou": float(iou.mean()),
-            "tracked_iou": float(torch.stack(tracked_iou).mean()),
+            "tracked_iou": float(tracked_iou.mean()),
         }
 
 
@@ -162,7 +177,7 @@ def draw_concepts(
         chosen = int(rng.integers(present))
         spoken = rng.random(attributes.shape[1]) < 0.75
         said[i, spoken] = attributes[chosen, spoken]
-        if rng.random() < 0.7:
+        if rng.random() < 0.35:
             place[i] = centres(masks[chosen])
             truth[i] = masks[chosen]
         else:

@@ -1,0 +1,16 @@
+"""Instruments on a ReVIOSa model and statistics on what they record."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reviosa.model.role_attention import RoleAttention, record_role_attention
+
+__all__ = ["RoleAttention", "record_role_attention"]
+
+
+def __getattr__(name: str) -> Any:
+    # Reading a store must not wait for torch and transformers.
+    if name in __all__:
+        return getattr(import_module("reviosa.model.role_attention"), name)
+    raise AttributeError(f"module 'probes' has no attribute {name!r}")

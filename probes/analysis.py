@@ -1,0 +1,249 @@
+"""From a capture store to all results that are shown: :func:`analyse`."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from probes.bootstrap import defined_mean, estimate_mean, estimate_means
+from probes.correlation import Correlation, correlate_tables
+from probes.notes import write_notes
+from probes.ranking import CRITERIA, Ranking, rank_pairs
+from probes.results import (
+    AnalysisResults,
+    Counts,
+    LayerPoint,
+    ProtocolScore,
+    RoleCount,
+    SampleCard,
+    ScatterBin,
+    ScatterPoint,
+)
+from probes.selection import top_layer
+from probes.store import CaptureStore, HeadTable
+from reviosa.data.records import ROLES
+from reviosa.errors import ConfigError
+
+__all__ = ["analyse"]
+
+SHOWN = 6
+"""Best and worst samples per role."""
+MAX_BINS = 8
+BIN_SIZE = 8
+"""Samples that a bin of the scatter holds at least, about."""
+
+Tables = dict[str, dict[str, HeadTable]]
+"""role, metric."""
+
+
+def analyse(
+    store: CaptureStore,
+    resamples: int = 2000,
+    seed: int = 0,
+    evaluation: dict[str, Any] | None = None,
+) -> AnalysisResults:
+    """Compute everything that a report or a page shows about a capture run.
+
+    Args:
+        store: the run.
+        resamples: bootstrap draws over videos behind every interval.
+        seed: of the draws; the same store and seed give the same results.
+        evaluation: scores of a separate ``reviosa evaluate`` run, kept beside these.
+
+    Returns:
+        The results; an empty store gives the same records with nothing in them.
+
+    Raises:
+        ConfigError: ``resamples`` below 1.
+        RunError: a part is damaged inside.
+    """
+    if resamples < 1:
+        raise ConfigError(f"resamples is {resamples}; it must be at least 1")
+    samples = store.samples()
+    tables: Tables = {
+        role: {metric: store.head_array(metric, role) for metric in CRITERIA} for role in ROLES
+    }
+    rankings = _rankings(tables, resamples, seed)
+    tops = {role: _top_layer(rankings["visual_mass"][role]) for role in ROLES}
+    correlations: dict[str, Correlation] = {
+        role: correlate_tables(
+            tables[role]["mask_share"], tables[role]["visual_mass"], tables[role]["lift"],
+            resamples, seed,
+        )
+        for role in ROLES
+    }  # fmt: skip
+    scatter = {role: _scatter(tables[role]["mask_share"], tops[role]) for role in ROLES}
+    cards = {role: _cards(samples.loc[samples.role == role, :], tables[role]) for role in ROLES}
+    counts = _counts(samples)
+    protocols = _protocols(samples, resamples, seed)
+    supervised = _supervised(store.run)
+    return AnalysisResults(
+        name=store.directory.resolve().name,
+        run=store.run,
+        num_layers=store.num_layers,
+        num_heads=store.num_heads,
+        resamples=resamples,
+        seed=seed,
+        confidence=0.95,
+        counts=counts,
+        protocols=protocols,
+        layer_profile={role: _profile(tables[role], resamples, seed) for role in ROLES},
+        top_layer=tops,
+        maps={
+            criterion: {role: _map(ranking.scores) for role, ranking in by_role.items()}
+            for criterion, by_role in rankings.items()
+        },
+        rankings=rankings,
+        correlations=correlations,
+        scatter=scatter,
+        bins={role: _bins(scatter[role], resamples, seed) for role in ROLES},
+        best={role: cards[role][0] for role in ROLES},
+        worst={role: cards[role][1] for role in ROLES},
+        supervised_pairs=supervised,
+        notes=write_notes(
+            store.run, counts, protocols, rankings, correlations, supervised, store.problems
+        ),
+        problems=store.problems,
+        evaluation=evaluation,
+    )
+
+
+def _rankings(tables: Tables, resamples: int, seed: int) -> dict[str, dict[str, Ranking]]:
+    def one(criterion: str, *roles: str) -> Ranking:
+        return rank_pairs([tables[role][criterion] for role in roles], resamples, seed)
+
+    return {
+        criterion: {role: one(criterion, role) for role in ROLES} | {"both": one(criterion, *ROLES)}
+        for criterion in CRITERIA
+    }
+
+
+def _top_layer(ranking: Ranking) -> int | None:
+    try:
+        return top_layer(ranking)
+    except ConfigError:
+        return None
+
+
+def _counts(samples: pd.DataFrame) -> Counts:
+    roles = {}
+    for role in ROLES:
+        emitted = samples.emitted[samples.role == role].astype(bool)
+        roles[role] = RoleCount(len(emitted), int(emitted.sum()), int((~emitted).sum()))
+    interactions = samples[samples.caption_type == "unidirectional"]
+    return Counts(
+        videos=samples.video_id.nunique(),
+        expressions=samples.sample_id.nunique(),
+        interactions=interactions.sample_id.nunique(),
+        roles=roles,
+    )
+
+
+def _protocols(samples: pd.DataFrame, resamples: int, seed: int) -> dict[str, ProtocolScore]:
+    interaction = samples.caption_type == "unidirectional"
+    subsets = {
+        "actor": samples.loc[(samples.role == "actor") & interaction, :],
+        "target": samples.loc[(samples.role == "target") & interaction, :],
+        "rvos": samples.loc[samples.role == "actor", :],
+    }
+    return {name: _protocol(subset, resamples, seed) for name, subset in subsets.items()}
+
+
+def _protocol(subset: pd.DataFrame, resamples: int, seed: int) -> ProtocolScore:
+    emitted = subset.emitted.to_numpy(dtype=bool)
+    columns = subset[["j", "f", "jf"]].to_numpy(dtype=np.float64)
+    # A role that was not given has no mask: 0, whatever the capture wrote (EVALUATION).
+    columns = np.where(emitted[:, None], columns, 0.0) * 100
+    j, f, jf = estimate_means(columns, subset.video_id.to_numpy(dtype=str), resamples, seed)
+    missing = int((~emitted).sum())
+    return ProtocolScore(j.value, f.value, jf.value, jf.ci, len(subset), missing, jf.reason)
+
+
+def _profile(tables: dict[str, HeadTable], resamples: int, seed: int) -> tuple[LayerPoint, ...]:
+    vision, text = (
+        estimate_means(
+            defined_mean(tables[metric].values, axis=2), tables[metric].video_ids, resamples, seed
+        )
+        for metric in ("visual_mass", "text_mass")
+    )
+    if not len(tables["visual_mass"].values):
+        return ()
+    return tuple(
+        LayerPoint(layer, *point) for layer, point in enumerate(zip(vision, text, strict=True))
+    )
+
+
+def _map(scores: NDArray[np.float64]) -> tuple[tuple[float | None, ...], ...]:
+    return tuple(tuple(_number(score) for score in layer) for layer in scores)
+
+
+def _scatter(share: HeadTable, layer: int | None) -> tuple[ScatterPoint, ...]:
+    mean = defined_mean(share.flat, axis=1)
+    top = (
+        np.full(len(mean), np.nan)
+        if layer is None
+        else defined_mean(share.values[:, layer], axis=1)
+    )
+    shown = np.flatnonzero(share.emitted & np.isfinite(mean) & np.isfinite(share.jf))
+    return tuple(
+        ScatterPoint(
+            share.sample_ids[i], str(share.video_ids[i]), share.role, float(mean[i]),
+            _number(top[i]), _number(share.mask_area[i]), float(share.jf[i]),
+        )
+        for i in shown
+    )  # fmt: skip
+
+
+def _bins(points: tuple[ScatterPoint, ...], resamples: int, seed: int) -> tuple[ScatterBin, ...]:
+    if len(points) < 2 * BIN_SIZE:
+        return ()  # the points themselves say more than a mean of a handful
+    share = np.array([point.mask_share for point in points])
+    jf = np.array([point.jf for point in points])
+    videos = np.array([point.video_id for point in points])
+    count = min(MAX_BINS, len(points) // BIN_SIZE)
+    edges = np.unique(np.quantile(share, np.linspace(0, 1, count + 1)))
+    place = np.searchsorted(edges[1:-1], share, side="right")
+    bins = []
+    for index in np.unique(place):
+        inside = place == index
+        members = share[inside]
+        estimate = estimate_mean(jf[inside], videos[inside], resamples, seed)
+        bins.append(
+            ScatterBin(float(members.min()), float(members.max()), float(members.mean()), estimate)
+        )
+    return tuple(bins)
+
+
+def _cards(
+    rows: pd.DataFrame, tables: dict[str, HeadTable]
+) -> tuple[tuple[SampleCard, ...], tuple[SampleCard, ...]]:
+    """Best and worst cards. ``rows`` and the tables are in the same order."""
+    share, lift = (defined_mean(tables[metric].flat, axis=1) for metric in ("mask_share", "lift"))
+    cards = []
+    for index, row in enumerate(rows.to_dict("records")):
+        values = {name: row[name] for name in SampleCard.__dataclass_fields__ if name in row}
+        for name in ("j", "f", "jf"):
+            values[name] = (_number(row[name]) or 0.0) if row["emitted"] else 0.0
+        values["mask_area"] = _number(row["mask_area"])
+        values["emitted"] = bool(row["emitted"])
+        cards.append(
+            SampleCard(**values, mask_share=_number(share[index]), lift=_number(lift[index]))
+        )
+    half = (len(cards) + 1) // 2
+    emitted = [card for card in cards if card.emitted]
+    best = sorted(emitted, key=lambda card: (-card.jf, card.sample_id))[: min(SHOWN, half)]
+    chosen = {card.sample_id for card in best}
+    rest = [card for card in cards if card.sample_id not in chosen]
+    worst = sorted(rest, key=lambda card: (card.jf, card.sample_id))[:SHOWN]
+    return tuple(best), tuple(worst)
+
+
+def _supervised(run: dict[str, Any]) -> tuple[tuple[int, int], ...]:
+    model = run.get("model")
+    pairs = model.get("supervised_pairs") if isinstance(model, dict) else None
+    return tuple((int(layer), int(head)) for layer, head in pairs or ())
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if value is not None and np.isfinite(value) else None

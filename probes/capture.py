@@ -1,0 +1,242 @@
+"""Run a model over a data set and store what its role tokens attended to, sample by sample."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from probes.metrics import METRICS, head_metrics, mask_area
+from probes.store import CaptureWriter, MapRow, SampleRow
+from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.records import ROLES, VideoSample
+from reviosa.errors import DataError
+from reviosa.evaluation import boundary_f, jaccard
+from reviosa.heads import HeadSelection
+from reviosa.inference import SegmentationResult, Segmenter, VideoFeatures, prediction_record
+from reviosa.losses import pool_masks
+from reviosa.model import (
+    ReviosaConfig,
+    ReviosaModel,
+    ReviosaProcessor,
+    RoleAttention,
+    record_role_attention,
+)
+from reviosa.run_record import open_run
+
+__all__ = ["CaptureSummary", "capture"]
+
+MapChoice = Literal["none", "selected", "all"]
+_CHUNK = 32
+
+
+@dataclass(frozen=True)
+class CaptureSummary:
+    """How a capture ended."""
+
+    samples: int
+    """Expressions in the data set, all of them captured now."""
+    resumed: int
+    """How many of them, at most, an earlier session had captured."""
+
+
+@dataclass(frozen=True)
+class _Captured:
+    rows: list[SampleRow]
+    metrics: dict[str, list[np.ndarray]]
+    maps: list[MapRow]
+    prediction: dict
+
+
+def capture(
+    model: ReviosaModel,
+    processor: ReviosaProcessor,
+    dataset: InterRVOSDataset,
+    directory: str | Path,
+    maps: MapChoice = "selected",
+    heads: HeadSelection | None = None,
+    identity: dict | None = None,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> CaptureSummary:
+    """Segment every expression, score it, and store the attention of its role tokens.
+
+    The model answers freely; the attention is that of the role tokens it emitted, on the frames it
+    saw. A role that has a truth but was not emitted is kept, with no attention and J&F of zero.
+
+    Args:
+        model: the model.
+        processor: its processor.
+        dataset: what to run over.
+        directory: run directory; new, or one to be resumed.
+        maps: which patch maps to keep: none, those of ``heads`` (or of the pairs the model was
+            supervised on), or all.
+        heads: the pairs of ``maps="selected"``.
+        identity: what the run's header says of the model.
+        resume: continue a capture that was stopped; nothing is lost or stored twice.
+        progress: called with (expressions done, expressions) after each.
+
+    Raises:
+        RunError: the directory holds another run, or another process writes to it.
+        DataError: a frame cannot be read; what was captured so far stays and can be resumed.
+    """
+    config = model.config
+    pairs = _pairs(model, maps, heads)
+    settings = {"maps": maps, "pairs": [list(p) for p in pairs], "num_frames": config.num_frames}
+    header = {
+        **(identity or {}),
+        "layers": config.num_layers,
+        "heads": config.num_heads,
+        "grid": config.grid,
+        "supervised_pairs": config.aml_pairs or [],
+    }
+    data = {"path": str(dataset.root.resolve()), "identity": dataset.identity}
+    with open_run(directory, "capture", settings, None, data, header, resume) as record:
+        writer = CaptureWriter(directory)
+        done = writer.done_chunks()
+        segmenter = Segmenter(model, processor)
+        samples = dataset.samples
+        for chunk, start in enumerate(range(0, len(samples), _CHUNK)):
+            part = samples[start : start + _CHUNK]
+            if chunk not in done:
+                tell = None if progress is None else partial(_tell, progress, start, len(samples))
+                _write(writer, chunk, _capture_part(segmenter, part, pairs, tell), config, pairs)
+            if progress is not None:
+                progress(start + len(part), len(samples))
+        record.update(summary={"samples": len(samples)})
+    return CaptureSummary(len(samples), len(done) * _CHUNK)
+
+
+def _tell(progress: Callable[[int, int], None], start: int, total: int, done: int) -> None:
+    progress(start + done, total)
+
+
+def _capture_part(
+    segmenter: Segmenter,
+    part: Sequence[VideoSample],
+    pairs: Sequence[tuple[int, int]],
+    tell: Callable[[int], None] | None,
+) -> list[_Captured]:
+    found: list[_Captured] = []
+    video_id, features = None, None
+    for sample in part:
+        if features is None or sample.video.video_id != video_id:
+            video_id = sample.video.video_id
+            features = segmenter.encode(sample.video.read_frames())
+        found.append(_capture_sample(segmenter, features, sample, pairs))
+        if tell is not None:
+            tell(len(found))
+    return found
+
+
+def _pairs(
+    model: ReviosaModel, maps: MapChoice, heads: HeadSelection | None
+) -> tuple[tuple[int, int], ...]:
+    config = model.config
+    if heads is not None:
+        heads.validate(config.num_layers, config.num_heads)
+    if maps == "none":
+        return ()
+    if maps == "all":
+        return tuple((i, j) for i in range(config.num_layers) for j in range(config.num_heads))
+    if heads is not None:
+        return heads.pairs
+    return tuple((int(i), int(j)) for i, j in config.aml_pairs or ())
+
+
+@torch.inference_mode()
+def _capture_sample(
+    segmenter: Segmenter,
+    features: VideoFeatures,
+    sample: VideoSample,
+    pairs: Sequence[tuple[int, int]],
+) -> _Captured:
+    ids, text = segmenter.answer(features, sample.expression.text)
+    with record_role_attention(segmenter.model) as record:
+        output = segmenter.read(features, ids)
+    result = segmenter.finish(features, ids, text, output)
+    prediction = prediction_record(sample, result)
+    roles = (0, 1) if sample.expression.is_interaction else (0,)
+    captured = _Captured([], {name: [] for name in METRICS}, [], prediction)
+    for role in roles:
+        _capture_role(captured, record, result, sample, role, pairs, segmenter.model.config.grid)
+    return captured
+
+
+def _capture_role(
+    captured: _Captured,
+    record: RoleAttention,
+    result: SegmentationResult,
+    sample: VideoSample,
+    role: int,
+    pairs: Sequence[tuple[int, int]],
+    grid: int,
+) -> None:
+    """Add one role of one sample: its scores, its head metrics and its maps."""
+    expression = sample.expression
+    truth = sample.masks(role)
+    masks = result.masks[role]
+    emitted = masks is not None
+    predicted = masks if masks is not None else np.zeros_like(truth)
+    j, f = float(jaccard(predicted, truth).mean()), float(boundary_f(predicted, truth).mean())
+    seen = torch.from_numpy(truth[list(result.frame_indices)])
+    patches = pool_masks(seen, grid).flatten().numpy()
+    position = int(record.roles.position[0, role]) if emitted else -1
+    captured.rows.append(
+        SampleRow(
+            sample_id=expression.sample_id,
+            video_id=expression.video_id,
+            exp_id=expression.exp_id,
+            role=ROLES[role],
+            expression=expression.text,
+            caption_type=expression.caption_type,
+            emitted=emitted,
+            j=j,
+            f=f,
+            jf=(j + f) / 2,
+            mask_area=mask_area(patches),
+            n_frames=len(truth),
+            query_position=position,
+            text=result.text,
+            frame_indices=result.frame_indices,
+        )
+    )
+    attention = record.attention
+    if emitted:
+        row = attention[0, role].cpu().numpy()
+        is_vision = (record.vision_grid[0, :, 0] >= 0).cpu().numpy()
+        metrics = head_metrics(row, is_vision, patches)
+        if pairs:
+            maps = record.on_patches()[0, role].cpu().numpy()
+            values = np.stack([maps[layer, head] for layer, head in pairs])
+            captured.maps.append(MapRow(expression.sample_id, ROLES[role], values))
+    else:
+        shape = attention.shape[2:4]
+        metrics = {name: np.full(shape, np.nan, np.float32) for name in METRICS}
+    for name in METRICS:
+        captured.metrics[name].append(metrics[name])
+
+
+def _write(
+    writer: CaptureWriter,
+    chunk: int,
+    found: Sequence[_Captured],
+    config: ReviosaConfig,
+    pairs: Sequence[tuple[int, int]],
+) -> None:
+    metrics = {name: np.stack([m for c in found for m in c.metrics[name]]) for name in METRICS}
+    predictions: dict[str, dict] = {}
+    for captured in found:
+        row = captured.rows[0]
+        predictions.setdefault(row.video_id, {})[row.exp_id] = captured.prediction
+    writer.write_chunk(
+        chunk,
+        [row for captured in found for row in captured.rows],
+        metrics,
+        maps=[m for captured in found for m in captured.maps],
+        pairs=pairs,
+        predictions=predictions,
+    )

@@ -1,0 +1,81 @@
+"""What a capture run holds on disk: folders, part names, columns."""
+
+import re
+from pathlib import Path
+
+import pyarrow as pa
+
+from probes.metrics import METRICS
+
+__all__ = [
+    "FOLDERS",
+    "HEADS_SCHEMA",
+    "SAMPLES_SCHEMA",
+    "SCHEMA",
+    "SHAPE_KEY",
+    "chunk_of",
+    "map_key",
+    "part",
+]
+
+SCHEMA = 1
+"""Version of the layout, kept in every Parquet part."""
+
+SHAPE_KEY = b"reviosa.shape"
+"""Parquet metadata key of the JSON value {"schema", "layers", "heads"}."""
+
+FOLDERS = {
+    "samples": "parquet",
+    "heads": "parquet",
+    "maps": "safetensors",
+    "predictions": "json",
+}
+
+SAMPLES_SCHEMA = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("video_id", pa.string()),
+        ("exp_id", pa.string()),
+        ("role", pa.string()),
+        ("expression", pa.string()),
+        ("caption_type", pa.string()),
+        ("emitted", pa.bool_()),
+        ("j", pa.float64()),
+        ("f", pa.float64()),
+        ("jf", pa.float64()),
+        ("mask_area", pa.float64()),
+        ("n_frames", pa.int32()),
+        ("query_position", pa.int32()),
+        ("text", pa.string()),
+        ("frame_indices", pa.list_(pa.int32())),
+    ]
+)
+
+HEADS_SCHEMA = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("video_id", pa.string()),
+        ("role", pa.string()),
+        ("layer", pa.int16()),
+        ("head", pa.int16()),
+        *((metric, pa.float32()) for metric in METRICS),
+    ]
+)
+
+_PART = re.compile(r"part-(\d{5,})\.[a-z]+")
+
+
+def part(directory: Path, folder: str, chunk: int) -> Path:
+    """Path of one part, for example ``run/heads/part-00003.parquet``."""
+    return directory / folder / f"part-{chunk:05d}.{FOLDERS[folder]}"
+
+
+def chunk_of(path: Path) -> int | None:
+    """Chunk number of a part's path; None for other files, such as ones still being written."""
+    match = _PART.fullmatch(path.name)
+    return int(match.group(1)) if match else None
+
+
+def map_key(sample_id: str, role: str) -> str:
+    """Name of a sample's maps inside a shard; ``|scale`` is added for their scales."""
+    return f"{sample_id}|{role}"

@@ -1,0 +1,85 @@
+"""Which chunks of a capture run are whole, and the samples they hold."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from probes.layout import SAMPLES_SCHEMA, SCHEMA, SHAPE_KEY, chunk_of, part
+from reviosa.errors import RunError
+
+__all__ = ["LoadedSamples", "load_samples", "problem"]
+
+
+@dataclass(frozen=True)
+class LoadedSamples:
+    """All whole chunks of a run."""
+
+    samples: pd.DataFrame
+    """The samples table with two more columns: ``chunk``, and ``row``, its place in the table."""
+    chunks: tuple[int, ...]
+    shape: tuple[int, int]
+    """Layers and heads; (0, 0) without a chunk."""
+    problems: tuple[str, ...]
+    """Chunks that were left out, one line each."""
+
+
+def load_samples(directory: Path) -> LoadedSamples:
+    """Read the samples parts of all chunks that are whole; the others are named, never raised."""
+    frames: list[pd.DataFrame] = []
+    chunks: list[int] = []
+    shape: tuple[int, int] | None = None
+    problems: list[str] = []
+    for path in sorted((directory / "samples").glob("part-*.parquet")):
+        chunk = chunk_of(path)
+        if chunk is None:
+            continue
+        try:
+            frame, found = _read_chunk(directory, chunk)
+            if shape not in (None, found):
+                raise RunError(f"shape {found}, but the chunks before have {shape}")
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            problems.append(problem(f"chunk {chunk} left out", error))
+            continue
+        shape = found
+        frames.append(frame)
+        chunks.append(chunk)
+    empty = SAMPLES_SCHEMA.empty_table().to_pandas().assign(chunk=0)
+    samples = pd.concat(frames, ignore_index=True) if frames else empty
+    double = samples.duplicated(["sample_id", "role"])
+    if double.any():
+        problems.append(
+            f"{int(double.sum())} samples stand in two chunks; the first of each is used"
+        )
+        samples = samples[~double].reset_index(drop=True)
+    samples["frame_indices"] = [tuple(map(int, item)) for item in samples.frame_indices]
+    samples = samples.assign(row=np.arange(len(samples)))
+    return LoadedSamples(samples, tuple(chunks), shape or (0, 0), tuple(problems))
+
+
+def problem(what: str, error: Exception) -> str:
+    """One line about a part that could not be read."""
+    reason = str(error).splitlines()
+    return f"{what}: {reason[0] if reason else type(error).__name__}"
+
+
+def _read_chunk(directory: Path, chunk: int) -> tuple[pd.DataFrame, tuple[int, int]]:
+    path, heads = part(directory, "samples", chunk), part(directory, "heads", chunk)
+    table = pq.read_table(path)
+    shape = _shape(table.schema.metadata, path)
+    # The footer stands at a Parquet file's end: a part that was cut off fails here.
+    if _shape(pq.read_schema(heads).metadata, heads) != shape:
+        raise RunError(f"{heads.name} has another model shape than {path}")
+    frame = table.select(SAMPLES_SCHEMA.names).cast(SAMPLES_SCHEMA).to_pandas()
+    return frame.assign(chunk=chunk), shape
+
+
+def _shape(metadata: dict[bytes, bytes] | None, path: Path) -> tuple[int, int]:
+    value = json.loads((metadata or {}).get(SHAPE_KEY, b"{}"))
+    if value.get("schema") != SCHEMA:
+        raise RunError(f"{path} has schema {value.get('schema')}, expected {SCHEMA}")
+    return value["layers"], value["heads"]

@@ -1,0 +1,282 @@
+"""The capture store, read side: tables and maps of one capture run.
+
+A run directory holds ``run.json`` and, per chunk k of samples, ``samples/part-k.parquet`` (one row
+per sample and role), ``heads/part-k.parquet`` (one row per sample, role, layer and head),
+``predictions/part-k.json`` and, where maps were kept, ``maps/part-k.safetensors``. The samples part
+is written last: a chunk without it does not exist (:mod:`probes.writer`). Reading takes no lock and
+may run beside a capture.
+"""
+
+import glob
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from probes.layout import HEADS_SCHEMA, SAMPLES_SCHEMA, map_key, part
+from probes.metrics import METRICS
+from probes.parts import load_samples, problem
+from probes.writer import CaptureWriter, MapRow, SampleRow
+from reviosa.data.records import ROLES
+from reviosa.errors import ConfigError, RunError
+from reviosa.run_record import read_run
+
+__all__ = ["AttentionMap", "CaptureStore", "CaptureWriter", "HeadTable", "MapRow", "SampleRow"]
+
+
+@dataclass(frozen=True)
+class HeadTable:
+    """One metric of one role for all its samples, in the order of the samples table."""
+
+    metric: str
+    role: str
+    values: NDArray[np.float64]
+    """[sample, layer, head]; NaN where the role was not emitted or the metric is undefined."""
+    sample_ids: tuple[str, ...]
+    video_ids: NDArray
+    """str [sample]"""
+    jf: NDArray[np.float64]
+    """[sample], J&F of the role's mask, 0 to 1; 0 where the role was not emitted."""
+    mask_area: NDArray[np.float64]
+    """[sample], fraction of the patches of the sampled frames that the object covers."""
+    emitted: NDArray[np.bool_]
+    """[sample], whether the model gave the role's token."""
+
+    @property
+    def flat(self) -> NDArray[np.float64]:
+        """The values as [sample, pair], pairs layer by layer; also without any sample."""
+        samples, layers, heads = self.values.shape
+        return self.values.reshape(samples, layers * heads)
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """Attention of one role token on the patches of the sampled frames."""
+
+    pairs: tuple[tuple[int, int], ...]
+    """(layer, head) of each map."""
+    values: NDArray[np.float32]
+    """[pair, frame, row, column], attention weights (a whole row sums to at most 1)."""
+
+
+class CaptureStore:
+    """Open a capture run for reading.
+
+    Args:
+        directory: the run directory.
+
+    Attributes:
+        run: the run's header, ``run.json``.
+
+    Raises:
+        RunError: no such directory, no readable header, or a run of another kind.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        self.run = _read_header(self.directory)
+        loaded = load_samples(self.directory)
+        self._problems = list(loaded.problems)
+        self._shape, self._chunks, self._samples = loaded.shape, loaded.chunks, loaded.samples
+        self._connection = self._connect()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Parts that could not be read, one line each; their chunks or maps are left out."""
+        return tuple(self._problems)
+
+    @property
+    def num_layers(self) -> int:
+        """Layers of the captured model; 0 while no chunk is there."""
+        return self._shape[0]
+
+    @property
+    def num_heads(self) -> int:
+        """Heads per layer of the captured model; 0 while no chunk is there."""
+        return self._shape[1]
+
+    def samples(self) -> pd.DataFrame:
+        """The samples table (columns of :class:`SampleRow`), in the order of capture; a copy."""
+        return self._samples.drop(columns=["row", "chunk"])
+
+    def head_array(self, metric: str, role: str) -> HeadTable:
+        """One metric of one role as a dense array.
+
+        Raises:
+            ConfigError: unknown metric or role.
+            RunError: a part is damaged inside.
+        """
+        if metric not in METRICS:
+            raise ConfigError(f"unknown metric {metric!r}; choose one of {', '.join(METRICS)}")
+        if role not in ROLES:
+            raise ConfigError(f"unknown role {role!r}; choose one of {', '.join(ROLES)}")
+        rows = self._samples[self._samples.role == role]
+        values = np.full((len(rows), *self._shape), np.nan)
+        if len(rows):
+            place = np.full(len(self._samples), -1)
+            place[rows.row.to_numpy()] = np.arange(len(rows))
+            found = self._fetch(
+                f"SELECT s.row AS row, h.layer AS layer, h.head AS head, h.{metric} AS value "
+                "FROM heads h JOIN sample_rows s USING (sample_id, role) WHERE h.role = ?",
+                (role,),
+            )
+            values[place[found["row"]], found["layer"], found["head"]] = np.ma.filled(
+                found["value"], np.nan
+            )
+        return HeadTable(
+            metric=metric,
+            role=role,
+            values=values,
+            sample_ids=tuple(rows.sample_id),
+            video_ids=rows.video_id.to_numpy(dtype=str),
+            jf=rows.jf.to_numpy(dtype=np.float64, copy=True),
+            mask_area=rows.mask_area.to_numpy(dtype=np.float64, copy=True),
+            emitted=rows.emitted.to_numpy(dtype=bool, copy=True),
+        )
+
+    def sample_heads(self, sample_id: str, role: str) -> dict[str, NDArray[np.float64]]:
+        """All metrics of one sample and role: name to float64 [layer, head], NaN where undefined.
+
+        Raises:
+            RunError: the run holds no such sample and role.
+        """
+        self._expect_sample(sample_id, role)
+        found = self._fetch(
+            f"SELECT layer, head, {', '.join(METRICS)} FROM heads WHERE sample_id = ? AND role = ?",
+            (sample_id, role),
+        )
+        arrays = {}
+        for metric in METRICS:
+            arrays[metric] = np.full(self._shape, np.nan)
+            arrays[metric][found["layer"], found["head"]] = np.ma.filled(found[metric], np.nan)
+        return arrays
+
+    def map(self, sample_id: str, role: str) -> AttentionMap | None:
+        """Attention maps of one sample and role; None where none were kept."""
+        path = self._map_index.get((sample_id, role))
+        if path is None:
+            return None
+        key = map_key(sample_id, role)
+        with safe_open(path, framework="numpy") as file:
+            pairs = json.loads(file.metadata()["pairs"])
+            scale = file.get_tensor(f"{key}|scale")
+            values = file.get_tensor(key).astype(np.float32) * scale[:, None, None, None]
+        return AttentionMap(tuple((int(layer), int(head)) for layer, head in pairs), values)
+
+    def map_keys(self) -> frozenset[tuple[str, str]]:
+        """(sample_id, role) of all samples whose maps were kept."""
+        return frozenset(self._map_index)
+
+    def predictions(self) -> dict[str, dict[str, Any]]:
+        """Predictions of all chunks as one value: video to expression to its masks and text."""
+        merged: dict[str, dict[str, Any]] = {}
+        for chunk in self._chunks:
+            for video, expressions in self._prediction_part(chunk).items():
+                merged.setdefault(video, {}).update(expressions)
+        return merged
+
+    def prediction(self, video_id: str, exp_id: str) -> dict[str, Any] | None:
+        """Prediction of one expression, or None where there is none; reads only its chunk."""
+        rows = self._samples
+        for chunk in rows.chunk[(rows.video_id == video_id) & (rows.exp_id == exp_id)].unique():
+            found = self._prediction_part(int(chunk)).get(video_id, {}).get(exp_id)
+            if found is not None:
+                return found
+        return None
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
+        """Run SQL over the tables ``samples`` and ``heads``; safe to call from several threads.
+
+        Raises:
+            RunError: DuckDB refused the query or a part.
+        """
+        return pd.DataFrame(self._fetch(sql, parameters))
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        """An in-memory database (no file, no lock) with views over the parts of whole chunks."""
+        connection = duckdb.connect()
+        for name, schema in (("samples", SAMPLES_SCHEMA), ("heads", HEADS_SCHEMA)):
+            # Paths are patterns to DuckDB; a folder named run[1] must not become one.
+            paths = [glob.escape(str(part(self.directory, name, c))) for c in self._chunks]
+            if paths:
+                listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
+            else:
+                connection.register("nothing", schema.empty_table())
+                connection.execute(f"CREATE TABLE {name} AS SELECT * FROM nothing")
+        connection.register(
+            "rows", pa.Table.from_pandas(self._samples[["sample_id", "role", "row"]])
+        )
+        connection.execute("CREATE TABLE sample_rows AS SELECT * FROM rows")
+        return connection
+
+    def _fetch(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
+        try:
+            with self._connection.cursor() as cursor:  # a connection is not safe between threads
+                return cursor.execute(sql, list(parameters)).fetchnumpy()
+        except duckdb.Error as error:
+            line = str(error).splitlines()[0]
+            raise RunError(
+                f"cannot query the capture in {self.directory}: {line}; if a part is damaged, "
+                "capture again with --resume after removing it"
+            ) from error
+
+    def _prediction_part(self, chunk: int) -> dict[str, dict[str, Any]]:
+        path = part(self.directory, "predictions", chunk)
+        if not path.exists():
+            return {}
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            self._problem(f"predictions of chunk {chunk} left out", error)
+            return {}
+
+    @cached_property
+    def _map_index(self) -> dict[tuple[str, str], Path]:
+        index: dict[tuple[str, str], Path] = {}
+        for chunk in self._chunks:
+            path = part(self.directory, "maps", chunk)
+            if not path.exists():
+                continue
+            try:
+                with safe_open(path, framework="numpy") as file:
+                    keys = [key for key in file.keys() if not key.endswith("|scale")]  # noqa: SIM118
+            except (OSError, SafetensorError) as error:
+                self._problem(f"maps of chunk {chunk} left out", error)
+                continue
+            for key in keys:
+                sample_id, _, role = key.rpartition("|")
+                index[sample_id, role] = path
+        return index
+
+    def _problem(self, what: str, error: Exception) -> None:
+        line = problem(what, error)
+        if line not in self._problems:
+            self._problems.append(line)
+
+    def _expect_sample(self, sample_id: str, role: str) -> None:
+        rows = self._samples
+        if not ((rows.sample_id == sample_id) & (rows.role == role)).any():
+            raise RunError(
+                f"{self.directory} holds no sample {sample_id!r} with role {role!r}; see the "
+                "samples table for what it holds"
+            )
+
+
+def _read_header(directory: Path) -> dict[str, Any]:
+    header = read_run(directory)
+    if header.get("kind") != "capture":
+        raise RunError(
+            f"{directory} is a run of kind {header.get('kind')!r}, expected a capture; give a "
+            "folder that reviosa capture wrote"
+        )
+    return header

@@ -1,0 +1,224 @@
+"""One training run: from a configuration to a checkpoint, stoppable and resumable."""
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments
+
+from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.errors import ConfigError
+from reviosa.heads import HeadSelection
+from reviosa.model import ReviosaConfig, ReviosaModel, ReviosaProcessor, load, model_identity, save
+from reviosa.model.config import PRESETS
+from reviosa.model.lora import (
+    freeze_for_training,
+    inject_lora,
+    merge_lora,
+    recompute_activations,
+)
+from reviosa.model.nano_tokenizer import nano_tokenizer
+from reviosa.run_record import open_run
+from reviosa.training.config import TrainConfig
+from reviosa.training.data import ConversationDataset, collate
+from reviosa.training.trainer import ReviosaTrainer, last_whole_checkpoint
+
+__all__ = ["TrainSummary", "build_model", "train"]
+
+LOG_FILE = "log.jsonl"
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """How a training run ended."""
+
+    model: Path
+    """Folder of the trained checkpoint."""
+    steps: int
+    losses: dict[str, float]
+    """Terms of the last log line."""
+
+
+def build_model(source: str, seed: int) -> tuple[ReviosaModel, ReviosaProcessor]:
+    """The model to start from: a checkpoint, or the random weights of a preset.
+
+    ``nano`` is the shipped checkpoint where there is one.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+        ConfigError: the preset needs a tokenizer that is not at hand.
+    """
+    if source == "nano-random":
+        torch.manual_seed(seed)
+        config = ReviosaConfig.preset("nano")
+        return ReviosaModel(config), ReviosaProcessor.for_config(config, nano_tokenizer())
+    if source in PRESETS and source != "nano":
+        raise ConfigError(
+            f"the {source} preset has neither weights nor a tokenizer here; "
+            "give the folder of a converted checkpoint"
+        )
+    return load(source, device="cpu")
+
+
+def train(
+    config: TrainConfig,
+    resume: bool = False,
+    progress: Callable[[int, int, dict[str, float]], None] | None = None,
+) -> TrainSummary:
+    """Train as ``config`` says and write ``out/model``, ``out/log.jsonl`` and ``out/run.json``.
+
+    A run that was stopped, even by SIGKILL, goes on with ``resume=True`` from its last whole
+    checkpoint and ends with the weights of an uninterrupted one.
+
+    Args:
+        config: the run.
+        resume: continue the run in ``config.out``.
+        progress: called with (step, steps, last log line) after each step.
+
+    Raises:
+        ReviosaError: data, checkpoint, heads file or run directory are not usable.
+    """
+    dataset = InterRVOSDataset(config.data)
+    pairs, selection = (), None
+    if config.heads is not None:
+        selection = HeadSelection.load(config.heads)
+        pairs = selection.pairs
+    identity = None if config.model == "nano-random" else model_identity(config.model)
+    settings = json.loads(config.model_dump_json())
+    with open_run(
+        config.out,
+        "train",
+        {k: v for k, v in settings.items() if k not in ("out", "data")},
+        config.seed,
+        data={"path": str(config.data), "identity": dataset.identity},
+        model={"source": config.model, "identity": identity},
+        resume=resume,
+    ) as record:
+        model, processor = build_model(config.model, config.seed)
+        if selection is not None:
+            selection.validate(model.config.num_layers, model.config.num_heads)
+        torch.manual_seed(config.seed)
+        if config.lora is not None:
+            inject_lora(model, **config.lora.model_dump())
+        freeze_for_training(model)
+        if config.gradient_checkpointing:
+            recompute_activations(model)
+        summary = _fit(config, model, processor, dataset, pairs, resume, progress)
+        if config.lora is not None:
+            merge_lora(model)
+        model.config.aml_pairs = [list(pair) for pair in pairs] or model.config.aml_pairs
+        model.config.num_frames = config.num_frames
+        if not summary.model.exists():
+            save(model, processor, summary.model)
+        record.update(summary={"steps": summary.steps, "losses": summary.losses})
+    return summary
+
+
+def _fit(
+    config: TrainConfig,
+    model: ReviosaModel,
+    processor: ReviosaProcessor,
+    dataset: InterRVOSDataset,
+    pairs: tuple[tuple[int, int], ...],
+    resume: bool,
+    progress: Callable[[int, int, dict[str, float]], None] | None,
+) -> TrainSummary:
+    draws = config.steps * config.batch_size * config.gradient_accumulation
+    data = ConversationDataset(
+        dataset,
+        processor,
+        draws,
+        num_frames=config.num_frames,
+        expressions=config.expressions_per_video,
+        mask_size=processor.sam_image_size // 4,
+        seed=config.seed,
+    )
+    checkpoints = Path(config.out) / "checkpoints"
+    last = last_whole_checkpoint(checkpoints) if resume else None
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=config.steps,
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        warmup_steps=config.warmup_ratio,
+        lr_scheduler_type="cosine",
+        max_grad_norm=1.0,
+        bf16=config.precision == "bf16",
+        logging_steps=config.log_steps,
+        save_steps=config.save_steps,
+        save_total_limit=2,
+        seed=config.seed,
+        data_seed=config.seed,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_num_workers=0,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        disable_tqdm=True,
+        report_to="none",
+        ddp_find_unused_parameters=True,
+    )
+    log = _LogWriter(Path(config.out) / LOG_FILE, progress)
+    trainer = ReviosaTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=data,
+        data_collator=partial(collate, processor=processor),
+        loss=config.loss,
+        pairs=pairs,
+        callbacks=[log],
+    )
+    # The log file and ``progress`` say what this callback would print.
+    trainer.remove_callback(PrinterCallback)
+    with _quiet():
+        trainer.train(resume_from_checkpoint=last)
+    return TrainSummary(Path(config.out) / "model", trainer.state.global_step, log.last)
+
+
+class _LogWriter(TrainerCallback):
+    """Writes every log line of the Trainer to a file and tells how far the run is."""
+
+    def __init__(
+        self, path: Path, progress: Callable[[int, int, dict[str, float]], None] | None
+    ) -> None:
+        self._path, self._progress = path, progress
+        self.last: dict[str, float] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # Lines of steps that a resumed run is about to repeat would stand there twice.
+        kept = []
+        if self._path.is_file():
+            lines = self._path.read_text().splitlines()
+            kept = [x for x in lines if x and json.loads(x)["step"] <= state.global_step]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text("".join(f"{line}\n" for line in kept))
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if not logs or "loss" not in logs or not state.is_world_process_zero:
+            return
+        self.last = {k: v for k, v in logs.items() if isinstance(v, float | int)}
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": state.global_step, **self.last}) + "\n")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._progress is not None:
+            self._progress(state.global_step, state.max_steps, self.last)
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Keep the Trainer's own start-up remarks off the terminal."""
+    logger = logging.getLogger("transformers.trainer")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

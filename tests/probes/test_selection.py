@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from probes.ranking import rank_pairs
+from probes.selection import STRATEGIES, select, top_layer
+from reviosa.errors import ConfigError
+from reviosa.heads import PUBLISHED
+
+# Layer means: 0.3, 0.5, 0.45. The single best pair, (2, 0), is not in the best layer.
+SCORES = np.array([[0.2, 0.3, 0.4], [0.5, 0.6, 0.4], [0.9, 0.2, 0.25]])
+
+
+@pytest.fixture
+def ranking(table):
+    return rank_pairs([table(np.stack([SCORES] * 4), metric="visual_mass")], 20)
+
+
+def test_top_layer_then_its_best_heads(ranking):
+    chosen = select(ranking, "top-layer", k=2, run="runs/a", data="abc")
+    assert chosen.pairs == ((1, 1), (1, 0))
+    assert (chosen.strategy, chosen.criterion, chosen.run, chosen.data) == (
+        "top-layer", "visual_mass", "runs/a", "abc",
+    )  # fmt: skip
+    assert top_layer(ranking) == 1
+
+
+def test_top_and_bottom_pairs(ranking):
+    assert select(ranking, "top-pairs", k=3).pairs == ((2, 0), (1, 1), (1, 0))
+    # 0.2 stands at (0, 0) and (2, 1): the tie goes to the lower layer.
+    assert select(ranking, "bottom-pairs", k=3).pairs == ((0, 0), (2, 1), (2, 2))
+
+
+def test_random_is_seeded_and_looks_at_no_score(ranking, table):
+    first = select(ranking, "random", k=4, seed=7)
+    assert first == select(ranking, "random", k=4, seed=7)
+    assert len(set(first.pairs)) == 4 and first.criterion is None
+    assert len({select(ranking, "random", k=4, seed=s).pairs for s in range(20)}) > 10
+    other = rank_pairs([table(np.stack([SCORES.T[::-1].copy()] * 4), metric="lift")], 20)
+    assert select(other, "random", k=4, seed=7).pairs == first.pairs
+
+
+def test_published(table):
+    small = rank_pairs([table(np.stack([SCORES] * 4))], 20)
+    big = rank_pairs([table(np.zeros((2, 24, 14)))], 20)
+    assert select(big, "published", preset="1b") == PUBLISHED["1b"]
+    with pytest.raises(ConfigError, match="layer 22 does not exist: the model has 3 layers"):
+        select(small, "published", preset="1b")
+    with pytest.raises(ConfigError, match="presets 1b, 4b, got None"):
+        select(big, "published")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "k", "message"),
+    [
+        ("best", 4, "unknown strategy 'best'; choose one of top-layer"),
+        ("top-pairs", 0, "k is 0"),
+        ("top-layer", 4, "only 3 heads with a score in layer 1"),
+        ("top-pairs", 10, "only 9 pairs with a score"),
+        ("bottom-pairs", 10, "only 9 pairs with a score"),
+        ("random", 10, "only 9 pairs"),
+    ],
+)
+def test_what_cannot_be_chosen_is_refused(ranking, strategy, k, message):
+    with pytest.raises(ConfigError, match=message):
+        select(ranking, strategy, k=k)
+
+
+def test_undefined_pairs_are_never_chosen_by_score(table):
+    scores = SCORES.copy()
+    scores[2, 0] = np.nan
+    ranking = rank_pairs([table(np.stack([scores] * 4))], 20)
+    assert select(ranking, "top-pairs", k=1).pairs == ((1, 1),)
+    assert (2, 0) not in select(ranking, "bottom-pairs", k=8).pairs
+
+
+def test_nothing_to_choose_from_says_why(table):
+    empty = rank_pairs([table(np.zeros((0, 2, 2)), role="target")])
+    with pytest.raises(ConfigError, match="role target: no sample with a defined value"):
+        select(empty, "top-layer", k=1)
+    with pytest.raises(ConfigError, match="only 0 pairs with a score"):
+        select(empty, "top-pairs", k=1)
+
+
+def test_strategies_are_those_of_the_command():
+    assert STRATEGIES == ("top-layer", "top-pairs", "bottom-pairs", "random", "published")

@@ -1,0 +1,217 @@
+"""The model's contract: counts that must match, what trains, what is saved and loaded."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, AutoProcessor
+
+from reviosa import ReviosaConfig, ReviosaModel
+from reviosa.errors import CheckpointError, ConfigError, ReviosaError
+from reviosa.model import load, model_identity, save
+from reviosa.model.lora import freeze_for_training, inject_lora, merge_lora, trainable_names
+from reviosa.model.roles import find_roles, vision_grid
+
+
+@pytest.fixture
+def batch(tiny_processor):
+    torch.manual_seed(1)
+    ids, _ = tiny_processor.conversation(
+        ["the star pushing the ring", "the ring"],
+        ["It is [SEG_ACT] and [SEG_TAR].", "It is [SEG_ACT]."],
+        2,
+    )
+    return {
+        "input_ids": torch.tensor([ids]),
+        "pixel_values": torch.randn(1, 2, 3, 32, 32),
+        "sam_pixel_values": torch.randn(1, 2, 3, 32, 32),
+    }
+
+
+def test_every_role_token_gets_a_mask_on_every_frame(tiny_model, batch):
+    output = tiny_model(**batch)
+    # Two expressions, the first with a target; SAM2's low resolution is 32 / 4 = 8 pixels.
+    assert output.prompt_row.tolist() == [0, 0, 1]
+    assert output.prompt_role.tolist() == [0, 1, 0]
+    assert output.mask_logits.shape == (3, 2, 8, 8)
+    assert output.mask_iou.shape == (3, 2)
+    assert output.logits.shape == (1, batch["input_ids"].shape[1], 384)
+
+
+def test_a_mask_follows_its_own_sample(tiny_model, batch):
+    """Two samples in a batch give what each gives alone."""
+    other = {k: v.clone() for k, v in batch.items()}
+    other["pixel_values"] += 1
+    other["sam_pixel_values"] += 1
+    both = {k: torch.cat([batch[k], other[k]]) for k in batch}
+    with torch.no_grad():
+        joined = tiny_model(**both).mask_logits
+        alone = torch.cat([tiny_model(**batch).mask_logits, tiny_model(**other).mask_logits])
+    # Measured difference 2e-6, from batched matrix products.
+    torch.testing.assert_close(joined, alone, rtol=1e-4, atol=2e-5)
+    assert (alone[:3] - alone[3:]).abs().max() > 1e-3
+
+
+def test_image_tokens_are_counted_against_the_features(tiny_model, batch):
+    batch["pixel_values"] = batch["pixel_values"][:, :1]
+    with pytest.raises(ReviosaError, match=r"8 image tokens but the frames give 4 image features"):
+        tiny_model(**batch)
+
+
+def test_role_tokens_are_paired_with_their_expression():
+    ids = torch.tensor([[1, 8, 2, 9, 8, 2, 2], [2, 2, 8, 2, 8, 9, 2]])
+    roles = find_roles(ids, actor_id=8, target_id=9)
+    assert roles.sample.tolist() == [0, 0, 1, 1]
+    assert roles.position.tolist() == [[1, 3], [4, -1], [2, -1], [4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [([9, 8], "no actor token before it"), ([8, 9, 9], "at most one target")],
+)
+def test_role_tokens_in_an_impossible_order_are_refused(ids, message):
+    with pytest.raises(ReviosaError, match=message):
+        find_roles(torch.tensor([ids]), actor_id=8, target_id=9)
+
+
+def test_patches_stand_frame_by_frame_and_row_by_row():
+    ids = torch.tensor([[7, 5, 5, 5, 5, 7, 5, 5, 5, 5]])
+    grid = vision_grid(ids, image_token_id=5, grid=2)[0].tolist()
+    assert grid[0] == [-1, -1, -1]
+    assert grid[1:5] == [[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1]]
+    assert grid[6:] == [[1, 0, 0], [1, 0, 1], [1, 1, 0], [1, 1, 1]]
+
+
+def test_generation_sees_the_frames(tiny_model, tiny_processor, batch):
+    ids, _ = tiny_processor.conversation(["the star"], [None], 2)
+
+    def scores(pixels):
+        generated = tiny_model.generate(
+            input_ids=torch.tensor([ids]),
+            attention_mask=torch.ones(1, len(ids), dtype=torch.int64),
+            pixel_values=pixels,
+            max_new_tokens=3,
+            do_sample=False,
+            pad_token_id=0,
+            eos_token_id=383,
+            output_scores=True,
+            return_dict_in_generate=True,
+        )
+        return torch.stack(generated.scores)
+
+    one, two = scores(batch["pixel_values"]), scores(batch["pixel_values"] + 1)
+    assert one.shape[0] == 3
+    assert (one - two).abs().max() > 1e-4
+
+
+def test_what_trains_is_what_the_release_trains(tiny_model):
+    inject_lora(tiny_model, rank=2, alpha=4)
+    freeze_for_training(tiny_model)
+    names = trainable_names(tiny_model)
+    parts = {
+        "mllm.lm_head", "mllm.model.multi_modal_projector", "seg_projector",
+        "sam2.sam_mask_decoder", "mllm.model.language_model.embed_tokens",
+    }  # fmt: skip
+    for part in parts:
+        assert any(n.startswith(part) for n in names), part
+    adapters = [n for n in names if "lora_" in n]
+    # Seven projections a layer, three layers, an A and a B each.
+    assert len(adapters) == 7 * 3 * 2
+    rest = [n for n in names if n not in adapters and not n.startswith(tuple(parts))]
+    assert rest == []
+
+
+def test_merging_adapters_keeps_the_function(tiny_model, batch):
+    inject_lora(tiny_model, rank=2, alpha=4, dropout=0.0)
+    for name, parameter in tiny_model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    with torch.no_grad():
+        before = tiny_model(**batch).logits
+        merge_lora(tiny_model)
+        after = tiny_model(**batch).logits
+    # Measured difference 2e-6 on logits of size 1: one rounding of the merged weights.
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=2e-5)
+    assert not [n for n in tiny_model.state_dict() if "lora_" in n]
+
+
+def test_a_checkpoint_comes_back_as_it_was(tiny_model, tiny_processor, batch, tmp_path):
+    folder = tmp_path / "model"
+    save(tiny_model, tiny_processor, folder)
+    loaded, processor = load(folder, device="cpu")
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(**batch).mask_logits, tiny_model(**batch).mask_logits)
+    assert isinstance(AutoModel.from_pretrained(folder), ReviosaModel)
+    assert type(AutoProcessor.from_pretrained(folder)) is type(processor)
+    assert processor.grid == 2
+    assert len(model_identity(folder)) == 16
+    with pytest.raises(FileExistsError):
+        save(tiny_model, tiny_processor, folder)
+
+
+def test_a_checkpoint_with_adapters_comes_back(tiny_model, tiny_processor, batch, tmp_path):
+    inject_lora(tiny_model, rank=2, alpha=4, dropout=0.0)
+    torch.nn.init.normal_(next(p for n, p in tiny_model.named_parameters() if "lora_B" in n))
+    save(tiny_model, tiny_processor, tmp_path / "model")
+    loaded, _ = load(tmp_path / "model", device="cpu")
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(**batch).logits, tiny_model(**batch).logits)
+
+
+def test_a_checkpoint_that_is_not_one_is_refused(tiny_model, tiny_processor, tmp_path):
+    with pytest.raises(CheckpointError, match="no such folder"):
+        load(tmp_path / "nothing")
+    folder = tmp_path / "model"
+    save(tiny_model, tiny_processor, folder)
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+
+    tensors = load_file(weights)
+    name = "seg_projector.0.weight"
+    save_file({**tensors, name: torch.zeros(3, 3)}, weights, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=rf"{name} has the shape \[3, 3\].*\[32, 32\]"):
+        load(folder)
+
+    fewer = {k: v for k, v in tensors.items() if k != name}
+    save_file(fewer, weights, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"lacks 1 tensors, first {name}"):
+        load(folder)
+
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load(folder)
+
+    weights.unlink()
+    with pytest.raises(CheckpointError, match=r"no model\.safetensors"):
+        load(folder)
+
+
+def test_a_configuration_that_cannot_be_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no preset is called '7b'; choose one of nano, 1b, 4b"):
+        ReviosaConfig.preset("7b")
+    with pytest.raises(ConfigError, match="vocabulary holds ids 0 to 383"):
+        ReviosaConfig(actor_token_id=5000)
+    with pytest.raises(ConfigError, match="needs a token of its own"):
+        ReviosaConfig(actor_token_id=9, target_token_id=9)
+
+
+def test_presets_have_the_published_shapes():
+    one, four = ReviosaConfig.preset("1b"), ReviosaConfig.preset("4b")
+    assert (one.num_layers, one.num_heads, one.grid) == (24, 14, 16)
+    assert (four.num_layers, four.num_heads, four.grid) == (36, 16, 16)
+    for config in (one, four):
+        assert config.mllm_config.text_config.num_key_value_heads == 2
+        assert json.loads(config.to_json_string())["sam2_base"] == "sam2/sam2_hiera_l"
+
+
+@pytest.mark.parametrize("name", ["1b", "4b"])
+def test_published_shapes_build(name):
+    """On the meta device: the language model's sizes are what the names say."""
+    with torch.device("meta"):
+        model = ReviosaModel(ReviosaConfig.preset(name))
+    language = sum(p.numel() for p in model.language_model.parameters())
+    # Qwen2.5-0.5B and 3B have 0.49 and 3.09 billion parameters with 151,936 embeddings.
+    assert {"1b": 0.49e9, "4b": 3.08e9}[name] == pytest.approx(language, rel=0.01)
+    # SAM 2.0 Hiera-L: 224.4 million.
+    assert sum(p.numel() for p in model.sam2.parameters()) == pytest.approx(224.4e6, rel=0.001)

@@ -1,0 +1,208 @@
+"""A training run: accumulation, logging, checkpoints, and going on after SIGKILL."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.synthetic import WorldConfig, write_synthetic
+from reviosa.errors import CheckpointError, ConfigError, RunError
+from reviosa.heads import HeadSelection
+from reviosa.model import load, save
+from reviosa.training.config import TrainConfig
+from reviosa.training.data import ConversationDataset, sample_expressions, sample_frames
+from reviosa.training.run import train
+from reviosa.training.trainer import TRAINABLE_FILE, last_whole_checkpoint
+
+
+@pytest.fixture
+def data(tmp_path):
+    write_synthetic(tmp_path / "data", 8, 3, WorldConfig(height=64, width=64, frames=6))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def start(tiny_model, tiny_processor, tmp_path):
+    save(tiny_model, tiny_processor, tmp_path / "start")
+    return tmp_path / "start"
+
+
+def config(start, data, out, **changes):
+    settings = {
+        "model": str(start),
+        "data": data,
+        "out": out,
+        "steps": 3,
+        "batch_size": 8,
+        "num_frames": 2,
+        "expressions_per_video": 3,
+        "learning_rate": 1e-4,
+        "log_steps": 1,
+        "save_steps": 1,
+    }
+    return TrainConfig.model_validate({**settings, **changes})
+
+
+def weights(run):
+    return load_file(run / "model" / "model.safetensors")
+
+
+def largest_difference(one, two):
+    assert one.keys() == two.keys()
+    return max(float((one[k] - two[k]).abs().max()) for k in one)
+
+
+def test_accumulation_equals_one_large_batch(start, data, tmp_path):
+    heads = tmp_path / "heads.json"
+    HeadSelection(pairs=((1, 2), (0, 3))).save(heads)
+    whole = train(config(start, data, tmp_path / "whole", heads=heads))
+    parts = train(
+        config(start, data, tmp_path / "parts", heads=heads, batch_size=2, gradient_accumulation=4)
+    )
+    # Measured: 4e-8 to 3e-7 over seeds; Adam turns rounding of tiny gradients into that much.
+    assert largest_difference(weights(tmp_path / "whole"), weights(tmp_path / "parts")) <= 1e-6
+    assert largest_difference(weights(tmp_path / "whole"), load_file(start / "model.safetensors")) > (
+        1e-5
+    ), "training moved the weights"
+    for name in ("loss", "loss_text", "loss_bce", "loss_dice", "loss_aml"):
+        assert parts.losses[name] == pytest.approx(whole.losses[name], rel=1e-4), name
+
+
+def test_each_loss_is_logged_and_they_add_up(start, data, tmp_path):
+    heads = tmp_path / "heads.json"
+    HeadSelection(pairs=((1, 2),)).save(heads)
+    train(config(start, data, tmp_path / "run", heads=heads, loss={"aml": 0.5}))
+    lines = [json.loads(x) for x in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [x["step"] for x in lines] == [1, 2, 3]
+    for line in lines:
+        parts = line["loss_text"] + line["loss_bce"] + line["loss_dice"] + 0.5 * line["loss_aml"]
+        assert line["loss"] == pytest.approx(parts, rel=1e-4)
+
+
+def test_only_what_the_paper_trains_moves(start, data, tmp_path):
+    train(config(start, data, tmp_path / "run", lora={"rank": 2, "alpha": 4, "dropout": 0.0}))
+    before, after = load_file(start / "model.safetensors"), weights(tmp_path / "run")
+    moved = {k for k in before if not torch.equal(before[k], after[k])}
+    trained = (
+        "mllm.model.language_model.",
+        "mllm.lm_head",
+        "mllm.model.multi_modal_projector",
+        "seg_projector",
+        "sam2.sam_mask_decoder",
+    )
+    assert [k for k in moved if not k.startswith(trained)] == []
+    # Adapters were merged: projections moved, norms did not.
+    assert "mllm.model.language_model.layers.0.self_attn.q_proj.weight" in moved
+    assert "mllm.model.language_model.layers.0.input_layernorm.weight" not in moved
+    assert load(tmp_path / "run")[0].config.lora is None
+
+
+def test_checkpoints_hold_the_trainable_part_alone(start, data, tmp_path):
+    train(config(start, data, tmp_path / "run", lora={"rank": 2, "alpha": 4, "dropout": 0.0}))
+    checkpoint = last_whole_checkpoint(tmp_path / "run" / "checkpoints")
+    held = load_file(f"{checkpoint}/{TRAINABLE_FILE}")
+    assert any("lora_A" in k for k in held)
+    assert not any(k.startswith(("mllm.model.vision_tower", "sam2.image_encoder")) for k in held)
+
+
+SCRIPT = """
+import sys, warnings
+warnings.filterwarnings("ignore")
+from reviosa.training.config import TrainConfig
+from reviosa.training.run import train
+config = TrainConfig.model_validate_json(sys.argv[1])
+train(config, resume=sys.argv[2] == "resume")
+"""
+
+
+def test_a_killed_run_resumes_to_the_same_weights(start, data, tmp_path):
+    lora = {"rank": 2, "alpha": 4, "dropout": 0.1}  # dropout, so that random states matter too
+    settings = {"steps": 6, "batch_size": 2, "lora": lora}
+    train(config(start, data, tmp_path / "whole", **settings))
+
+    killed = config(start, data, tmp_path / "killed", **settings)
+    arguments = [sys.executable, "-c", SCRIPT, killed.model_dump_json()]
+    process = subprocess.Popen([*arguments, "new"], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while not list((tmp_path / "killed").glob("checkpoints/checkpoint-2/trainer_state.json")):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "model").exists()
+    # A checkpoint that was being written is no obstacle.
+    torn = tmp_path / "killed" / "checkpoints" / "checkpoint-99"
+    torn.mkdir()
+    (torn / "trainer_state.json").write_text('{"epoch": ')
+
+    with pytest.raises(RunError):
+        train(killed)
+    train(killed, resume=True)
+    assert largest_difference(weights(tmp_path / "whole"), weights(tmp_path / "killed")) == 0
+    lines = (tmp_path / "killed" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(x)["step"] for x in lines] == [1, 2, 3, 4, 5, 6]
+    # Resuming a finished run does nothing and says so by ending.
+    assert train(killed, resume=True).steps == 6
+
+
+def test_gradient_checkpointing_gives_the_same_weights(start, data, tmp_path):
+    heads = tmp_path / "heads.json"
+    HeadSelection(pairs=((1, 2),)).save(heads)
+    train(config(start, data, tmp_path / "plain", heads=heads, batch_size=2))
+    settings = {"heads": heads, "batch_size": 2, "gradient_checkpointing": True}
+    train(config(start, data, tmp_path / "saving", **settings))
+    assert largest_difference(weights(tmp_path / "plain"), weights(tmp_path / "saving")) <= 1e-6
+
+
+def test_bad_input_leaves_nothing_behind(start, data, tmp_path):
+    heads = tmp_path / "heads.json"
+    HeadSelection(pairs=((9, 0),)).save(heads)
+    with pytest.raises(ConfigError, match="layer 9 does not exist"):
+        train(config(start, data, tmp_path / "run", heads=heads))
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(CheckpointError):
+        train(config(tmp_path / "nowhere", data, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_draws_depend_on_seed_and_index_alone(data, tiny_processor):
+    dataset = InterRVOSDataset(data)
+
+    def ids(seed, index):
+        draws = ConversationDataset(dataset, tiny_processor, 100, num_frames=2, seed=seed)
+        return draws[index]["input_ids"]
+
+    assert ids(0, 5) == ids(0, 5)
+    assert ids(0, 5) != ids(1, 5)
+    draws = ConversationDataset(dataset, tiny_processor, 100, num_frames=2)
+    for epoch in (range(0, 8), range(8, 16)):
+        assert len({draws.draw(i)[0].video_id for i in epoch}) == 8
+
+
+def test_frames_are_drawn_one_from_each_part(rng=None):
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        a, b, c, d = sample_frames(rng, 16, 4)
+        assert 0 <= a < 4 <= b < 8 <= c < 12 <= d < 16
+    assert sample_frames(rng, 1, 3) == [0, 0, 0]
+
+
+def test_an_interaction_comes_first():
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        chosen = sample_expressions(rng, [False, False, True, False, True, False], 4)
+        assert chosen[0] in (2, 4)
+        assert len(set(chosen)) == 4
+    assert sorted(sample_expressions(rng, [False, True], 5)[:2]) == [0, 1]
