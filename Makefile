@@ -28,7 +28,7 @@ INSTALL := $(PIP) install --no-compile -c constraints.txt
 # sam2 compiles an optional CUDA extension if it can; nothing here uses it.
 export SAM2_BUILD_CUDA ?= 0
 # After the install nothing may reach for the network.
-OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1 WANDB_MODE=offline
+OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1 WANDB_MODE=disabled
 
 .PHONY: help setup demo test check dashboard doctor
 

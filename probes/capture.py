@@ -85,7 +85,12 @@ def capture(
     """
     config = model.config
     pairs = _pairs(model, maps, heads)
-    settings = {"maps": maps, "pairs": [list(p) for p in pairs], "num_frames": config.num_frames}
+    settings = {
+        "maps": maps,
+        "pairs": [list(p) for p in pairs],
+        "num_frames": config.num_frames,
+        "chunk": _CHUNK,
+    }
     header = {
         **(identity or {}),
         "layers": config.num_layers,

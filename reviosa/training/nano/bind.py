@@ -1,8 +1,9 @@
-"""Stage ``bind``: the language model learns to answer, and its role tokens to mean objects.
+"""Stages ``read`` and ``bind``: the role tokens come to mean objects.
 
-Beside the paper's text and mask losses the role token's hidden state must name its object
-(attributes), say which cells it covers in each frame, and, through MLP_seg, resemble the concept
-vector that SAM2 learned to segment from.
+``read``: the language model learns to answer, and the role token's hidden state must name its
+object (attributes) and say which cells it covers in each frame. ``bind`` adds the masks: MLP_seg
+must make of that hidden state a vector that SAM2 segments the object from, at first by resembling
+the concept vector of stage ``segment``.
 """
 
 from typing import Any
@@ -14,18 +15,19 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.losses import dice_loss, mask_bce_loss, text_loss
-from reviosa.model import ReviosaModel, ReviosaProcessor
+from reviosa.model import ReviosaModel, ReviosaOutput, ReviosaProcessor
 from reviosa.training.data import ConversationDataset, collate
 from reviosa.training.nano.clips import ATTRIBUTES, ClipBank
 from reviosa.training.nano.segment import ConceptEncoder, centres
 
-__all__ = ["BindStage"]
+__all__ = ["BindStage", "ReadStage"]
 
 
-class BindStage(nn.Module):
-    """Trains language model, embeddings, projector, MLP_seg and mask decoder."""
+class ReadStage(nn.Module):
+    """Trains language model, embeddings and projector; no masks yet."""
 
     learning_rate, batch_size = 1e-3, 4
+    masks = False
 
     def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
         super().__init__()
@@ -35,10 +37,10 @@ class BindStage(nn.Module):
                 model.language_model,
                 model.mllm.lm_head,
                 model.mllm.model.multi_modal_projector,
-                model.seg_projector,
-                model.sam2.sam_mask_decoder,
             ]
         )
+        if self.masks:
+            self.trained += [model.seg_projector, model.sam2.sam_mask_decoder]
         self.trained.requires_grad_(True)
         config = model.config
         hidden = config.mllm_config.text_config.hidden_size
@@ -73,7 +75,8 @@ class BindStage(nn.Module):
         places = torch.from_numpy(np.concatenate([p for _, p in known])).float()
 
         supervised = batch["labels"][:, 1:] >= 0
-        inputs = ("input_ids", "attention_mask", "pixel_values", "sam_pixel_values")
+        inputs = ["input_ids", "attention_mask", "pixel_values"]
+        inputs += ["sam_pixel_values"] if self.masks else []
         output = model(
             **{k: batch[k] for k in inputs},
             logit_positions=torch.nn.functional.pad(supervised, (0, 1)),
@@ -86,9 +89,6 @@ class BindStage(nn.Module):
         hidden = output.last_hidden_state[is_role]
 
         text = text_loss(output.logits, batch["labels"][:, 1:][supervised])
-        truth = batch["mask_targets"][row, role]
-        mask = 10 * mask_bce_loss(output.mask_logits, truth) + dice_loss(output.mask_logits, truth)
-
         wanted = attributes[row, role]
         single = wanted[:, 0] >= 0
         naming = hidden.new_zeros(())
@@ -103,23 +103,45 @@ class BindStage(nn.Module):
         cells = binary_cross_entropy_with_logits(
             self.cells(hidden), patches, pos_weight=patches.new_tensor(8.0)
         )
-        with torch.no_grad():
-            concept = self.concepts(wanted[single], places[row, role][single])
-        resemblance = mse_loss(output.prompts[single], concept)
-        loss = text + mask + naming + 2 * cells + resemblance
+        loss = text + naming + 2 * cells
+        scores |= {"text": float(text), "cells": float(cells)}
+        if self.masks:
+            extra, found = self._mask_terms(
+                output, batch["mask_targets"], wanted, places[row, role], single
+            )
+            loss, scores = loss + extra, scores | found
+        return loss, scores
 
+    def _mask_terms(
+        self,
+        output: ReviosaOutput,
+        targets: Tensor,
+        attributes: Tensor,
+        places: Tensor,
+        single: Tensor,
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Mask losses, resemblance to the concepts, and IoU by role."""
+        role = output.prompt_role
+        truth = targets[output.prompt_row, role]
+        mask = 10 * mask_bce_loss(output.mask_logits, truth) + dice_loss(output.mask_logits, truth)
         with torch.no_grad():
+            concept = self.concepts(attributes[single], places[single])
             hard, real = output.mask_logits > 0, truth > 0.5
             union = (hard | real).sum((-2, -1))
             iou = torch.where(union > 0, (hard & real).sum((-2, -1)) / union.clamp(min=1), 1.0)
-        scores |= {
-            "text": float(text),
-            "cells": float(cells),
+        resemblance = mse_loss(output.prompts[single], concept)
+        return mask + resemblance, {
             "resemblance": float(resemblance),
             "actor_iou": float(iou[role == 0].mean()),
             "target_iou": float(iou[role == 1].mean()) if (role == 1).any() else float("nan"),
         }
-        return loss, scores
+
+
+class BindStage(ReadStage):
+    """Trains MLP_seg and the mask decoder as well."""
+
+    learning_rate = 6e-4
+    masks = True
 
 
 def _known(draws: ConversationDataset, index: int, bank: ClipBank) -> tuple[Any, Any]:

@@ -142,12 +142,20 @@ class SegmentStage(nn.Module):
         )
         loss, iou = candidate_loss(prompted, truth.flatten(0, 1))
 
+        # Concept and features meet in one space before the decoder has to make them meet.
+        covered = pool_masks(truth, side).flatten(2)
+        alike = torch.einsum("pc,pmnc->pmn", prompts, cells[index]) / cells.shape[-1] ** 0.5
+        matching = binary_cross_entropy_with_logits(
+            alike, covered, pos_weight=covered.new_tensor(8.0)
+        )
+
         tracker = MemoryTracker(self.sam2, total)
         tracker.condition(0, features.take(index[:, 0]), prompts)
         tracked = tracker.track(stride, features.take(index[:, 1]))
         tracking, tracked_iou = candidate_loss(tracked, truth[:, 1])
-        return loss + tracking + 0.5 * naming, {
+        return loss + tracking + 0.5 * naming + 2 * matching, {
             "naming": float(naming),
+            "matching": float(matching),
             "prompted_iou": float(iou.mean()),
             "tracked_iou": float(tracked_iou.mean()),
         }

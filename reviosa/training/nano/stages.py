@@ -15,14 +15,14 @@ from reviosa.errors import CheckpointError
 from reviosa.io import atomic_path, write_json
 from reviosa.model import ReviosaConfig, ReviosaModel, ReviosaProcessor
 from reviosa.model.nano_tokenizer import nano_tokenizer
-from reviosa.training.nano.bind import BindStage
+from reviosa.training.nano.bind import BindStage, ReadStage
 from reviosa.training.nano.clips import load_clips
 from reviosa.training.nano.see import SeeStage
 from reviosa.training.nano.segment import SegmentStage
 
 __all__ = ["STAGES", "run_stage"]
 
-STAGES = {"see": SeeStage, "segment": SegmentStage, "bind": BindStage}
+STAGES = {"see": SeeStage, "segment": SegmentStage, "read": ReadStage, "bind": BindStage}
 
 
 def run_stage(
@@ -38,7 +38,7 @@ def run_stage(
     """Train one stage and write ``out/<name>/model`` and its scores; go on where it stopped.
 
     Args:
-        name: ``see``, ``segment`` or ``bind``.
+        name: one of :data:`STAGES`.
         data: synthetic data set to learn from.
         out: folder of the whole recipe.
         steps: optimiser steps of this stage.
@@ -76,7 +76,7 @@ def run_stage(
         begun = state["step"]
         stage.load_state_dict(state["stage"])
         optimizer.load_state_dict(state["optimizer"])
-    if isinstance(stage, BindStage):
+    if isinstance(stage, ReadStage):
         stage.open(dataset, seed, begun * stage.batch_size)
     model.train()
     history: list[dict[str, float]] = []
@@ -119,10 +119,11 @@ def _save(stage: torch.nn.Module, model: ReviosaModel, processor: object, folder
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "model.safetensors") as temporary:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
-    extra = {k: v for k, v in stage.state_dict().items() if k.startswith("encoder.")}
-    if extra:
-        with atomic_path(folder / "concepts.safetensors") as temporary:
-            save_file(extra, temporary)
+    for file, prefix in (("concepts", "encoder."), ("heads", ("names.", "cells."))):
+        extra = {k: v for k, v in stage.state_dict().items() if k.startswith(prefix)}
+        if extra:
+            with atomic_path(folder / f"{file}.safetensors") as temporary:
+                save_file(extra, temporary)
     model.config.save_pretrained(folder)
     processor.save_pretrained(folder)
 
@@ -132,13 +133,16 @@ def _load(stage: torch.nn.Module, model: ReviosaModel, folder: Path) -> None:
     path = folder / "model.safetensors"
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; run stage {folder.name!r} first")
-    parts = {
-        "see": ("mllm.model.vision_tower.", "mllm.model.multi_modal_projector."),
-        "segment": ("sam2.",),
-    }.get(folder.name, ("",))
-    tensors = {k: v for k, v in load_file(path).items() if k.startswith(parts)}
+    tensors = load_file(path)
+    if folder.name == "segment":
+        tensors = {k: v for k, v in tensors.items() if k.startswith("sam2.")}
+    else:
+        tensors = {k: v for k, v in tensors.items() if not k.startswith("sam2.")}
     model.load_state_dict(tensors, strict=False)
+    heads = folder / "heads.safetensors"
+    if heads.is_file() and isinstance(stage, ReadStage):
+        stage.load_state_dict(load_file(heads), strict=False)
     concepts = folder / "concepts.safetensors"
-    if concepts.is_file() and isinstance(stage, BindStage):
+    if concepts.is_file() and isinstance(stage, ReadStage):
         found = load_file(concepts)
         stage.concepts.load_state_dict({k.removeprefix("encoder."): v for k, v in found.items()})

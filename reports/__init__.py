@@ -1,0 +1,30 @@
+"""Documents: analysis results in; figures, tables, CSV files and one self-contained page out.
+
+This package draws and formats. Every number was computed in :mod:`probes`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reports.gallery import GalleryItem, build_gallery, sample_strip
+    from reports.html import write_report
+    from reports.tables import write_csv
+
+__all__ = ["GalleryItem", "build_gallery", "sample_strip", "write_csv", "write_report"]
+
+_HOMES = {
+    "GalleryItem": "gallery",
+    "build_gallery": "gallery",
+    "sample_strip": "gallery",
+    "write_csv": "tables",
+    "write_report": "html",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On demand: matplotlib and seaborn take a second to import, and colours do not need them.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,131 @@
+"""The report: one HTML file that needs no other file, no network and no script."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from probes.ranking import CRITERIA
+from reports.canvas import Figure
+from reports.figures import head_map, layer_profile, ranking_plot
+from reports.outcome_figures import correlation_by_layer, share_against_jf
+from reports.style import (
+    CAPTION_TYPE_TITLES,
+    ROLE_COLORS,
+    ROLE_TITLES,
+    ROLE_TOKENS,
+    number,
+    per_cent,
+)
+from reports.summary import model_name, summary
+from reports.tables import correlation_table, protocol_table, provenance_table, ranking_table
+from reviosa.io import write_text
+
+if TYPE_CHECKING:
+    from probes.results import AnalysisResults
+    from reports.gallery import GalleryItem
+
+__all__ = ["render_report", "write_report"]
+
+MAPPED = ("visual_mass", "mask_share", "lift")
+"""Criteria shown as maps and rankings; text mass is 1 less visual mass and stands in the CSV."""
+
+
+def write_report(
+    results: "AnalysisResults",
+    path: str | Path,
+    gallery: "Sequence[GalleryItem]" = (),
+    command: str | None = None,
+) -> Path:
+    """Write the report, whole or not at all; the same input gives the same bytes.
+
+    Args:
+        results: what :func:`probes.analysis.analyse` found.
+        path: the HTML file; folders are made, an old report is replaced.
+        gallery: pictures of the best and worst samples (:func:`reports.gallery.build_gallery`).
+        command: the command line that made the report, to be printed in it.
+
+    Returns:
+        The path.
+    """
+    path = Path(path)
+    write_text(path, render_report(results, gallery, command))
+    return path
+
+
+def render_report(
+    results: "AnalysisResults",
+    gallery: "Sequence[GalleryItem]" = (),
+    command: str | None = None,
+) -> str:
+    """The report as HTML text; see :func:`write_report`."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        # Expressions and answers come from data and models: all text is escaped, always.
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals.update(
+        per_cent=per_cent,
+        number=number,
+        role_titles=ROLE_TITLES,
+        role_tokens=ROLE_TOKENS,
+        role_colors=ROLE_COLORS,
+        caption_types=CAPTION_TYPE_TITLES,
+    )
+    return environment.get_template("report.html.j2").render(**_content(results, gallery, command))
+
+
+def _content(
+    results: "AnalysisResults", gallery: "Sequence[GalleryItem]", command: str | None
+) -> dict[str, Any]:
+    filled = bool(results.counts.expressions)
+    return {
+        "results": results,
+        "model": model_name(results.run),
+        "filled": filled,
+        "summary": summary(results),
+        "protocols": protocol_table(results),
+        "layer_profile": _drawn(layer_profile(results)) if filled else None,
+        "maps": [_drawn(head_map(results, name)) for name in MAPPED] if filled else [],
+        "rankings": [
+            (CRITERIA[name], _drawn(ranking_plot(results, name)), ranking_table(results, name))
+            for name in MAPPED
+        ]
+        if filled
+        else [],
+        "scatter": _drawn(share_against_jf(results)) if filled else None,
+        "by_layer": _drawn(correlation_by_layer(results)) if filled else None,
+        "correlations": [
+            correlation_table(results, role)
+            for role in ("actor", "target")
+            if results.correlations[role].n
+        ],
+        "gallery": _groups(gallery),
+        "provenance": provenance_table(results, command),
+    }
+
+
+def _drawn(figure: Figure) -> dict[str, Any]:
+    """A figure for the template; its SVG is our own drawing and the only markup let through."""
+    return {
+        "title": figure.title,
+        "caption": figure.caption,
+        "alt": figure.alt,
+        "svg": Markup(figure.svg()),  # noqa: S704
+    }
+
+
+def _groups(gallery: "Sequence[GalleryItem]") -> list[tuple[str, str, list["GalleryItem"]]]:
+    """(role, kind, items), actors first, best first; empty groups are left out."""
+    return [
+        (role, kind, items)
+        for role in ("actor", "target")
+        for kind in ("best", "worst")
+        if (items := [item for item in gallery if (item.card.role, item.kind) == (role, kind)])
+    ]

@@ -1,0 +1,285 @@
+"""Tables: as text for documents, as raw numbers for CSV files."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probes.ranking import CRITERIA
+from reports.style import (
+    MISSING,
+    PROTOCOL_TITLES,
+    ROLE_TITLES,
+    count,
+    interval,
+    number,
+    pair_label,
+    per_cent,
+)
+from reviosa.io import atomic_path
+
+if TYPE_CHECKING:
+    from probes.bootstrap import Estimate
+    from probes.correlation import Association
+    from probes.results import AnalysisResults
+
+__all__ = [
+    "Table",
+    "correlation_table",
+    "flatten",
+    "protocol_table",
+    "provenance_table",
+    "ranking_table",
+    "write_csv",
+]
+
+ROLES = ("actor", "target")
+
+PROTOCOL_WORDS = {
+    "actor": "interaction expressions, mask of who acts",
+    "target": "interaction expressions, mask of what is acted on",
+    "rvos": "all expressions, mask of the subject",
+}
+
+CONTROL_WORDS = {
+    "mask_area": "mask area alone (knows nothing of attention)",
+    "visual_mass": "visual attention, all heads (knows nothing of the mask)",
+    "lift": "lift, all heads (mask share with the area divided out)",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A finished table of text."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str
+    text_columns: int = 1
+    """How many of the first columns hold words; the others hold numbers and are set right."""
+
+
+def protocol_table(results: "AnalysisResults") -> Table:
+    """J, F and J&F of the three protocols, per cent."""
+    rows = tuple(
+        (
+            PROTOCOL_TITLES[name],
+            PROTOCOL_WORDS[name],
+            number(score.j, 1),
+            number(score.f, 1),
+            number(score.jf, 1),
+            interval(score.jf_ci, 1),
+            f"{score.n:,}",
+            f"{score.missing:,}",
+        )
+        for name, score in results.protocols.items()
+    )
+    return Table(
+        ("protocol", "what is scored", "J", "F", "J&F", "J&F interval", "n", "no token"),
+        rows,
+        "Per cent, mean over expressions. J: overlap of the regions; F: agreement of their "
+        f"boundaries. Interval: {_interval_words(results)}. "
+        "No token: the model named no such role; counted as 0.",
+        text_columns=2,
+    )
+
+
+def ranking_table(
+    results: "AnalysisResults", criterion: str, role: str = "both", top: int = 12
+) -> Table:
+    """The best pairs of one ranking with their intervals."""
+    ranking = results.rankings[criterion][role]
+    supervised = set(results.supervised_pairs)
+    rows = tuple(
+        (
+            number(pair.rank, 0 if float(pair.rank or 0).is_integer() else 1),
+            pair_label(pair.layer, pair.head)
+            + (" (supervised)" if (pair.layer, pair.head) in supervised else ""),
+            number(pair.score),
+            interval(pair.ci),
+            _ranks(pair.rank_ci),
+            MISSING if pair.p_top_k is None else f"{per_cent(pair.p_top_k, 0)} %",
+        )
+        for pair in ranking.pairs[:top]
+        if pair.score is not None
+    )
+    baseline = ranking.baseline
+    uniform = (
+        ""
+        if ranking.uniform is None
+        else f" A head that looks everywhere alike: {number(ranking.uniform)}."
+    )
+    return Table(
+        ("rank", "pair", "score", "interval", "rank interval", f"among best {ranking.top_k}"),
+        rows,
+        f"{CRITERIA[criterion].title}, {ROLE_TITLES[role].lower()}, "
+        f"n = {count(ranking.n_samples, 'sample')} of {count(ranking.n_videos, 'video')}; "
+        f"{count(ranking.n_failed, 'sample')} without token left out. Mean of all pairs: "
+        f"{number(baseline.value)} {interval(baseline.ci)}.{uniform} "
+        f"Intervals: {_interval_words(results)}; last column: share of the resamples.",
+        text_columns=2,
+    )
+
+
+def correlation_table(results: "AnalysisResults", role: str) -> Table:
+    """Mask share against J&F, with its controls."""
+    correlation = results.correlations[role]
+    entries = [("mask share, all heads", correlation.overall)]
+    entries += [(CONTROL_WORDS[name], item) for name, item in correlation.controls.items()]
+    return Table(
+        ("compared with J&F", "Spearman", "interval", "given mask area", "interval", "Pearson"),
+        tuple((words, *_association(item)) for words, item in entries),
+        f"{ROLE_TITLES[role]}, n = {count(correlation.n, 'sample')} of "
+        f"{count(correlation.n_videos, 'video')}; {count(correlation.n_excluded, 'sample')} "
+        f"left out without token. Intervals: {_interval_words(results)}.",
+    )
+
+
+def provenance_table(results: "AnalysisResults", command: str | None = None) -> Table:
+    """Where the numbers came from: the run's header and how they were analysed."""
+    run = results.run
+    rows = [("run", results.name), ("status", str(run.get("status", "unknown")))]
+    for key in ("kind", "created", "finished", "error"):
+        if run.get(key):
+            rows.append((key, str(run[key])))
+    for key in ("model", "data", "git", "versions", "config"):
+        rows += [(f"{key}: {name}", text) for name, text in flatten(run.get(key) or {})]
+    rows += [
+        ("seed of the run", str(run.get("seed"))),
+        ("resamples", f"{results.resamples:,} draws of videos, seed {results.seed}"),
+        ("size", f"{results.num_layers} layers x {results.num_heads} heads"),
+    ]
+    if command:
+        rows.append(("command", command))
+    return Table(("what", "value"), tuple(rows), "", text_columns=2)
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as ``(a.b.c, text)``; lists and plain values in JSON's spelling."""
+    flat: list[tuple[str, str]] = []
+    for key, item in value.items():
+        if isinstance(item, Mapping) and item:
+            flat += flatten(item, f"{prefix}{key}.")
+        else:
+            flat.append((f"{prefix}{key}", item if isinstance(item, str) else json.dumps(item)))
+    return flat
+
+
+def write_csv(results: "AnalysisResults", directory: str | Path) -> tuple[Path, ...]:
+    """Write every number of the results as CSV files, not rounded; an empty cell is undefined.
+
+    Args:
+        results: what to write.
+        directory: made if absent; files of the same names are replaced.
+
+    Returns:
+        The files: protocols, layer_profile, rankings, correlations, scatter, samples.
+    """
+    directory = Path(directory)
+    files = {
+        "protocols": _protocol_rows(results),
+        "layer_profile": _profile_rows(results),
+        "rankings": _ranking_rows(results),
+        "correlations": _correlation_rows(results),
+        "scatter": _record_rows(results.scatter),
+        "samples": _sample_rows(results),
+    }
+    return tuple(_write(directory / f"{name}.csv", list(rows)) for name, rows in files.items())
+
+
+def _protocol_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
+    for name, score in results.protocols.items():
+        low, high = score.jf_ci or (None, None)
+        yield {
+            "protocol": name, "J": score.j, "F": score.f, "J&F": score.jf, "J&F_low": low,
+            "J&F_high": high, "n": score.n, "missing": score.missing,
+        }  # fmt: skip
+
+
+def _profile_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
+    for role, points in results.layer_profile.items():
+        for point in points:
+            yield {
+                "role": role, "layer": point.layer, **_estimate_cells("vision", point.vision),
+                **_estimate_cells("text", point.text), "n": point.vision.n,
+                "n_videos": point.vision.n_videos,
+            }  # fmt: skip
+
+
+def _ranking_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
+    for criterion, by_role in results.rankings.items():
+        for role, ranking in by_role.items():
+            for pair in ranking.pairs:
+                low, high = pair.ci or (None, None)
+                rank_low, rank_high = pair.rank_ci or (None, None)
+                yield {
+                    "criterion": criterion, "role": role, "layer": pair.layer, "head": pair.head,
+                    "score": pair.score, "low": low, "high": high, "rank": pair.rank,
+                    "rank_low": rank_low, "rank_high": rank_high,
+                    f"p_top_{ranking.top_k}": pair.p_top_k, "n": ranking.n_samples,
+                    "n_videos": ranking.n_videos,
+                }  # fmt: skip
+
+
+def _correlation_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
+    for role, correlation in results.correlations.items():
+        groups = [
+            (correlation.metric, (correlation.overall, *correlation.layers, *correlation.pairs)),
+            *((name, (item,)) for name, item in correlation.controls.items()),
+        ]
+        for metric, associations in groups:
+            for item in associations:
+                yield {
+                    "role": role, "metric": metric, "layer": item.layer, "head": item.head,
+                    **_estimate_cells("spearman", item.spearman),
+                    **_estimate_cells("given_area", item.partial), "pearson": item.pearson,
+                    "n": item.spearman.n, "n_videos": item.spearman.n_videos,
+                    "reason": item.spearman.reason,
+                }  # fmt: skip
+
+
+def _record_rows(by_role: Mapping[str, Sequence[Any]]) -> Iterable[dict[str, Any]]:
+    return ({**vars(item)} for items in by_role.values() for item in items)
+
+
+def _sample_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
+    for kind, by_role in (("best", results.best), ("worst", results.worst)):
+        for row in _record_rows(by_role):
+            indices = " ".join(str(index) for index in row.pop("frame_indices"))
+            yield {"kind": kind, **row, "frame_indices": indices}
+
+
+def _estimate_cells(name: str, estimate: "Estimate") -> dict[str, Any]:
+    low, high = estimate.ci or (None, None)
+    return {name: estimate.value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        if rows:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+def _interval_words(results: "AnalysisResults") -> str:
+    return (
+        f"{100 * results.confidence:.0f} % bootstrap over videos, {results.resamples:,} resamples"
+    )
+
+
+def _association(item: "Association") -> tuple[str, ...]:
+    return (
+        number(item.spearman.value, 2),
+        interval(item.spearman.ci, 2),
+        number(item.partial.value, 2),
+        interval(item.partial.ci, 2),
+        number(item.pearson, 2),
+    )
+
+
+def _ranks(ci: Sequence[float] | None) -> str:
+    return MISSING if ci is None else f"{ci[0]:g} to {ci[1]:g}"

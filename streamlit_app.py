@@ -1,0 +1,39 @@
+"""The dashboard: ``streamlit run streamlit_app.py -- RUNS`` or ``reviosa dashboard RUNS``."""
+
+import streamlit as st
+
+from workbench.pages._shell import sidebar, tab_icon
+
+st.set_page_config(page_title="ReVIOSa workbench", page_icon=tab_icon(), layout="wide")
+
+page = st.navigation(
+    [
+        st.Page(
+            "workbench/pages/overview.py",
+            title="Overview",
+            icon=":material/home:",
+            default=True,
+            help="Scores of the chosen run, where it came from, and all runs of the folder.",
+        ),
+        st.Page(
+            "workbench/pages/layers.py",
+            title="Layers",
+            icon=":material/layers:",
+            help="How much each layer looks at the video, and which goes with better masks.",
+        ),
+        st.Page(
+            "workbench/pages/heads.py",
+            title="Heads",
+            icon=":material/grid_on:",
+            help="Every layer-head pair on one map; click one for its samples and intervals.",
+        ),
+        st.Page(
+            "workbench/pages/samples.py",
+            title="Samples",
+            icon=":material/movie:",
+            help="Frames with truth, prediction and attention, worst J&F first.",
+        ),
+    ]
+)
+sidebar()
+page.run()

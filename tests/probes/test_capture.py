@@ -1,0 +1,179 @@
+"""Capture against the model itself, and what is left when it is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from probes.capture import capture
+from probes.store import CaptureStore
+from reviosa import ReviosaConfig, ReviosaModel, ReviosaProcessor
+from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.synthetic import WorldConfig, write_synthetic
+from reviosa.errors import ConfigError, DataError, RunError
+from reviosa.heads import HeadSelection
+from reviosa.model import record_role_attention, save
+from reviosa.model.nano_tokenizer import nano_tokenizer
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world") / "data"
+    write_synthetic(folder, 12, 3, WorldConfig(height=64, width=64, frames=5))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The nano shapes with random weights, talked into naming both roles."""
+    torch.manual_seed(0)
+    config = ReviosaConfig.preset("nano")
+    text = config.mllm_config.text_config
+    text.num_hidden_layers, text.layer_types = 2, ["full_attention"] * 2
+    model = ReviosaModel(ReviosaConfig(mllm_config=config.mllm_config, num_frames=2)).eval()
+    model.config.max_new_tokens = 3
+    with torch.no_grad():
+        # After the prompt the answer is "[SEG_ACT] [SEG_TAR] <end>", whatever is seen.
+        head, table = model.mllm.lm_head.weight, model.get_input_embeddings().weight
+        table.mul_(3)
+        head.mul_(0.01)
+        last = nano_tokenizer()("\n")["input_ids"][0]
+        for before, after in ((last, 8), (8, 9), (9, 2)):
+            head[after] += 4 * table[before]
+    return model
+
+
+@pytest.fixture(scope="module")
+def processor(model):
+    return ReviosaProcessor.for_config(model.config, nano_tokenizer())
+
+
+@pytest.fixture(scope="module")
+def whole(model, processor, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    summary = capture(model, processor, InterRVOSDataset(data), folder, maps="all")
+    return folder, summary
+
+
+def test_every_expression_and_role_is_there_once(whole, data):
+    folder, summary = whole
+    dataset = InterRVOSDataset(data)
+    table = CaptureStore(folder).samples()
+    wanted = [(s.expression.sample_id, "actor") for s in dataset.samples]
+    wanted += [(s.expression.sample_id, "target") for s in dataset.interactions]
+    assert sorted(zip(table.sample_id, table.role, strict=True)) == sorted(wanted)
+    assert summary.samples == len(dataset.samples)
+    assert table.emitted.all()
+
+
+def test_what_is_stored_is_what_the_model_does(whole, model, processor, data):
+    """Head metrics of one sample, computed by hand from a pass of our own."""
+    folder, _ = whole
+    store, dataset = CaptureStore(folder), InterRVOSDataset(data)
+    sample = dataset.interactions[1]
+    row = store.samples().query("sample_id == @sample.expression.sample_id and role == 'target'")
+    row = row.iloc[0]
+    frames = list(row.frame_indices)
+    ids, _ = processor.conversation([sample.expression.text], [None], len(frames))
+    ids = torch.tensor([[*ids, 8, 9, 2]])
+    pixels = processor.frames(sample.video.read_frames(frames))["pixel_values"][None]
+    with torch.no_grad(), record_role_attention(model) as record:
+        model(ids, pixel_values=pixels)
+    attention = record.on_patches()[0, 1].double().numpy()  # [layer, head, frame, row, column]
+    # 64 pixels on an 8 x 8 grid: each patch is 8 x 8 pixels.
+    truth = sample.masks(1, frames).reshape(len(frames), 8, 8, 8, 8).mean(axis=(2, 4))
+    mass = attention.sum(axis=(2, 3, 4))
+    share = (attention * truth).sum(axis=(2, 3, 4)) / mass
+    stored = store.sample_heads(sample.expression.sample_id, "target")
+    # float32 on both ways; measured differences stay below 2e-7.
+    np.testing.assert_allclose(stored["visual_mass"], mass, atol=1e-5)
+    np.testing.assert_allclose(stored["text_mass"], 1 - mass, atol=1e-5)
+    np.testing.assert_allclose(stored["mask_share"], share, atol=1e-5)
+    np.testing.assert_allclose(stored["lift"], share / truth.mean(), rtol=1e-4)
+    assert row.mask_area == pytest.approx(truth.mean())
+    assert row.query_position == ids.shape[1] - 2
+    kept = store.map(sample.expression.sample_id, "target")
+    one = kept.pairs.index((1, 4))
+    # Maps are stored in half precision, relative to their maximum.
+    np.testing.assert_allclose(kept.values[one], attention[1, 4], atol=attention[1, 4].max() / 500)
+
+
+SCRIPT = """
+import sys, warnings
+warnings.filterwarnings("ignore")
+from probes.capture import capture
+from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.model import load
+model, processor = load(sys.argv[1], device="cpu")
+capture(model, processor, InterRVOSDataset(sys.argv[2]), sys.argv[3], maps="all")
+"""
+
+
+def test_a_killed_capture_resumes_without_loss_or_doubles(whole, model, processor, data, tmp_path):
+    save(model, processor, tmp_path / "model")
+    run = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "model"), str(data), str(run)]
+    )
+    deadline = time.monotonic() + 200
+    while not list(run.glob("samples/part-00000.parquet")):
+        assert process.poll() is None, "the capture ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    dataset = InterRVOSDataset(data)
+    with pytest.raises(RunError, match="another process"):
+        capture(model, processor, dataset, run, maps="all", resume=True)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not list(run.glob("samples/part-00002.parquet")), "killed half-way"
+
+    with pytest.raises(RunError):
+        capture(model, processor, dataset, run, maps="all")
+    summary = capture(model, processor, dataset, run, maps="all", resume=True)
+    assert summary.resumed > 0
+    one, two = CaptureStore(whole[0]), CaptureStore(run)
+    pd.testing.assert_frame_equal(one.samples(), two.samples())
+    for role in ("actor", "target"):
+        np.testing.assert_array_equal(
+            one.head_array("mask_share", role).values, two.head_array("mask_share", role).values
+        )
+    assert one.map_keys() == two.map_keys()
+
+
+def test_a_role_that_was_not_emitted_is_kept_and_counts_zero(
+    model, processor, data, tmp_path, monkeypatch
+):
+    def generate(input_ids, **_):
+        return torch.cat([input_ids, torch.tensor([[8, 2]])], dim=1)
+
+    monkeypatch.setattr(model, "generate", generate)
+    dataset = InterRVOSDataset(data, limit=3)
+    capture(model, processor, dataset, tmp_path / "run", maps="none")
+    store = CaptureStore(tmp_path / "run")
+    targets = store.samples().query("role == 'target'")
+    assert len(targets) == len(dataset.interactions) > 0
+    assert not targets.emitted.any()
+    assert np.isnan(store.head_array("mask_share", "target").values).all()
+    assert not store.map_keys()
+
+
+def test_bad_input_leaves_nothing_behind(model, processor, data, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(data, copy)
+    frame = sorted(copy.glob("JPEGImages/*/*.jpg"))[2]
+    frame.write_bytes(b"no picture")
+    with pytest.raises(DataError, match=frame.name):
+        capture(model, processor, InterRVOSDataset(copy), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    heads = HeadSelection(pairs=((0, 77),))
+    with pytest.raises(ConfigError, match="head 77"):
+        capture(model, processor, InterRVOSDataset(data), tmp_path / "run", heads=heads)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,190 @@
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from probes.analysis import analyse
+from probes.results import AnalysisResults
+from probes.store import CaptureStore, CaptureWriter
+from reports import build_gallery, write_report
+from reports.gallery import NO_DATA
+from reports.html import render_report
+from reviosa.run_record import open_run
+from tests.fixtures_capture import HOSTILE
+
+VOID = {"meta", "br", "img", "link", "hr", "input", "image", "path", "use", "rect"}
+
+
+class Page(HTMLParser):
+    """Collects tags and attributes, and checks that every tag is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.open = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def gallery(planted_store, planted_results, planted_dataset):
+    return build_gallery(planted_store, planted_results, planted_dataset, count=2)
+
+
+@pytest.fixture(scope="module")
+def page(planted_results, gallery):
+    return render_report(planted_results, gallery, command="reviosa report RUN")
+
+
+def test_one_file_that_needs_no_other_and_no_network(page):
+    parsed = Page(page)
+    for tag, name, value in parsed.attributes:
+        if name in ("src", "href", "xlink:href", "data", "action"):
+            assert value.startswith(("data:", "#")), (tag, value)
+        assert not name.startswith("on"), (tag, name)
+    assert not {"script", "link", "iframe", "object"} & set(parsed.tags)
+    assert "@import" not in page and "url(http" not in page
+    # Should a later change slip: the browser is told to refuse it.
+    policy = next(v for _, _, v in parsed.attributes if v and v.startswith("default-src"))
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_every_id_is_unique_and_every_section_link_resolves(page):
+    parsed = Page(page)
+    ids = [value for _, name, value in parsed.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    links = {v[1:] for tag, name, v in parsed.attributes if (tag, name) == ("a", "href")}
+    assert links and links <= set(ids)
+
+
+def test_holds_every_part(page, planted_results):
+    for title in (
+        "Scores", "Attention on vision and on text tokens", "Visual attention of every",
+        "Mask share of every", "Lift over area of every", "Mask share against J&amp;F",
+        "Actor, highest J&amp;F", "Target, lowest J&amp;F", "Notes and limits", "Provenance",
+    ):  # fmt: skip
+        assert title in page, title
+    assert page.count("<svg") == 1 + 3 + 3 + 2
+    assert page.count("<figcaption>") == page.count("<figure>") == 9
+    assert page.count("data:image/jpeg;base64,") == 2 * 2 * 2
+    assert planted_results.run["data"]["identity"] in page
+    assert "reviosa report RUN" in page
+    for note in planted_results.notes:
+        assert note.split("&")[0][:40] in page
+
+
+def test_every_picture_has_words_for_those_who_do_not_see_it(page):
+    parsed = Page(page)
+    assert all(v for tag, name, v in parsed.attributes if (tag, name) == ("img", "alt"))
+    assert parsed.tags.count("img") == len(
+        [1 for tag, name, _ in parsed.attributes if (tag, name) == ("img", "alt")]
+    )
+    labels = [v for _, name, v in parsed.attributes if name == "aria-label"]
+    assert len([label for label in labels if label != "Sections"]) == 9
+
+
+def test_text_of_models_and_data_is_shown_and_never_run(planted_results, gallery):
+    card = replace(
+        gallery[0].card, text=HOSTILE, expression=HOSTILE, sample_id=HOSTILE, caption_type=HOSTILE
+    )
+    item = replace(gallery[0], card=card, alt=f'"{HOSTILE}', caption=HOSTILE)
+    results = replace(
+        planted_results,
+        name=HOSTILE,
+        notes=(HOSTILE,),
+        problems=(HOSTILE,),
+        run={**planted_results.run, "model": {"name": HOSTILE}, "config": {HOSTILE: HOSTILE}},
+    )
+    text = render_report(results, (item,), command=HOSTILE)
+    assert "<img src=x" not in text and "</script>" not in text
+    assert text.count("&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;") >= 10
+    Page(text)
+
+
+def test_same_input_same_bytes(page, planted_results, gallery, tmp_path):
+    path = write_report(planted_results, tmp_path / "deep" / "r.html", gallery, "reviosa report RUN")
+    assert path.read_text(encoding="utf-8") == page
+    assert [entry.name for entry in path.parent.iterdir()] == ["r.html"]
+    # Rebuilt from the JSON of the results: the same document.
+    again = AnalysisResults.from_json(json.loads(json.dumps(planted_results.to_json())))
+    assert render_report(again, gallery, "reviosa report RUN") == page
+
+
+def test_no_undefined_number_leaks(page):
+    words = re.sub(r"<[^>]*>", " ", re.sub(r"<style.*?</style>", "", page, flags=re.S))
+    assert not re.search(r"\b(nan|None|inf|Estimate)\b", words)
+
+
+def test_gallery_shows_worst_and_best_with_the_planted_pairs(gallery, planted_results):
+    assert [(item.card.role, item.kind) for item in gallery] == [
+        ("actor", "best"), ("actor", "best"), ("actor", "worst"), ("actor", "worst"),
+        ("target", "best"), ("target", "best"), ("target", "worst"), ("target", "worst"),
+    ]  # fmt: skip
+    assert gallery[0].card == planted_results.best["actor"][0]
+    # Most visual attention first, then the highest lift.
+    assert gallery[0].pairs == ((1, 0), (2, 1))
+    assert gallery[0].image.startswith(b"\xff\xd8")
+
+
+def test_a_role_without_token_is_shown_without_attention(
+    planted_store, planted_results, planted_dataset
+):
+    missing = next(c for c in planted_results.worst["target"] if not c.emitted)
+    results = replace(planted_results, worst={"actor": (), "target": (missing,)})
+    item = build_gallery(planted_store, results, planted_dataset, count=1)[-1]
+    assert item.pairs == () and item.image is not None
+    assert "Predicted: actor." in item.caption and "No attention map" in item.caption
+    assert "no [SEG_TAR] given" in render_report(results, (item,))
+
+
+def test_gallery_without_the_data_says_so(planted_store, planted_results):
+    items = build_gallery(planted_store, planted_results, None, count=1)
+    assert len(items) == 4
+    assert {item.reason for item in items} == {NO_DATA}
+    assert all(item.data_uri is None for item in items)
+    assert NO_DATA in render_report(planted_results, items)
+
+
+def test_gallery_with_other_data_says_which_sample_is_missing(
+    planted_store, planted_results, planted_dataset
+):
+    gone = replace(planted_results.best["actor"][0], sample_id="other/1")
+    results = replace(planted_results, best={"actor": (gone,), "target": ()})
+    item = build_gallery(planted_store, results, planted_dataset, count=1)[0]
+    assert item.image is None and "other/1" in item.reason
+    far = replace(planted_results.best["actor"][0], frame_indices=(0, 999))
+    results = replace(planted_results, best={"actor": (far,), "target": ()})
+    item = build_gallery(planted_store, results, planted_dataset, count=1)[0]
+    assert item.image is None and "frame 999" in item.reason
+
+
+def test_an_empty_run_gives_a_report_that_says_so(tmp_path):
+    with open_run(tmp_path / "empty", "capture", {}, 0):
+        CaptureWriter(tmp_path / "empty")
+    results = analyse(CaptureStore(tmp_path / "empty"), resamples=10)
+    text = render_report(results, build_gallery(CaptureStore(tmp_path / "empty"), results, None))
+    assert "holds no sample" in text
+    assert "<svg" not in text
+    Page(text)
+
+
+def test_an_unfinished_run_is_marked(planted_results):
+    results = replace(planted_results, run={**planted_results.run, "status": "failed"})
+    assert "The run is not complete (status: failed)" in render_report(results)
+    assert "The run is not complete" not in render_report(planted_results)

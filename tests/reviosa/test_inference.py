@@ -1,0 +1,106 @@
+"""Video and expression in, tracks and text out."""
+
+import numpy as np
+import pytest
+import torch
+
+from reviosa.errors import DataError
+from reviosa.inference import Segmenter, uniform_frames
+
+
+@pytest.fixture
+def segmenter(tiny_model, tiny_processor):
+    return Segmenter(tiny_model, tiny_processor)
+
+
+@pytest.fixture
+def frames():
+    return np.random.default_rng(0).integers(0, 255, (7, 40, 56, 3), dtype=np.uint8)
+
+
+def answering(segmenter, monkeypatch, *tokens):
+    """Make the model give this answer, whatever it would have said."""
+
+    def generate(input_ids, **_):
+        return torch.cat([input_ids, torch.tensor([tokens])], dim=1)
+
+    monkeypatch.setattr(segmenter.model, "generate", generate)
+
+
+def test_frames_are_spread_over_the_video():
+    assert uniform_frames(16, 4) == (2, 6, 10, 14)
+    assert uniform_frames(50, 5) == (5, 15, 25, 35, 45)
+    assert uniform_frames(3, 4) == (0, 1, 2)
+
+
+def test_both_roles_get_a_mask_for_every_frame(segmenter, frames, monkeypatch):
+    answering(segmenter, monkeypatch, 8, 9, 2)
+    result = segmenter.segment(frames, "the star pushing the ring")
+    assert result.actor.shape == result.target.shape == (7, 40, 56)
+    assert result.actor.dtype == bool
+    assert result.frame_indices == (1, 5)
+    assert result.text == "[SEG_ACT] [SEG_TAR]"
+
+
+def test_the_model_decides_whether_there_is_a_target(segmenter, frames, monkeypatch):
+    answering(segmenter, monkeypatch, 8, 2)
+    result = segmenter.segment(frames, "the star")
+    assert result.actor is not None and result.target is None
+    answering(segmenter, monkeypatch, 2)
+    assert segmenter.segment(frames, "the star").masks == (None, None)
+
+
+def test_an_answer_that_makes_no_sense_is_cut_where_it_stops_making_sense(
+    segmenter, frames, monkeypatch
+):
+    answering(segmenter, monkeypatch, 9, 8, 2)
+    assert segmenter.segment(frames, "the star").masks == (None, None)
+    answering(segmenter, monkeypatch, 8, 9, 9, 2)
+    assert segmenter.segment(frames, "the star").target is not None
+
+
+def test_roles_share_the_features_but_not_the_masks(segmenter, frames, monkeypatch):
+    """The image encoder runs once a frame, and a role alone gives what it gives beside another."""
+    calls = []
+    encoder = segmenter.model.sam2.image_encoder
+    encoder.register_forward_hook(lambda m, i, o: calls.append(len(i[0])))
+    features = segmenter.encode(frames)
+    answering(segmenter, monkeypatch, 8, 9, 2)
+    both = segmenter.segment_encoded(features, "the star pushing the ring")
+    assert sum(calls) == len(frames)
+    prompts = segmenter.read(features, list(both.input_ids)).prompts
+    with torch.inference_mode():
+        alone = segmenter.track(features, prompts[:1])
+    assert np.array_equal(alone[0], both.actor)
+    assert not np.array_equal(both.actor, both.target)
+
+
+def test_a_frame_that_was_not_seen_is_tracked_from_those_that_were(segmenter, frames):
+    features = segmenter.encode(frames)
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        prompts = 3 * torch.randn(2, segmenter.model.sam2.hidden_dim)
+        one = segmenter.track(features, prompts)
+        other = segmenter.track(features, prompts.flip(0))
+    seen = list(features.frame_indices)
+    unseen = [i for i in range(7) if i not in seen]
+    assert not np.array_equal(one[0][seen], one[1][seen])
+    assert np.array_equal(one[0], other[1]), "order of the objects does not matter"
+    assert not np.array_equal(one[0][unseen], one[1][unseen])
+
+
+def test_one_frame_is_a_video_too(segmenter, frames, monkeypatch):
+    answering(segmenter, monkeypatch, 8, 2)
+    assert segmenter.segment(frames[:1], "the star").actor.shape == (1, 40, 56)
+
+
+def test_bad_input_is_refused(segmenter, frames):
+    for expression in ("", "  ", "."):
+        with pytest.raises(DataError, match="empty expression"):
+            segmenter.segment(frames, expression)
+    with pytest.raises(DataError, match="no frames"):
+        segmenter.segment(frames[:0], "the star")
+    with pytest.raises(DataError, match=r"expected uint8 \[frame, height, width, 3\]"):
+        segmenter.segment(frames.astype(float), "the star")
+    with pytest.raises(DataError, match="expected uint8"):
+        segmenter.segment(frames[..., 0], "the star")

@@ -1,0 +1,64 @@
+"""What the README tells a reader to type exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from workbench.cli import app
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = {command.name: command.callback for command in app.registered_commands}
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+
+
+def typed(text: str) -> list[str]:
+    """Lines of code blocks and inline code that call the program."""
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL)
+    # A backslash joins a line with the next.
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return [line.strip().removeprefix("$ ") for line in lines]
+
+
+def options(callback) -> set[str]:
+    """Option names of a command, from the annotations that Typer reads."""
+    names = {"--help", "-h"}
+    for parameter in callback.__annotations__.values():
+        for meta in getattr(parameter, "__metadata__", ()):
+            names |= set(getattr(meta, "param_decls", None) or ())
+    return names
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_and_options_in_the_documents_exist(path):
+    for line in typed(path.read_text(encoding="utf-8")):
+        words = line.split("#")[0].split()
+        if len(words) < 2 or Path(words[0]).name != "reviosa":
+            continue
+        assert words[1] in COMMANDS or words[1] in ("--help", "-h"), f"{path.name}: {line}"
+        if words[1] in COMMANDS:
+            used = {word.split("=")[0] for word in words[2:] if re.match(r"--?[a-z]", word)}
+            unknown = used - options(COMMANDS[words[1]])
+            assert not unknown, f"{path.name}: {line!r} uses {sorted(unknown)}"
+
+
+def test_the_readme_shows_every_command():
+    lines = typed((ROOT / "README.md").read_text(encoding="utf-8"))
+    shown = {line.split()[1] for line in lines if line.startswith("reviosa ") and " " in line}
+    assert set(COMMANDS) <= shown
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_make_targets_in_the_documents_exist(path):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for line in typed(path.read_text(encoding="utf-8")):
+        if line.startswith("make "):
+            assert line.split()[1] in targets, f"{path.name}: {line}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_files_linked_in_the_documents_exist(path):
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), f"{path.name} links {target}"

@@ -1,0 +1,83 @@
+"""The demo on a model of toy size: whole, repeatable, resumable."""
+
+import json
+
+import pytest
+
+from workbench.demo import SEED
+
+SMALL = ("--videos", 2)
+
+
+@pytest.fixture
+def run(cli, tmp_path, checkpoint):
+    def call(*arguments):
+        return cli("demo", "--model", checkpoint, "--out", tmp_path / "demo", *SMALL, *arguments)
+
+    return call
+
+
+def test_it_ends_with_a_report_and_does_nothing_twice(run, tmp_path, monkeypatch):
+    first = run("--json")
+    assert first.code == 0, first.err
+    report = tmp_path / "demo" / "report.html"
+    summary = json.loads(first.out)
+    assert summary["report"] == str(report) and report.is_file()
+    assert summary["protocols"]["rvos"]["n"] > 0
+    # The toy model names no role, so there is nothing to choose from, and that is said.
+    assert summary["selection"] is None and summary["heads"] is None
+
+    def never(*arguments, **options):
+        raise AssertionError("done already")
+
+    for place in (
+        "reviosa.data.synthetic.write_synthetic",
+        "probes.capture.capture",
+        "probes.analysis.analyse",
+        "workbench.reporting.make_report",
+    ):
+        monkeypatch.setattr(place, never)
+    second = run("--json")
+    assert (second.code, second.out) == (0, first.out)
+
+
+def test_it_prints_where_things_are(run, tmp_path):
+    result = run()
+    assert result.code == 0
+    assert f"report     {tmp_path / 'demo' / 'report.html'}" in result.out
+    assert f"dashboard {tmp_path / 'demo'}" in result.out.splitlines()[-1]
+    assert (
+        f"synth_{SEED}_00000" in (tmp_path / "demo" / "data" / "meta_expressions.json").read_text()
+    )
+
+
+def test_a_stopped_capture_is_gone_on_with(run, tmp_path, monkeypatch):
+    import probes.capture
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(probes.capture, "_capture_part", stop)
+        stopped = run()
+    assert stopped.code == 130
+    assert "go on with the same command" in stopped.err
+    assert not (tmp_path / "demo" / "report.html").exists()
+    assert run().code == 0
+    assert (tmp_path / "demo" / "report.html").is_file()
+
+
+def test_another_folder_is_not_written_into(run, tmp_path):
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "thesis.tex").write_text("x")
+    result = run()
+    assert result.code == 2
+    assert "other files" in result.err
+    assert [path.name for path in (tmp_path / "demo").iterdir()] == ["thesis.tex"]
+
+
+def test_another_number_of_videos_is_refused(run, cli):
+    assert run().code == 0
+    result = run("--videos", 3)
+    assert result.code == 2
+    assert "got 2 videos, expected 3" in result.err

@@ -1,0 +1,190 @@
+"""evaluate, score, capture, train and segment with a model of toy size that names no role."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from probes.store import CaptureStore
+from reviosa.evaluation import encode_prediction, write_predictions
+from reviosa.run_record import read_run
+from tests.fixtures_capture import make_dataset
+
+
+@pytest.fixture
+def perfect(tmp_path, dataset):
+    """Predictions that are the truth."""
+    predictions = {}
+    for sample in dataset.samples:
+        expression = sample.expression
+        target = sample.masks(1) if expression.is_interaction else None
+        record = encode_prediction(
+            expression.text, sample.video.frame_names, "It is [SEG_ACT].", sample.masks(0), target
+        )
+        predictions.setdefault(expression.video_id, {})[expression.exp_id] = record
+    write_predictions(tmp_path / "perfect.json", predictions)
+    return tmp_path / "perfect.json"
+
+
+def test_score_of_the_truth_is_100(cli, dataset, perfect):
+    result = cli("score", perfect, "--data", dataset.root, "--json")
+    assert result.code == 0
+    scores = json.loads(result.out)
+    n = len(dataset.interactions)
+    full = {"J": 100.0, "F": 100.0, "J&F": 100.0}
+    assert scores["actor"] == {**full, "n": n}
+    assert scores["target"] == {**full, "n": n}
+    assert scores["rvos"] == {**full, "n": len(dataset.samples)}
+
+
+def test_a_missing_prediction_is_counted_and_named(cli, dataset, perfect):
+    predictions = json.loads(perfect.read_text())
+    video = next(iter(predictions))
+    del predictions[video]["0"]
+    perfect.write_text(json.dumps(predictions))
+    result = cli("score", perfect, "--data", dataset.root, "--json")
+    assert json.loads(result.out)["missing"] == [f"{video}/0"]
+    # One expression of n is 0, the others are 100.
+    n = len(dataset.samples)
+    assert json.loads(result.out)["rvos"]["J"] == pytest.approx(100 * (n - 1) / n)
+    assert "1 expressions have no prediction" in result.err
+
+
+def test_one_protocol_alone(cli, dataset, perfect):
+    result = cli("score", perfect, "--data", dataset.root, "--protocol", "target")
+    assert "Target" in result.out and "100.0" in result.out
+    assert "Actor" not in result.out and "RVOS" not in result.out
+
+
+@pytest.fixture
+def no_interactions(tmp_path):
+    """A data set whose expressions are all about one object."""
+    dataset = make_dataset(tmp_path / "solo", videos=1)
+    path = dataset.root / "meta_expressions.json"
+    meta = json.loads(path.read_text())
+    for video in meta["videos"].values():
+        for expression in video["expressions"].values():
+            expression["caption_type"] = "single"
+    path.write_text(json.dumps(meta))
+    return dataset.root
+
+
+@pytest.mark.parametrize("protocol", ["actor", "target"])
+def test_target_needs_interactions(cli, tmp_path, no_interactions, perfect, protocol):
+    result = cli("score", perfect, "--data", no_interactions, "--protocol", protocol)
+    assert result.code == 2
+    assert "none is an interaction" in result.err
+    out = tmp_path / "run"
+    result = cli("evaluate", "--data", no_interactions, "--out", out, "--protocol", protocol)
+    assert result.code == 2
+    assert not out.exists()
+
+
+def test_without_interactions_there_is_still_rvos(cli, no_interactions, perfect):
+    scores = json.loads(cli("score", perfect, "--data", no_interactions, "--json").out)
+    assert scores["target"] == {"J": None, "F": None, "J&F": None, "n": 0}
+    assert scores["rvos"]["n"] > 0
+
+
+def test_evaluate_writes_a_whole_run(cli, tmp_path, dataset, checkpoint):
+    out = tmp_path / "run"
+    arguments = ("evaluate", "--model", checkpoint, "--data", dataset.root, "--limit", 1)
+    result = cli(*arguments, "--out", out, "--device", "cpu", "--json")
+    assert result.code == 0
+    scores = json.loads(result.out)
+    assert json.loads((out / "evaluation.json").read_text()) == scores
+    # What was written is what the other command reads, and scores the same; it was asked for one
+    # video of two, so the other's expressions are missing there.
+    again = json.loads(cli("score", out / "predictions.json", "--data", dataset.root, "--json").out)
+    assert {s.split("/")[0] for s in again["missing"]} == {dataset.videos[1].video_id}
+    header = read_run(out)
+    assert (header["kind"], header["status"]) == ("evaluate", "done")
+    assert header["model"]["name"] == str(checkpoint)
+    assert len(header["model"]["identity"]) == 16
+
+    result = cli(*arguments, "--out", out)
+    assert result.code == 2 and "not empty" in result.err
+
+
+def test_an_unknown_device_is_bad_input(cli, tmp_path, dataset, checkpoint):
+    result = cli(
+        "evaluate", "--model", checkpoint, "--data", dataset.root, "--out", tmp_path / "run",
+        "--device", "abacus",
+    )  # fmt: skip
+    assert result.code == 2
+    assert "cannot use the device 'abacus'" in result.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_capture_can_be_called_again_only_to_resume(cli, tmp_path, dataset, checkpoint):
+    out = tmp_path / "run"
+    arguments = ("capture", "--model", checkpoint, "--data", dataset.root, "--out", out, "--json")
+    result = cli(*arguments)
+    assert json.loads(result.out) == {"out": str(out), "samples": len(dataset.samples)}
+    before = CaptureStore(out).samples()
+    assert cli(*arguments).code == 2
+    assert cli(*arguments, "--resume").code == 0
+    assert len(CaptureStore(out).samples()) == len(before)
+
+
+@pytest.mark.parametrize(("pair", "words"), [([3, 0], "layer 3"), ([0, 4], "head 4")])
+def test_capture_refuses_heads_the_model_lacks(
+    cli, tmp_path, dataset, checkpoint, pair, words
+):  # the toy model has 3 layers of 4 heads
+    heads = tmp_path / "heads.json"
+    heads.write_text(json.dumps({"pairs": [pair]}))
+    result = cli(
+        "capture", "--model", checkpoint, "--data", dataset.root, "--out", tmp_path / "run",
+        "--heads", heads,
+    )  # fmt: skip
+    assert result.code == 2
+    assert f"{words} does not exist" in result.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_from_a_file_with_overrides(cli, tmp_path, dataset, checkpoint):
+    config = tmp_path / "train.yaml"
+    config.write_text(
+        f"model: {checkpoint}\ndata: {dataset.root}\nout: run\nsteps: 5\nbatch_size: 1\n"
+        "num_frames: 2\nexpressions_per_video: 1\nlog_steps: 1\n"
+    )
+    result = cli("train", "--config", config, "--set", "steps=2", "--set", "loss.text=1e-1")
+    assert result.code == 0, result.err
+    assert result.out.startswith("2 steps; loss ")
+    header = read_run(tmp_path / "run")
+    assert header["config"]["loss"]["text"] == 0.1
+    assert header["status"] == "done"
+    result = cli("segment", dataset.videos[0].frame_paths[0].parent, "a dog",
+                 "--model", tmp_path / "run", "--out", tmp_path / "out")  # fmt: skip
+    assert result.code == 0, result.err
+
+
+def test_segment_a_folder_of_frames(cli, tmp_path, dataset, checkpoint):
+    frames = dataset.videos[0].frame_paths[0].parent
+    out = tmp_path / "out"
+    result = cli("segment", frames, "a dog", "--model", checkpoint, "--out", out, "--json")
+    assert result.code == 0, result.err
+    summary = json.loads(result.out)
+    assert summary["expression"] == "a dog" and summary["frames"] == 8
+    record = json.loads((out / "result.json").read_text())
+    assert record["frames"] == list(dataset.videos[0].frame_names)
+    assert len(list((out / "overlay").iterdir())) == 8
+    assert cli("segment", frames, "a dog", "--model", checkpoint, "--out", out).code == 2
+
+
+@pytest.mark.parametrize("expression", ["", "  "])
+def test_segment_refuses_an_empty_expression(cli, tmp_path, dataset, expression):
+    frames = dataset.videos[0].frame_paths[0].parent
+    result = cli("segment", frames, expression, "--out", tmp_path / "out")
+    assert result.code == 2
+    assert "empty expression" in result.err
+
+
+def test_segment_refuses_frames_of_different_sizes(cli, tmp_path):
+    for name, size in (("0", (32, 24)), ("1", (24, 32))):
+        Image.fromarray(np.zeros((*size, 3), np.uint8)).save(tmp_path / f"{name}.png")
+    result = cli("segment", tmp_path, "a dog", "--out", tmp_path / "out")
+    assert result.code == 2
+    assert "1.png" in result.err
+    assert not (tmp_path / "out").exists()

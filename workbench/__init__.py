@@ -1,0 +1,1 @@
+"""The workbench: command line, configuration, demo and dashboard over the three packages below."""

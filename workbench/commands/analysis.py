@@ -1,0 +1,180 @@
+"""``reviosa rank``, ``select`` and ``correlate``: statistics on a capture run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.commands.options import Json, Resamples, Role, Run, Seed
+
+if TYPE_CHECKING:
+    from probes.correlation import Association, Correlation
+    from probes.ranking import Ranking
+    from probes.store import CaptureStore
+
+__all__ = ["correlate", "open_store", "print_ranking", "rank", "select"]
+
+CriterionOption = Annotated[
+    str,
+    typer.Option("--criterion", metavar="NAME", help="visual_mass, text_mass, mask_share or lift."),
+]
+
+
+def rank(
+    run: Run,
+    criterion: CriterionOption = "visual_mass",
+    role: Role = "both",
+    top: Annotated[int, typer.Option("--top", metavar="N", help="Rows of the table.")] = 10,
+    resamples: Resamples = 2000,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Rank layer-head pairs, with intervals from a bootstrap over videos."""
+    from workbench.console import note, print_json
+
+    ranking = _rank(open_store(run), criterion, role, resamples, seed)
+    if json:
+        print_json(ranking.to_json())
+        return
+    print_ranking(ranking, top)
+    if ranking.reason:
+        note(f"no intervals: {ranking.reason}")
+
+
+def select(
+    run: Run,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            "--strategy",
+            metavar="NAME",
+            help="top-layer, top-pairs, bottom-pairs, random or published.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Heads file to write.")],
+    k: Annotated[int, typer.Option("--k", metavar="K", help="Number of pairs.")] = 4,
+    criterion: CriterionOption = "visual_mass",
+    role: Role = "both",
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="1b|4b", help="Whose pairs, for the strategy published."),
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Choose layer-head pairs by a ranking and write them as a heads file."""
+    from probes.selection import select as choose
+    from workbench.console import print_json
+
+    store = open_store(run)
+    # Which pairs come first does not depend on the intervals, so none are drawn.
+    ranking = _rank(store, criterion, role, resamples=1, seed=seed)
+    identity = (store.run.get("data") or {}).get("identity")
+    name = run.resolve().name
+    selection = choose(ranking, strategy, k, seed=seed, run=name, data=identity, preset=preset)
+    selection.save(out)
+    if json:
+        print_json(selection.to_json())
+    else:
+        pairs = "  ".join(f"({layer}, {head})" for layer, head in selection.pairs)
+        print(f"{strategy}, (layer, head): {pairs}")
+        print(f"written to {out}")
+
+
+def correlate(
+    run: Run,
+    role: Role = "both",
+    resamples: Resamples = 2000,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Relate attention on the object to J&F, with intervals and the mask area taken out."""
+    from probes.correlation import correlate as relate
+    from probes.ranking import role_names
+    from workbench.console import print_json
+
+    names = role_names(role)
+    store = open_store(run)
+    found = {name: relate(store, name, resamples, seed) for name in names}
+    if json:
+        print_json({name: correlation.to_json() for name, correlation in found.items()})
+        return
+    for correlation in found.values():
+        _print_correlation(correlation)
+
+
+def open_store(run: Path) -> "CaptureStore":
+    """Open a capture run; say on stderr what is missing of it."""
+    from probes.store import CaptureStore
+    from workbench.console import note
+
+    store = CaptureStore(run)
+    for problem in store.problems:
+        note(f"left out, unreadable: {problem}")
+    if store.run.get("status") != "done":
+        note(f"the capture is not complete (status {store.run.get('status')}); using what is there")
+    return store
+
+
+def _rank(store: "CaptureStore", criterion: str, role: str, resamples: int, seed: int) -> "Ranking":
+    from probes.ranking import rank as rank_run
+    from reviosa.errors import DataError
+
+    ranking = rank_run(store, criterion, role, resamples, seed)
+    if ranking.n_samples == 0:
+        raise DataError(
+            f"{store.directory}: got no sample with a {criterion} of role {ranking.role}, expected "
+            "at least one; capture data with such expressions or choose another role"
+        )
+    return ranking
+
+
+def print_ranking(ranking: "Ranking", top: int) -> None:
+    """Print the first ``top`` pairs of a ranking as a table."""
+    from probes.ranking import CRITERIA
+    from reports.style import MISSING, count, interval, number
+    from workbench.console import print_table
+
+    rows = [
+        [
+            MISSING if pair.rank is None else f"{pair.rank:g}",
+            str(pair.layer),
+            str(pair.head),
+            number(pair.score),
+            interval(pair.ci),
+            interval(pair.rank_ci, 0),
+            number(pair.p_top_k, 2),
+        ]
+        for pair in ranking.pairs[:top]
+    ]
+    header = ["rank", "layer", "head", "score", "95% CI", "rank CI", f"P(top {ranking.top_k})"]
+    criterion = CRITERIA[ranking.criterion]
+    print_table(f"{criterion.title}, role {ranking.role} ({criterion.unit})", header, rows)
+    print(
+        f"{count(ranking.n_samples, 'sample')} of {count(ranking.n_videos, 'video')}, mean of all "
+        f"pairs {number(ranking.baseline.value)}; {ranking.n_failed:,} left out without role token"
+    )
+
+
+def _print_correlation(correlation: "Correlation") -> None:
+    from reports.style import count, number, with_interval
+    from workbench.console import print_table
+
+    def row(name: str, found: "Association") -> list[str]:
+        spearman, partial = found.spearman, found.partial
+        return [
+            name,
+            with_interval(spearman.value, spearman.ci),
+            with_interval(partial.value, partial.ci),
+            number(found.pearson),
+        ]
+
+    rows: list[list[Any]] = [row("mean of all heads", correlation.overall)]
+    rows += [row(f"layer {item.layer}", item) for item in correlation.layers]
+    rows += [row(f"control: {name}", item) for name, item in correlation.controls.items()]
+    title = f"Attention on the object against J&F, {correlation.role}"
+    print_table(title, ["", "Spearman", "given mask area", "Pearson"], rows)
+    print(
+        f"{count(correlation.n, 'sample')} of {count(correlation.n_videos, 'video')}; "
+        f"{correlation.n_excluded:,} left out without role token"
+    )

@@ -1,0 +1,65 @@
+"""``reviosa capture``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.commands.options import Data, Device, Json, Limit, Model, NewRun
+
+__all__ = ["capture"]
+
+
+class Maps(StrEnum):
+    """Which attention maps are kept beside the numbers."""
+
+    none = "none"
+    selected = "selected"
+    all = "all"
+
+
+def capture(
+    data: Data,
+    out: NewRun,
+    model: Model = "nano",
+    maps: Annotated[
+        Maps, typer.Option("--maps", help="Attention maps to keep; the numbers are kept for all.")
+    ] = Maps.selected,
+    heads: Annotated[
+        Path | None,
+        typer.Option("--heads", metavar="FILE", help="Heads file: the pairs whose maps are kept."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a capture that was stopped.")
+    ] = False,
+    limit: Limit = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Run a model over a data set and record what its role tokens look at."""
+    from probes.capture import capture as run_capture
+    from reviosa.data import InterRVOSDataset
+    from reviosa.heads import HeadSelection
+    from workbench.console import print_json, progress
+    from workbench.models import load_model
+
+    selection = HeadSelection.load(heads) if heads is not None else None
+    dataset = InterRVOSDataset(data, limit)
+    loaded = load_model(model, device)
+    with progress("capturing") as update:
+        summary = run_capture(
+            loaded.model,
+            loaded.processor,
+            dataset,
+            out,
+            maps=maps.value,
+            heads=selection,
+            identity=loaded.header,
+            resume=resume,
+            progress=update,
+        )
+    if json:
+        print_json({"out": str(out), "samples": summary.samples})
+    else:
+        print(f"{summary.samples} expressions captured in {out}")

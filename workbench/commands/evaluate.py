@@ -1,0 +1,130 @@
+"""``reviosa evaluate`` and ``reviosa score``: J and F by protocol."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from workbench.commands.options import Data, Device, Json, Limit, Model, NewRun
+
+__all__ = ["evaluate", "print_protocols", "score"]
+
+_PROTOCOLS = ("actor", "target", "rvos")
+
+
+class Protocol(StrEnum):
+    """Which settings of InterRVOS to count."""
+
+    all = "all"
+    actor = "actor"
+    target = "target"
+    rvos = "rvos"
+
+
+ProtocolOption = Annotated[
+    Protocol,
+    typer.Option("--protocol", help="actor and target need interaction expressions in the data."),
+]
+
+
+def evaluate(
+    data: Data,
+    out: NewRun,
+    model: Model = "nano",
+    protocol: ProtocolOption = Protocol.all,
+    limit: Limit = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Predict every expression of a data set and score the masks: Actor, Target, RVOS."""
+    from reviosa.data import InterRVOSDataset
+    from reviosa.evaluation import evaluate_predictions, write_predictions
+    from reviosa.inference import Segmenter, predict
+    from reviosa.io import write_json
+    from reviosa.run_record import open_run
+    from workbench.console import note, progress
+    from workbench.models import load_model
+
+    dataset = InterRVOSDataset(data, limit)
+    _require(dataset, protocol)
+    loaded = load_model(model, device)
+    config = {"model": model, "data": str(data), "limit": limit, "protocol": str(protocol)}
+    header = {"path": str(data), "identity": dataset.identity}
+    with open_run(out, "evaluate", config, seed=None, data=header, model=loaded.header) as run:
+        samples = dataset.samples
+        with progress("predicting") as update:
+            segmenter = Segmenter(loaded.model, loaded.processor)
+            predictions = predict(segmenter, samples, lambda done: update(done, len(samples)))
+        write_predictions(run.directory / "predictions.json", predictions)
+        with progress("scoring") as update:
+            evaluation = evaluate_predictions(dataset, predictions, update)
+        result = _chosen(evaluation.to_json(), protocol)
+        write_json(run.directory / "evaluation.json", result)
+    _print(result, json)
+    note(f"predictions and scores in {out}")
+
+
+def score(
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS", help="Predictions in ReVIOSa's JSON form.")
+    ],
+    data: Data,
+    protocol: ProtocolOption = Protocol.all,
+    json: Json = False,
+) -> None:
+    """Score the predictions of any system: J, F and J&F for Actor, Target and RVOS."""
+    from reviosa.data import InterRVOSDataset
+    from reviosa.evaluation import evaluate_predictions, read_predictions
+    from workbench.console import progress
+
+    read = read_predictions(predictions)
+    dataset = InterRVOSDataset(data)
+    _require(dataset, protocol)
+    with progress("scoring") as update:
+        evaluation = evaluate_predictions(dataset, read, update)
+    _print(_chosen(evaluation.to_json(), protocol), json)
+
+
+def print_protocols(protocols: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print J, F and J&F by protocol as a table, with the interval of J&F where there is one."""
+    from reports.style import PROTOCOL_TITLES, interval, number
+    from workbench.console import print_table
+
+    shown = {name: protocols[name] for name in _PROTOCOLS if name in protocols}
+    with_ci = any("J&F_ci" in score for score in shown.values())
+    rows = [
+        [
+            PROTOCOL_TITLES[name],
+            *(number(score[key], 1) for key in ("J", "F", "J&F")),
+            *([interval(score.get("J&F_ci"), 1)] if with_ci else []),
+            str(score["n"]),
+        ]
+        for name, score in shown.items()
+    ]
+    header = ["protocol", "J", "F", "J&F", *(["95% CI"] if with_ci else []), "expressions"]
+    print_table("Score in per cent", header, rows)
+
+
+def _require(dataset: Any, protocol: Protocol) -> None:
+    if protocol in (Protocol.actor, Protocol.target):
+        dataset.require_targets()
+
+
+def _chosen(result: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
+    dropped = [name for name in _PROTOCOLS if protocol != Protocol.all and name != protocol]
+    return {key: value for key, value in result.items() if key not in dropped}
+
+
+def _print(result: dict[str, Any], json: bool) -> None:
+    from workbench.console import note, print_json
+
+    if json:
+        print_json(result)
+    else:
+        print_protocols(result)
+    if result["missing"]:
+        note(f"{len(result['missing'])} expressions have no prediction and count as 0")
+    if result["unknown"]:
+        note(f"{len(result['unknown'])} predictions are of no expression in the data set")

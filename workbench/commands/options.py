@@ -1,0 +1,34 @@
+"""Options that several commands share, so that they read alike everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Data", "Device", "Json", "Limit", "Model", "NewRun", "Resamples", "Role", "Run", "Seed"]
+
+Data = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Data set in the InterRVOS layout.")
+]
+Device = Annotated[
+    str,
+    typer.Option("--device", help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON to stdout.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", help="Use the first N videos only.")
+]
+Model = Annotated[
+    str, typer.Option("--model", metavar="M", help="nano (shipped) or the folder of a checkpoint.")
+]
+NewRun = Annotated[
+    Path, typer.Option("--out", metavar="RUN", help="Run directory to write; new or empty.")
+]
+Resamples = Annotated[
+    int, typer.Option("--resamples", metavar="N", help="Bootstrap draws over videos.")
+]
+Role = Annotated[
+    str, typer.Option("--role", metavar="act|tar|both", help="Whose role token is looked at.")
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a capture run.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="S", help="Seed of all random numbers.")]

@@ -1,0 +1,53 @@
+"""``reviosa segment``: one video, one expression, masks on disk."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.commands.options import Device, Json, Model
+
+__all__ = ["segment"]
+
+
+def segment(
+    video: Annotated[
+        Path, typer.Argument(metavar="VIDEO", help="A folder of frames, or a video file.")
+    ],
+    expression: Annotated[
+        str, typer.Argument(metavar="EXPRESSION", help='For example "a dog chasing a ball".')
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to make.")],
+    model: Model = "nano",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Segment actor and target of an expression through a video."""
+    from reviosa.errors import DataError
+    from reviosa.inference import Segmenter
+    from workbench.console import note, print_json
+    from workbench.models import load_model
+    from workbench.video import read_video, write_segmentation
+
+    if out.exists():
+        raise DataError(f"{out}: got a path that exists, expected a new folder; choose another")
+    if not expression.strip():
+        raise DataError('got an empty expression, expected words such as "a dog chasing a ball"')
+    read = read_video(video)
+    loaded = load_model(model, device)
+    note(f"segmenting {len(read.frames)} frames")
+    result = Segmenter(loaded.model, loaded.processor).segment(read.frames, expression)
+    summary = write_segmentation(out, read, expression, result)
+    if json:
+        print_json({**summary, "out": str(out)})
+        return
+    print(f"answer: {result.text}")
+    for role in ("actor", "target"):
+        found = summary[role]
+        print(
+            f"{role}: not named"
+            if found is None
+            else f"{role}: a mask on {found['frames_with_mask']} of {len(read.names)} frames, "
+            f"{100 * found['mean_area']:.1f} % of the picture on average"
+        )
+    print(f"masks, overlays and result.json in {out}")

@@ -1,0 +1,61 @@
+"""``reviosa train``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["train"]
+
+
+def train(
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Training configuration, YAML.")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="NAME", help="A shipped one: configs/train/NAME.yaml."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Data set in the InterRVOS layout."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="RUN", help="Run directory to write.")
+    ] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option("--heads", metavar="FILE", help="Pairs that attention mask loss supervises."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
+    ] = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="K=V", help="Override a key, for example loss.aml=0.5."),
+    ] = None,
+) -> None:
+    """Train a model."""
+    from reviosa.errors import ConfigError
+    from reviosa.training.config import TrainConfig
+    from workbench.config import load_config, preset_path
+    from workbench.console import progress
+
+    if (config is None) == (preset is None):
+        got = "both" if config is not None else "neither"
+        raise ConfigError(f"got {got} of --config and --preset, expected one of them")
+    path = config if preset is None else preset_path("train", preset)
+    options = {"data": data, "out": out, "heads": heads}
+    settings = load_config(TrainConfig, path, overrides or (), options)
+
+    from reviosa.training.run import train as run_training
+
+    with progress("training") as update:
+        summary = run_training(
+            settings, resume=resume, progress=lambda step, steps, _: update(step, steps)
+        )
+    terms = ", ".join(
+        f"{name} {value:.3f}" for name, value in summary.losses.items() if "loss" in name
+    )
+    print(f"{summary.steps} steps; {terms}")
+    print(f"checkpoint in {summary.model}")

@@ -1,0 +1,178 @@
+"""The main job in one go, on the shipped model and a synthetic data set made on the spot.
+
+Each step leaves its result in the output folder; a second call goes on after the last whole one.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from probes.results import AnalysisResults
+    from probes.store import CaptureStore
+    from reviosa.data import InterRVOSDataset
+    from reviosa.heads import HeadSelection
+
+__all__ = ["SEED", "VIDEOS", "DemoResult", "run_demo"]
+
+VIDEOS = 20
+SEED = 7
+"""Of the synthetic world; the shipped model has never seen a video of it."""
+
+Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+"""Called with a step's name; gives what is told how far the step is."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Where everything lies, and the numbers behind it."""
+
+    capture: Path
+    heads: Path
+    report: Path
+    selection: "HeadSelection | None"
+    """None if the model named no role anywhere, so that no pair has a score."""
+    results: "AnalysisResults"
+
+
+def run_demo(
+    out: Path, progress: Progress, model: str = "nano", videos: int = VIDEOS
+) -> DemoResult:
+    """Synthesise, capture, rank, select, correlate and report.
+
+    Args:
+        out: folder of the demo; what is finished in it is not done again.
+        progress: shows the steps.
+        model: ``nano`` or a checkpoint folder.
+        videos: of the synthetic data set.
+
+    Raises:
+        RunError: ``out`` holds other files, or a capture of another model or other data.
+        CheckpointError: there is no such model.
+    """
+    from reviosa.model import model_identity
+
+    identity = model_identity(model)
+    _require_demo(out)
+    dataset = _data(out / "data", videos, progress)
+    store = _captured(out / "capture", dataset, model, identity, progress)
+    results, fresh = _analysed(store, out / "analysis.json", progress)
+    selection = _selected(results, out / "heads.json", dataset)
+    report = out / "report.html"
+    if fresh or not report.is_file():
+        from workbench.reporting import make_report
+
+        with progress("report"):
+            make_report(store, results, report, command=f"reviosa demo --out {out}")
+    return DemoResult(store.directory, out / "heads.json", report, selection, results)
+
+
+def _require_demo(out: Path) -> None:
+    from reviosa.errors import RunError
+
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out}: got a file, expected a folder; choose another with --out")
+    # A name with a dot in front is what a killed demo was writing.
+    others = out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir())
+    if others and not (out / "data" / "world.json").is_file():
+        raise RunError(
+            f"{out}: got a folder with other files, expected an empty one or an earlier demo; "
+            "choose another with --out"
+        )
+
+
+def _data(folder: Path, videos: int, progress: Progress) -> "InterRVOSDataset":
+    from reviosa.data import InterRVOSDataset
+    from reviosa.data.synthetic import write_synthetic
+    from reviosa.errors import RunError
+
+    if not folder.exists():
+        with progress("synthetic videos") as update:
+            write_synthetic(folder, videos, SEED, progress=update, workers=2)
+    dataset = InterRVOSDataset(folder)
+    if len(dataset.videos) != videos:
+        raise RunError(
+            f"{folder}: got {len(dataset.videos)} videos, expected {videos}; "
+            "give the same --videos as before or choose another folder with --out"
+        )
+    return dataset
+
+
+def _captured(
+    folder: Path, dataset: "InterRVOSDataset", model: str, identity: str, progress: Progress
+) -> "CaptureStore":
+    from probes.store import CaptureStore
+    from reviosa.errors import RunError
+    from reviosa.run_record import read_run
+
+    header = read_run(folder) if (folder / "run.json").is_file() else None
+    if header is not None:
+        before = (
+            (header.get("model") or {}).get("identity"),
+            (header.get("data") or {}).get("identity"),
+        )
+        if before != (identity, dataset.identity):
+            raise RunError(
+                f"{folder}: got a capture of another model or other data, expected that of this "
+                "demo; choose another folder with --out"
+            )
+    if header is None or header["status"] != "done":
+        _capture(folder, dataset, model, progress)
+    return CaptureStore(folder)
+
+
+def _capture(folder: Path, dataset: "InterRVOSDataset", model: str, progress: Progress) -> None:
+    from probes.capture import capture
+    from workbench.models import load_model
+
+    with progress("loading the model"):
+        loaded = load_model(model)
+    with progress("capture") as update:
+        # The model is small enough to keep the maps of all heads, so that every page has them.
+        capture(
+            loaded.model,
+            loaded.processor,
+            dataset,
+            folder,
+            maps="all",
+            identity=loaded.header,
+            resume=True,
+            progress=update,
+        )
+
+
+def _analysed(
+    store: "CaptureStore", path: Path, progress: Progress
+) -> "tuple[AnalysisResults, bool]":
+    """The results, and whether they were computed now."""
+    from probes.analysis import analyse
+    from probes.results import AnalysisResults
+    from reviosa.errors import RunError
+
+    if path.is_file():
+        try:
+            found = AnalysisResults.load(path)
+        except RunError:
+            pass  # written by another version of the project
+        else:
+            if found.run == store.run:
+                return found, False
+    with progress("ranking and correlation"):
+        results = analyse(store)
+    results.save(path)
+    return results, True
+
+
+def _selected(
+    results: "AnalysisResults", path: Path, dataset: "InterRVOSDataset"
+) -> "HeadSelection | None":
+    from probes.selection import select
+
+    ranking = results.rankings["visual_mass"]["both"]
+    if ranking.n_samples == 0:
+        return None
+    selection = select(ranking, "top-layer", run=results.name, data=dataset.identity)
+    selection.save(path)
+    return selection

@@ -1,0 +1,55 @@
+"""Load a model for a command: where from, onto which device, and what to write about it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reviosa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reviosa.model import ReviosaModel, ReviosaProcessor
+
+__all__ = ["LoadedModel", "load_model"]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run."""
+
+    model: "ReviosaModel"
+    processor: "ReviosaProcessor"
+    header: dict[str, str]
+    """What a run record says of it: ``name``, ``identity`` and, for a folder, its ``path``."""
+
+
+def load_model(source: str, device: str = "auto") -> LoadedModel:
+    """Load ``nano``, a checkpoint folder or a training run onto a device.
+
+    Raises:
+        ConfigError: the device does not exist here.
+        CheckpointError: ``source`` holds no checkpoint of this project.
+    """
+    from transformers.utils import logging
+
+    from reviosa.model import load, model_identity
+
+    # A bar for the half second that the weights take would only stand in the way.
+    logging.disable_progress_bar()
+    model, processor = load(source, None if device == "auto" else _checked(device))
+    header = {"name": source, "identity": model_identity(source)}
+    if source != "nano":
+        header["path"] = str(Path(source).resolve())
+    return LoadedModel(model, processor, header)
+
+
+def _checked(device: str) -> str:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"cannot use the device {device!r}: {reason}; choose auto, cpu or cuda"
+        ) from error
+    return device

@@ -1,0 +1,261 @@
+"""What the pages show, fetched: runs of a folder, their results, samples and pictures.
+
+No drawing happens here and no Streamlit element is made, only its caches are used. A cached value
+is keyed by the run's directory and by a fingerprint of its parts, so a run that grows is read anew.
+"""
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from probes.analysis import analyse
+from probes.results import AnalysisResults
+from probes.store import AttentionMap, CaptureStore
+from reports.sample_pictures import SamplePictures, load_pictures
+from reviosa.data import InterRVOSDataset
+from reviosa.errors import ReviosaError, RunError
+from reviosa.run_record import read_run
+from workbench.datasets import find_dataset
+
+__all__ = [
+    "FrameShare",
+    "RunEntry",
+    "attention_map",
+    "dataset_of",
+    "fingerprint",
+    "frame_shares",
+    "list_runs",
+    "pair_values",
+    "pictures_of",
+    "results_of",
+    "runs_folder",
+    "sample_table",
+    "store_of",
+]
+
+DEPTH = 3
+"""How far below the runs folder a run may lie: runs/sweep/trial."""
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """One run directory as the list of runs shows it."""
+
+    name: str
+    """Path below the runs folder."""
+    directory: Path
+    kind: str
+    status: str
+    """Of the header; "unreadable" where there is none to read."""
+    created: str
+    error: str
+    """Why the run failed, or why it cannot be read."""
+    header: dict[str, Any]
+
+
+def runs_folder() -> Path:
+    """Where to look: the argument after ``--``, else ``REVIOSA_RUNS``, else ``./runs``."""
+    given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("REVIOSA_RUNS")
+    return Path(given or "runs")
+
+
+def list_runs(folder: Path) -> list[RunEntry]:
+    """All runs in a folder or directly it, newest first; unreadable ones at the end."""
+    if not folder.is_dir():
+        return []
+    found = [_entry(folder, path.parent) for path in _headers(folder, DEPTH)]
+    found.sort(key=lambda entry: entry.name)
+    return sorted(found, key=lambda entry: entry.created, reverse=True)
+
+
+def _headers(folder: Path, depth: int) -> list[Path]:
+    """The headers below a folder. A run holds no other run, and its parts are many: not entered."""
+    if (folder / "run.json").is_file():
+        return [folder / "run.json"]
+    if depth == 0:
+        return []
+    headers: list[Path] = []
+    with contextlib.suppress(OSError):
+        for entry in sorted(folder.iterdir()):
+            if entry.is_dir() and not entry.name.startswith("."):
+                headers += _headers(entry, depth - 1)
+    return headers
+
+
+def _entry(folder: Path, directory: Path) -> RunEntry:
+    name = directory.relative_to(folder).as_posix()
+    name = directory.resolve().name if name == "." else name
+    try:
+        header = read_run(directory)
+    except RunError as error:
+        return RunEntry(name, directory, "unknown", "unreadable", "", str(error), {})
+    return RunEntry(
+        name=name,
+        directory=directory,
+        kind=str(header["kind"]),
+        status=str(header["status"]),
+        created=str(header["created"]),
+        error=str(header.get("error") or ""),
+        header=header,
+    )
+
+
+def fingerprint(directory: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, time and size of the header and of every finished part; changes as the run grows."""
+    paths = [directory / "run.json", *sorted((directory / "samples").glob("part-*.parquet"))]
+    marks = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            state = path.stat()
+            marks.append((path.name, state.st_mtime_ns, state.st_size))
+    return tuple(marks)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the run")
+def store_of(directory: Path, mark: tuple) -> CaptureStore:
+    """The capture store of a run; ``mark`` is its :func:`fingerprint`.
+
+    Raises:
+        RunError: not a capture run.
+    """
+    return CaptureStore(directory)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Computing rankings and intervals")
+def results_of(directory: Path, mark: tuple) -> AnalysisResults:
+    """The analysis of a run: the file that a command left, if it is of this state, else anew.
+
+    Raises:
+        RunError: not a capture run, or a part is damaged inside.
+    """
+    store = store_of(directory, mark)
+    for path in (directory / "analysis.json", directory.parent / "analysis.json"):
+        if path.is_file():
+            with contextlib.suppress(ReviosaError):  # of another version: computed again
+                found = AnalysisResults.load(path)
+                if _fits(found, store):
+                    return found
+    return analyse(store)
+
+
+def _fits(results: AnalysisResults, store: CaptureStore) -> bool:
+    rows = store.samples().role.value_counts()
+    return results.run == store.run and all(
+        count.rows == int(rows.get(role, 0)) for role, count in results.counts.roles.items()
+    )
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the data set")
+def dataset_of(directory: Path, mark: tuple) -> InterRVOSDataset | None:
+    """The data set behind a run, None where it is not at hand any more."""
+    return find_dataset(store_of(directory, mark).run, directory)
+
+
+@st.cache_data(max_entries=8, show_spinner="Reading the samples")
+def sample_table(directory: Path, mark: tuple) -> pd.DataFrame:
+    """One row per sample and role: the store's columns with J&F 0 where no token was given.
+
+    Added: ``mask_share`` (mean of all heads) and ``key`` (``sample_id|role``).
+    """
+    samples = store_of(directory, mark).samples()
+    shares = {
+        (point.sample_id, point.role): point.mask_share
+        for points in results_of(directory, mark).scatter.values()
+        for point in points
+    }
+    keys = list(zip(samples.sample_id, samples.role, strict=True))
+    samples["mask_share"] = [shares.get(key, np.nan) for key in keys]
+    samples["key"] = [f"{sample}|{role}" for sample, role in keys]
+    for column in ("j", "f", "jf"):
+        samples[column] = samples[column].where(samples.emitted.astype(bool), 0.0)
+    return samples
+
+
+@st.cache_data(max_entries=64, show_spinner="Reading the head")
+def pair_values(
+    directory: Path, mark: tuple, metric: str, role: str, layer: int, head: int
+) -> pd.DataFrame:
+    """One metric of one pair: ``sample_id``, ``role``, ``value``, ``jf``, defined values alone.
+
+    ``role`` "both" gives the rows of both roles.
+    """
+    store = store_of(directory, mark)
+    roles = ("actor", "target") if role == "both" else (role,)
+    found = store.query(
+        f"SELECT h.sample_id, h.role, h.{metric} AS value, s.jf AS jf, s.expression AS expression "
+        "FROM heads h JOIN samples s USING (sample_id, role) "
+        f"WHERE h.layer = ? AND h.head = ? AND h.role IN ({', '.join('?' * len(roles))}) "
+        "ORDER BY h.sample_id, h.role",
+        (layer, head, *roles),
+    )
+    found["value"] = found["value"].astype(float)
+    return found[np.isfinite(found["value"])].reset_index(drop=True)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Reading frames and masks")
+def pictures_of(
+    directory: Path, mark: tuple, sample_id: str, indices: tuple[int, ...]
+) -> SamplePictures | str:
+    """Frames, masks and attention of one sample, or the reason why there are none."""
+    dataset = dataset_of(directory, mark)
+    if dataset is None:
+        return (
+            "The data set of this run is not at hand, so its frames cannot be shown. Put it back "
+            "where it was, or beside the run in a folder of the same name."
+        )
+    try:
+        return load_pictures(store_of(directory, mark), dataset, sample_id, indices)
+    except ReviosaError as error:
+        return str(error)
+
+
+def attention_map(directory: Path, mark: tuple, sample_id: str, role: str) -> AttentionMap | None:
+    """The kept maps of one sample and role, None without."""
+    return store_of(directory, mark).map(sample_id, role)
+
+
+@dataclass(frozen=True)
+class FrameShare:
+    """How one pair's attention on vision tokens is spread over the frames."""
+
+    frame: int
+    """Index in the video."""
+    share: float
+    """Of the pair's attention on all shown frames, 0 to 1."""
+    on_object: float | None
+    """The part of it on the true object; None without truth. At most ``share``."""
+    area: float | None
+    """What even attention would put on the object in this frame."""
+
+
+def frame_shares(
+    indices: tuple[int, ...], attention: NDArray, truth: NDArray | None
+) -> tuple[FrameShare, ...]:
+    """Spread of ``attention`` [frame, row, column] over frames and over the object in them.
+
+    ``truth``, bool [frame, height, width], is pooled to the patches by area. Attention that is 0
+    everywhere gives no rows: it has no spread.
+    """
+    total = float(attention.sum())
+    if total <= 0:
+        return ()
+    shares = []
+    for place, index in enumerate(indices):
+        inside = area = None
+        if truth is not None:
+            size = attention.shape[2], attention.shape[1]
+            picture = Image.fromarray(truth[place].astype(np.float32))
+            soft = np.asarray(picture.resize(size, Image.Resampling.BOX))
+            inside = float((attention[place] * soft).sum()) / total
+            area = float(soft.mean()) / len(indices)
+        shares.append(FrameShare(index, float(attention[place].sum()) / total, inside, area))
+    return tuple(shares)

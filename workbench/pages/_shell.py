@@ -1,0 +1,177 @@
+"""What all pages share: choosing a run, saying why there is none, and showing text as text."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image, ImageDraw
+
+from probes.results import AnalysisResults
+from reports.style import ROLE_COLORS, ROLE_TITLES, count
+from reviosa.errors import ReviosaError
+from workbench.pages._data import RunEntry, fingerprint, list_runs, results_of, runs_folder
+
+__all__ = [
+    "Chosen",
+    "choose_run",
+    "interval_caption",
+    "literal",
+    "opened_run",
+    "sidebar",
+    "tab_icon",
+]
+
+STATUS_ICONS = {
+    "done": ":material/check_circle:",
+    "running": ":material/progress_activity:",
+    "failed": ":material/error:",
+    "stopped": ":material/stop_circle:",
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The run that the pages show."""
+
+    entry: RunEntry
+    mark: tuple
+    results: AnalysisResults
+
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        return self.entry.directory
+
+
+def literal(text: str) -> str:
+    """``text`` for a Markdown label, every sign taken as itself: no link, picture or formula."""
+    one_line = " ".join(text.split())
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|$:~&^=])", r"\\\1", one_line)
+
+
+def tab_icon() -> Image.Image:
+    """Actor and target as two discs. Named icons would be fetched from the network for the tab."""
+    icon = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    draw = ImageDraw.Draw(icon)
+    draw.ellipse((2, 14, 38, 50), fill=ROLE_COLORS["actor"])
+    draw.ellipse((32, 22, 62, 52), fill=ROLE_COLORS["target"])
+    return icon
+
+
+def sidebar() -> None:
+    """The selector of the run and a button to look for changes.
+
+    The run always stands in the address, also where it was not chosen by hand: a copied address
+    must open the same run after newer ones have been added. A bound widget would leave it out.
+    """
+    runs = [entry for entry in list_runs(runs_folder()) if entry.kind == "capture"]
+    names = [entry.name for entry in runs]
+    if not names:
+        return
+    asked = st.query_params.get("run")
+    if asked in names and asked != st.session_state.get("run_in_address"):
+        st.session_state["run"] = asked
+    elif st.session_state.get("run") not in names:
+        st.session_state["run"] = _default(runs)
+    status = {entry.name: entry.status for entry in runs}
+    with st.sidebar:
+        name = st.selectbox(
+            "Run",
+            names,
+            key="run",
+            format_func=lambda name: (
+                name if status.get(name) == "done" else f"{name} ({status.get(name, 'gone')})"
+            ),
+            help="Capture runs in the folder, newest first.",
+        )
+        st.button(
+            "Look for changes", icon=":material/refresh:", help="Reads the folder of runs again."
+        )
+        if asked and asked not in names:
+            st.warning(f"No run {literal(asked)} in this folder.")
+    st.session_state["run_in_address"] = name
+    if st.query_params.get("run") != name:
+        st.query_params["run"] = name
+
+
+def _default(runs: Sequence[RunEntry]) -> str:
+    done = [entry.name for entry in runs if entry.status == "done"]
+    return (done or [entry.name for entry in runs])[0]
+
+
+def choose_run() -> RunEntry | None:
+    """The run chosen in the sidebar; None, with an explanation on the page, where there is none."""
+    folder = runs_folder()
+    runs = list_runs(folder)
+    if not folder.is_dir():
+        st.info("There is no such folder of runs:")
+        st.code(str(folder), language=None)
+    elif not any(entry.kind == "capture" for entry in runs):
+        st.info("No capture run lies in this folder yet:")
+        st.code(str(folder), language=None)
+    else:
+        name = st.session_state.get("run")
+        chosen = next((e for e in runs if e.name == name and e.kind == "capture"), None)
+        if chosen is None:
+            st.info("Choose a run in the sidebar.")
+        return chosen
+    st.write("One command makes a first run with everything in it:")
+    st.code("reviosa demo", language="bash")
+    return None
+
+
+def opened_run() -> Chosen | None:
+    """The chosen run with its results; None, with the reason on the page, if it shows nothing."""
+    entry = choose_run()
+    if entry is None:
+        return None
+    mark = fingerprint(entry.directory)
+    _banner(entry)
+    try:
+        results = results_of(entry.directory, mark)
+    except ReviosaError as error:
+        st.error("This run cannot be shown.")
+        st.code(str(error), language=None, wrap_lines=True)
+        return None
+    if not results.counts.expressions:
+        st.info("No part of this run is complete, so there is nothing to show.")
+        return None
+    return Chosen(entry, mark, results)
+
+
+def _banner(entry: RunEntry) -> None:
+    icon = STATUS_ICONS.get(entry.status, ":material/help:")
+    if entry.status == "running":
+        st.warning(
+            "This run has no end yet: it is still going on, or was killed. Numbers are of the "
+            "chunks that are complete.",
+            icon=icon,
+        )
+    elif entry.status != "done":
+        st.error(
+            f"This run is not complete (status: {literal(entry.status)}). Numbers, if any, are of "
+            "the chunks before it ended.",
+            icon=icon,
+        )
+        if entry.error:
+            st.code(entry.error, language=None, wrap_lines=True)
+
+
+def interval_caption(results: AnalysisResults, roles: Sequence[str]) -> str:
+    """What the intervals are, and n of each role, for the caption of a chart."""
+    parts = []
+    for role in roles:
+        points = results.layer_profile[role]
+        if points:
+            vision = points[0].vision
+            parts.append(
+                f"{ROLE_TITLES[role]}: n = {count(vision.n, 'sample')} of "
+                f"{count(vision.n_videos, 'video')}"
+            )
+    level = f"{100 * results.confidence:.0f} %"
+    return (
+        f"{level} intervals: bootstrap over videos, {results.resamples:,} resamples. "
+        f"{'; '.join(parts) or 'no sample'}."
+    )
