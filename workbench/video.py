@@ -38,7 +38,7 @@ def read_video(path: str | Path) -> ReadVideo:
         video = read_frame_folder(path)
         return ReadVideo(video.read_frames(), video.frame_names)
     try:
-        import av
+        import av  # pyright: ignore[reportMissingImports] - an extra
     except ImportError:
         raise ConfigError(
             f"reading the video file {path} needs PyAV, which is not installed; "

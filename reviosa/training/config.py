@@ -62,7 +62,8 @@ class TrainConfig(_Config):
     """A training run, complete: with the code and the data it determines the weights."""
 
     model: str
-    """A preset (``nano``, ``1b``, ``4b``: random weights) or the folder of a checkpoint."""
+    """``nano`` (the shipped model), ``nano-random`` (its shapes, random weights) or the folder of
+    a checkpoint."""
     data: _Path
     """Data set in the InterRVOS layout."""
     out: _Path

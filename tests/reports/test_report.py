@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+import reports.html
 from probes.analysis import analyse
 from probes.results import AnalysisResults
 from probes.store import CaptureStore, CaptureWriter
@@ -45,6 +46,16 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def gallery(planted_store, planted_results, planted_dataset):
     return build_gallery(planted_store, planted_results, planted_dataset, count=2)
+
+
+@pytest.fixture
+def no_figures(monkeypatch, planted_results):
+    """One figure in place of all: for tests of the text, as drawing takes most of the time."""
+    figure = reports.html.correlation_by_layer(planted_results)
+    for name in (
+        "layer_profile", "head_map", "ranking_plot", "share_against_jf", "correlation_by_layer",
+    ):  # fmt: skip
+        monkeypatch.setattr(reports.html, name, lambda *_: figure)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +110,7 @@ def test_every_picture_has_words_for_those_who_do_not_see_it(page):
     assert len([label for label in labels if label != "Sections"]) == 9
 
 
-def test_text_of_models_and_data_is_shown_and_never_run(planted_results, gallery):
+def test_text_of_models_and_data_is_shown_and_never_run(planted_results, gallery, no_figures):
     card = replace(
         gallery[0].card, text=HOSTILE, expression=HOSTILE, sample_id=HOSTILE, caption_type=HOSTILE
     )
@@ -118,7 +129,9 @@ def test_text_of_models_and_data_is_shown_and_never_run(planted_results, gallery
 
 
 def test_same_input_same_bytes(page, planted_results, gallery, tmp_path):
-    path = write_report(planted_results, tmp_path / "deep" / "r.html", gallery, "reviosa report RUN")
+    path = write_report(
+        planted_results, tmp_path / "deep" / "r.html", gallery, "reviosa report RUN"
+    )
     assert path.read_text(encoding="utf-8") == page
     assert [entry.name for entry in path.parent.iterdir()] == ["r.html"]
     # Rebuilt from the JSON of the results: the same document.
@@ -143,7 +156,7 @@ def test_gallery_shows_worst_and_best_with_the_planted_pairs(gallery, planted_re
 
 
 def test_a_role_without_token_is_shown_without_attention(
-    planted_store, planted_results, planted_dataset
+    planted_store, planted_results, planted_dataset, no_figures
 ):
     missing = next(c for c in planted_results.worst["target"] if not c.emitted)
     results = replace(planted_results, worst={"actor": (), "target": (missing,)})
@@ -153,7 +166,7 @@ def test_a_role_without_token_is_shown_without_attention(
     assert "no [SEG_TAR] given" in render_report(results, (item,))
 
 
-def test_gallery_without_the_data_says_so(planted_store, planted_results):
+def test_gallery_without_the_data_says_so(planted_store, planted_results, no_figures):
     items = build_gallery(planted_store, planted_results, None, count=1)
     assert len(items) == 4
     assert {item.reason for item in items} == {NO_DATA}
@@ -184,7 +197,7 @@ def test_an_empty_run_gives_a_report_that_says_so(tmp_path):
     Page(text)
 
 
-def test_an_unfinished_run_is_marked(planted_results):
+def test_an_unfinished_run_is_marked(planted_results, no_figures):
     results = replace(planted_results, run={**planted_results.run, "status": "failed"})
     assert "The run is not complete (status: failed)" in render_report(results)
     assert "The run is not complete" not in render_report(planted_results)

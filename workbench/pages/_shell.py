@@ -1,7 +1,7 @@
 """What all pages share: choosing a run, saying why there is none, and showing text as text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,15 @@ class Chosen:
     def directory(self) -> Path:
         """The run directory."""
         return self.entry.directory
+
+
+def show(render: Callable[[], None]) -> None:
+    """Draw a page; what is wrong with a run is told on it in one line, without a traceback."""
+    try:
+        render()
+    except ReviosaError as error:
+        st.error("This run cannot be shown.")
+        st.code(str(error), language=None, wrap_lines=True)
 
 
 def literal(text: str) -> str:
@@ -123,18 +132,17 @@ def choose_run() -> RunEntry | None:
 
 
 def opened_run() -> Chosen | None:
-    """The chosen run with its results; None, with the reason on the page, if it shows nothing."""
+    """The chosen run with its results; None, with the reason on the page, if it shows nothing.
+
+    Raises:
+        RunError: a part of the run is damaged inside; :func:`show` tells it.
+    """
     entry = choose_run()
     if entry is None:
         return None
     mark = fingerprint(entry.directory)
     _banner(entry)
-    try:
-        results = results_of(entry.directory, mark)
-    except ReviosaError as error:
-        st.error("This run cannot be shown.")
-        st.code(str(error), language=None, wrap_lines=True)
-        return None
+    results = results_of(entry.directory, mark)
     if not results.counts.expressions:
         st.info("No part of this run is complete, so there is nothing to show.")
         return None

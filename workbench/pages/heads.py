@@ -16,7 +16,7 @@ from workbench.pages._charts import (
     outcome_chart,
 )
 from workbench.pages._data import pair_values
-from workbench.pages._shell import Chosen, interval_caption, literal, opened_run
+from workbench.pages._shell import Chosen, interval_caption, literal, opened_run, show
 
 __all__ = ["render"]
 
@@ -270,4 +270,4 @@ def _ranking(chosen: Chosen, criterion: str, role: str) -> None:
 
 
 if __name__ == "__main__":
-    render()
+    show(render)

@@ -5,7 +5,7 @@ import streamlit as st
 
 from reports.style import ROLE_TITLES, number, with_interval
 from workbench.pages._charts import association_chart, layer_profile_chart, map_frame
-from workbench.pages._shell import Chosen, interval_caption, opened_run
+from workbench.pages._shell import Chosen, interval_caption, opened_run, show
 
 __all__ = ["render"]
 
@@ -142,4 +142,4 @@ def _associations(chosen: Chosen, roles: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    render()
+    show(render)

@@ -7,7 +7,7 @@ from reports.style import PROTOCOL_TITLES, count, interval, number
 from reports.summary import model_name, summary
 from reports.tables import PROTOCOL_WORDS, provenance_table
 from workbench.pages._data import RunEntry, list_runs, runs_folder
-from workbench.pages._shell import Chosen, literal, opened_run
+from workbench.pages._shell import Chosen, literal, opened_run, show
 
 __all__ = ["render"]
 
@@ -15,12 +15,16 @@ __all__ = ["render"]
 def render() -> None:
     """Draw the page."""
     st.title("Overview")
+    show(_chosen_run)
+    _runs(list_runs(runs_folder()))
+
+
+def _chosen_run() -> None:
     chosen = opened_run()
     if chosen is not None:
         _scores(chosen)
         _notes(chosen)
         _provenance(chosen)
-    _runs(list_runs(runs_folder()))
 
 
 def _scores(chosen: Chosen) -> None:
@@ -86,4 +90,4 @@ def _runs(runs: list[RunEntry]) -> None:
 
 
 if __name__ == "__main__":
-    render()
+    show(render)

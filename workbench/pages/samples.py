@@ -9,7 +9,7 @@ from reports.sample_pictures import SamplePictures, shown_pair
 from reports.style import CAPTION_TYPE_TITLES, ROLE_TITLES, count, number, pair_label, per_cent
 from workbench.pages._charts import frame_share_chart
 from workbench.pages._data import frame_shares, pictures_of, sample_table
-from workbench.pages._shell import Chosen, literal, opened_run
+from workbench.pages._shell import Chosen, literal, opened_run, show
 
 __all__ = ["render"]
 
@@ -263,4 +263,4 @@ def _known(value: float | None) -> float | None:
 
 
 if __name__ == "__main__":
-    render()
+    show(render)

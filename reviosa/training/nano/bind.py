@@ -64,7 +64,7 @@ class ReadStage(nn.Module):
         )
         self._place = place
 
-    def loss(self, bank: ClipBank, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, bank: ClipBank, rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and scores of the next batch of conversations."""
         model = self._whole[0]
         drawn = range(self._place, self._place + self.batch_size)
@@ -92,19 +92,19 @@ class ReadStage(nn.Module):
         wanted = attributes[row, role]
         single = wanted[:, 0] >= 0
         naming = hidden.new_zeros(())
-        scores: dict[str, float] = {}
+        scores: dict[str, Tensor] = {}
         for index, (name, head) in enumerate(zip(ATTRIBUTES, self.names, strict=True)):
             logits = head(hidden[single])
             naming = naming + cross_entropy(logits, wanted[single, index])
             right = (logits.argmax(-1) == wanted[single, index]).float().mean()
-            scores[f"{name}_named"] = float(right)
+            scores[f"{name}_named"] = right
         patches = batch["patch_targets"][row, role].flatten(1)
         # Few cells are covered; without the weight "nowhere" would be a good answer.
         cells = binary_cross_entropy_with_logits(
             self.cells(hidden), patches, pos_weight=patches.new_tensor(8.0)
         )
         loss = text + naming + 2 * cells
-        scores |= {"text": float(text), "cells": float(cells)}
+        scores |= {"text": text.detach(), "cells": cells.detach()}
         if self.masks:
             extra, found = self._mask_terms(
                 output, batch["mask_targets"], wanted, places[row, role], single
@@ -119,7 +119,7 @@ class ReadStage(nn.Module):
         attributes: Tensor,
         places: Tensor,
         single: Tensor,
-    ) -> tuple[Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Mask losses, resemblance to the concepts, and IoU by role."""
         role = output.prompt_role
         truth = targets[output.prompt_row, role]
@@ -131,9 +131,9 @@ class ReadStage(nn.Module):
             iou = torch.where(union > 0, (hard & real).sum((-2, -1)) / union.clamp(min=1), 1.0)
         resemblance = mse_loss(output.prompts[single], concept)
         return mask + resemblance, {
-            "resemblance": float(resemblance),
-            "actor_iou": float(iou[role == 0].mean()),
-            "target_iou": float(iou[role == 1].mean()) if (role == 1).any() else float("nan"),
+            "resemblance": resemblance.detach(),
+            "actor_iou": iou[role == 0].mean(),
+            "target_iou": iou[role == 1].mean(),
         }
 
 

@@ -29,7 +29,7 @@ class SeeStage(nn.Module):
         # Held in a tuple so that the parts above are the stage's only trained parameters.
         self._whole, self._processor = (model,), processor
 
-    def loss(self, bank: ClipBank, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, bank: ClipBank, rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and scores of one random batch of frames."""
         model, grid = self._whole[0], self._processor.grid
         videos = rng.integers(0, len(bank.frames), self.batch_size)
@@ -44,12 +44,12 @@ class SeeStage(nn.Module):
             ]
         )
         labels = torch.from_numpy(truth)
-        scores: dict[str, float] = {}
+        scores: dict[str, Tensor] = {}
         with torch.no_grad():
             for index, (name, head) in enumerate(self.heads.items()):
                 shown = labels[..., index] > 0
                 right = head(features).argmax(-1) == labels[..., index]
-                scores[f"{name}_accuracy"] = float(right[shown].float().mean())
+                scores[f"{name}_accuracy"] = right[shown].float().mean()
         return naming_loss(features, labels, list(self.heads.values())), scores
 
 

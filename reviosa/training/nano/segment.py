@@ -96,7 +96,7 @@ class SegmentStage(nn.Module):
         )
         self._processor = processor
 
-    def loss(self, bank: ClipBank, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, bank: ClipBank, rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and scores of one random batch of clips."""
         videos = rng.integers(0, len(bank.frames), self.batch_size)
         total = bank.frames.shape[1]
@@ -154,10 +154,10 @@ class SegmentStage(nn.Module):
         tracked = tracker.track(stride, features.take(index[:, 1]))
         tracking, tracked_iou = candidate_loss(tracked, truth[:, 1])
         return loss + tracking + 0.5 * naming + 2 * matching, {
-            "naming": float(naming),
-            "matching": float(matching),
-            "prompted_iou": float(iou.mean()),
-            "tracked_iou": float(tracked_iou.mean()),
+            "naming": naming.detach(),
+            "matching": matching.detach(),
+            "prompted_iou": iou.mean(),
+            "tracked_iou": tracked_iou.mean(),
         }
 
 

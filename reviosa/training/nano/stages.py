@@ -33,6 +33,7 @@ def run_stage(
     seed: int = 0,
     start_from: tuple[Path, ...] = (),
     report_every: int = 50,
+    save_every: int = 250,
     report: Callable[[str], None] = print,
 ) -> Path:
     """Train one stage and write ``out/<name>/model`` and its scores; go on where it stopped.
@@ -44,7 +45,8 @@ def run_stage(
         steps: optimiser steps of this stage.
         seed: fixes weights and draws.
         start_from: folders of stages whose weights this one starts from.
-        report_every: steps between two lines of scores; also between two saves times ten.
+        report_every: steps between two lines of scores.
+        save_every: steps between two saves; a stopped stage goes on from the last one.
         report: where the lines go.
 
     Raises:
@@ -70,16 +72,15 @@ def run_stage(
 
     folder = out / name
     state_path = folder / "state.pt"
-    begun = 0
+    begun, history = 0, []
     if state_path.is_file():
         state = torch.load(state_path, weights_only=True)
-        begun = state["step"]
+        begun, history = state["step"], state["history"]
         stage.load_state_dict(state["stage"])
         optimizer.load_state_dict(state["optimizer"])
     if isinstance(stage, ReadStage):
         stage.open(dataset, seed, begun * stage.batch_size)
     model.train()
-    history: list[dict[str, float]] = []
     sums: dict[str, list[float]] = {}
     clock = time.monotonic()
     for step in range(begun, steps):
@@ -90,20 +91,22 @@ def run_stage(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
-        for key, value in {"loss": float(loss.detach()), **scores}.items():
-            if not math.isnan(value):
-                sums.setdefault(key, []).append(value)
+        for key, value in {"loss": loss.detach(), **scores}.items():
+            # A batch may hold nothing that a score speaks of, such as a target.
+            if not math.isnan(number := float(value)):
+                sums.setdefault(key, []).append(number)
         last = step + 1 == steps
         if (step + 1) % report_every == 0 or last:
             means = {k: round(sum(v) / len(v), 4) for k, v in sums.items()}
             history.append({"step": step + 1, "seconds": round(time.monotonic() - clock), **means})
             report(f"{name} {json.dumps(history[-1])}")
             sums.clear()
-        if (step + 1) % (10 * report_every) == 0 or last:
+        if (step + 1) % save_every == 0 or last:
             with atomic_path(state_path) as temporary:
                 torch.save(
                     {
                         "step": step + 1,
+                        "history": history,
                         "stage": stage.state_dict(),
                         "optimizer": optimizer.state_dict(),
                     },

@@ -1,0 +1,120 @@
+"""The nano recipe: stages run, hand on their weights, and go on after a stop."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.synthetic import WorldConfig, write_synthetic
+from reviosa.errors import CheckpointError, DataError
+from reviosa.model import load
+from reviosa.training.nano import run_stage
+from reviosa.training.nano.clips import load_clips
+from reviosa.training.nano.see import cell_labels
+from reviosa.training.nano.segment import centres, draw_concepts
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world") / "data"
+    write_synthetic(folder, 4, 3, WorldConfig(height=64, width=64, frames=8))
+    return folder
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    from reviosa.training.nano.stages import STAGES
+
+    for stage in STAGES.values():
+        monkeypatch.setattr(stage, "batch_size", 2)
+
+
+def test_stages_hand_on_what_they_learned(data, tmp_path, small_batches):
+    lines = []
+    settings = {"steps": 2, "report_every": 1, "report": lines.append}
+    see = run_stage("see", data, tmp_path, **settings)
+    segment = run_stage("segment", data, tmp_path, **settings)
+    read = run_stage("read", data, tmp_path, start_from=(see,), **settings)
+    bind = run_stage("bind", data, tmp_path, start_from=(read, segment), **settings)
+    assert [line.split()[0] for line in lines] == ["see"] * 2 + ["segment"] * 2 + [
+        "read"
+    ] * 2 + ["bind"] * 2
+    weights = {f.name: load_file(f / "model.safetensors") for f in (see, segment, read, bind)}
+    tower = "mllm.model.vision_tower.encoder.layer.0.mlp.fc1.weight"
+    encoder = "sam2.image_encoder.trunk.patch_embed.proj.weight"
+    assert torch.equal(weights["bind"][tower], weights["see"][tower])
+    assert torch.equal(weights["bind"][encoder], weights["segment"][encoder])
+    assert not torch.equal(weights["see"][encoder], weights["segment"][encoder])
+    model, processor = load(bind)
+    assert processor.tokenizer.convert_tokens_to_ids("[SEG_TAR]") == model.config.target_token_id
+
+
+def test_a_stopped_stage_goes_on_as_if_it_had_not_stopped(data, tmp_path, small_batches):
+    def stop(line):
+        if '"step": 3' in line:
+            raise KeyboardInterrupt
+
+    settings = {"steps": 4, "report_every": 1, "save_every": 2}
+    run_stage("see", data, tmp_path / "whole", report=lambda line: None, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("see", data, tmp_path / "stopped", report=stop, **settings)
+    run_stage("see", data, tmp_path / "stopped", report=lambda line: None, **settings)
+    whole, stopped = (
+        load_file(tmp_path / name / "see" / "model.safetensors") for name in ("whole", "stopped")
+    )
+    assert all(torch.equal(whole[k], stopped[k]) for k in whole)
+    scores = json.loads((tmp_path / "stopped" / "see" / "scores.json").read_text())
+    assert [x["step"] for x in scores["history"]] == [1, 2, 3, 4]
+
+
+def test_a_missing_stage_or_a_world_of_unknown_objects_is_refused(data, tmp_path):
+    with pytest.raises(CheckpointError, match="run stage 'see' first"):
+        run_stage("read", data, tmp_path, 1, start_from=(tmp_path / "see",))
+    dataset = InterRVOSDataset(data)
+    dataset.world = None
+    with pytest.raises(DataError, match=r"no world\.json"):
+        load_clips(dataset, tmp_path)
+
+
+def test_a_clip_bank_shows_what_the_data_set_says(data, tmp_path):
+    dataset = InterRVOSDataset(data)
+    bank = load_clips(dataset, tmp_path)
+    video = dataset.videos[2]
+    anno, number = next(iter(bank.objects[2].items()))
+    mask = dataset.masks(video.video_id, [anno])
+    assert np.array_equal(bank.labels[2] == number + 1, mask)
+    assert np.array_equal(bank.frames[2], video.read_frames())
+
+
+def test_a_cell_belongs_to_the_object_that_covers_most_of_it():
+    labels = np.zeros((4, 4), np.uint8)
+    labels[:2, :2] = [[1, 2], [2, 2]]  # cell (0, 0): a quarter object 1, three quarters object 2
+    labels[2, 2] = 1  # cell (1, 1): a quarter object 1
+    attributes = np.array([[4, 0, 0, 0], [6, 1, 2, 1], [-1, -1, -1, -1]])
+    cells = cell_labels(labels, attributes, 2)
+    assert cells.tolist() == [[7, 2, 3, 2], [0, 0, 0, 0], [0, 0, 0, 0], [5, 1, 1, 1]]
+
+
+def test_centres_are_in_the_frames_own_coordinates():
+    masks = np.zeros((2, 4, 4), bool)
+    masks[0, 0, 3] = True  # top right pixel: x 3.5/4 -> 0.75, y 0.5/4 -> -0.75
+    assert centres(masks).tolist() == [[0.75, -0.75, 1.0], [0.0, 0.0, 0.0]]
+
+
+def test_a_concept_means_all_objects_that_have_what_is_said():
+    labels = np.zeros((4, 6, 6), np.uint8)
+    labels[:, 0, 0], labels[:, 2, 2], labels[:, 4, 4] = 1, 2, 3
+    attributes = np.array([[0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0], [-1, -1, -1, -1]])
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        said, place, truth = draw_concepts(labels, attributes, 1, rng)
+        spoken = said[0] >= 0
+        fits = (attributes[:3, spoken] == said[0, spoken]).all(axis=1)
+        shown = [bool(truth[0, 0, 2 * i, 2 * i]) for i in range(3)]
+        if place.any():
+            assert sum(shown) == 1 and fits[shown.index(True)]
+        else:
+            assert shown == fits.tolist()
