@@ -13,7 +13,6 @@ from probes.metrics import METRICS, head_metrics, mask_area
 from probes.store import CaptureWriter, MapRow, SampleRow
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.records import ROLES, VideoSample
-from reviosa.errors import DataError
 from reviosa.evaluation import boundary_f, jaccard
 from reviosa.heads import HeadSelection
 from reviosa.inference import SegmentationResult, Segmenter, VideoFeatures, prediction_record

@@ -17,7 +17,8 @@ __all__ = ["Figure", "drawing", "empty_panel"]
 WIDTH = 9.6
 """Inches; shown at about 960 pixels, so that 9 point text reads like the page's own."""
 
-RC: dict[str, Any] = {
+# Typed loosely: matplotlib's stubs know a closed list of keys, which seaborn's dictionary is not.
+RC: Any = {
     **sns.axes_style("ticks"),
     "font.family": ["DejaVu Sans"],  # ships with matplotlib: same layout on every machine
     "font.size": 9,
@@ -37,7 +38,10 @@ RC: dict[str, Any] = {
     "ytick.labelsize": 8,
     "xtick.color": "#444444",
     "ytick.color": "#444444",
-    "legend.frameon": False,
+    "legend.facecolor": "white",
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
+    "legend.fancybox": False,
     "legend.fontsize": 8,
     "figure.dpi": 100,
     "savefig.dpi": 150,

@@ -166,7 +166,7 @@ def _draw_map(axes: Axes, values: np.ndarray, limits: tuple[float, float]) -> Ax
     axes.grid(False)
     axes.add_patch(  # shows through where there is no value
         Rectangle(
-            (-0.5, -0.5), layers, heads, facecolor="#F4F4F4", edgecolor="#AAAAAA", hatch="////",
+            (-0.5, -0.5), layers, heads, facecolor="#F4F4F4", edgecolor="#AAAAAA", hatch="//////",
             linewidth=0, zorder=0,
         )
     )  # fmt: skip

@@ -85,22 +85,24 @@ def _content(
     results: "AnalysisResults", gallery: "Sequence[GalleryItem]", command: str | None
 ) -> dict[str, Any]:
     filled = bool(results.counts.expressions)
+    looked = any(role.emitted for role in results.counts.roles.values())
     return {
         "results": results,
         "model": model_name(results.run),
         "filled": filled,
+        "looked": looked,
         "summary": summary(results),
         "protocols": protocol_table(results),
-        "layer_profile": _drawn(layer_profile(results)) if filled else None,
-        "maps": [_drawn(head_map(results, name)) for name in MAPPED] if filled else [],
+        "layer_profile": _drawn(layer_profile(results)) if looked else None,
+        "maps": [_drawn(head_map(results, name)) for name in MAPPED] if looked else [],
         "rankings": [
             (CRITERIA[name], _drawn(ranking_plot(results, name)), ranking_table(results, name))
             for name in MAPPED
         ]
-        if filled
+        if looked
         else [],
-        "scatter": _drawn(share_against_jf(results)) if filled else None,
-        "by_layer": _drawn(correlation_by_layer(results)) if filled else None,
+        "scatter": _drawn(share_against_jf(results)) if looked else None,
+        "by_layer": _drawn(correlation_by_layer(results)) if looked else None,
         "correlations": [
             correlation_table(results, role)
             for role in ("actor", "target")

@@ -71,14 +71,16 @@ def _scatter(axes: Axes, results: "AnalysisResults", role: str) -> None:
         rasterized=many,
         legend=False,
     )
-    bins = [part for part in results.bins[role] if part.jf.value is not None]
-    for part in bins:
+    centers, means = [], []
+    for part in results.bins[role]:
         if part.jf.ci is not None:
             axes.plot([part.center] * 2, part.jf.ci, color="black", linewidth=1.4)
+        if part.jf.value is not None:
+            centers.append(part.center)
+            means.append(part.jf.value)
     axes.plot(
-        [part.center for part in bins], [part.jf.value for part in bins], "o-",
-        color="black", markersize=5, linewidth=1, markeredgecolor="white",
-    )  # fmt: skip
+        centers, means, "o-", color="black", markersize=5, linewidth=1, markeredgecolor="white"
+    )
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlim(left=0)
     axes.set_xlabel("mask share, mean of all heads")

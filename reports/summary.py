@@ -25,7 +25,7 @@ def model_name(run: dict[str, Any]) -> str:
                 return str(model[key])
     config = run.get("config")
     named = config.get("model") if isinstance(config, dict) else None
-    return str(named) if isinstance(named, str) else "a model without a name"
+    return str(named) if isinstance(named, str) else "without a name"
 
 
 def summary(results: "AnalysisResults") -> tuple[str, ...]:
@@ -37,6 +37,8 @@ def summary(results: "AnalysisResults") -> tuple[str, ...]:
         f"{count(counts.expressions, 'expression')} about {count(counts.videos, 'video')} were "
         f"asked, {counts.interactions:,} of them interactions with an actor and a target."
     ]
+    if not any(role.emitted for role in counts.roles.values()):
+        text.append("The model gave no role token at all, so there is no attention to report.")
     return tuple(text + _scores(results) + _layers(results) + _pair(results) + _outcome(results))
 
 

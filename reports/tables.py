@@ -17,6 +17,7 @@ from reports.style import (
     number,
     pair_label,
     per_cent,
+    with_interval,
 )
 from reviosa.io import atomic_path
 
@@ -117,7 +118,7 @@ def ranking_table(
         f"{CRITERIA[criterion].title}, {ROLE_TITLES[role].lower()}, "
         f"n = {count(ranking.n_samples, 'sample')} of {count(ranking.n_videos, 'video')}; "
         f"{count(ranking.n_failed, 'sample')} without token left out. Mean of all pairs: "
-        f"{number(baseline.value)} {interval(baseline.ci)}.{uniform} "
+        f"{with_interval(baseline.value, baseline.ci)}.{uniform} "
         f"Intervals: {_interval_words(results)}; last column: share of the resamples.",
         text_columns=2,
     )

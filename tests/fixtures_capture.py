@@ -36,9 +36,17 @@ def make_dataset(folder: Path, videos: int = 4, seed: int = 0) -> InterRVOSDatas
 
 
 def make_capture(
-    directory: Path, dataset: InterRVOSDataset, *, maps: bool = True, seed: int = 0
+    directory: Path,
+    dataset: InterRVOSDataset,
+    *,
+    maps: bool = True,
+    silent: bool = False,
+    seed: int = 0,
 ) -> Path:
-    """Write a capture run; the last target is not emitted, the first answer is hostile."""
+    """Write a capture run; the last target is not emitted, the first answer is hostile.
+
+    ``silent``: no role is emitted at all.
+    """
     rng = np.random.default_rng(seed)
     data = {"path": str(dataset.root), "identity": dataset.identity}
     model = {"name": "planted", "supervised_pairs": [list(LOOKING)]}
@@ -50,7 +58,10 @@ def make_capture(
             rows, metrics, kept, predictions = [], [], [], {}
             for index, sample in enumerate(dataset.samples[start : start + 8], start):
                 text = HOSTILE if index == 0 else "It is [SEG_ACT]."
-                made = _sample(rng, sample, text, sample.expression.sample_id == last)
+                missing = ROLES if silent else ()
+                if sample.expression.sample_id == last and not silent:
+                    missing = ROLES[1:]
+                made = _sample(rng, sample, text, missing)
                 for row, values, attention in made["rows"]:
                     rows.append(row)
                     metrics.append(values)
@@ -71,12 +82,12 @@ def set_status(directory: Path, status: str, error: str | None = None) -> None:
     path.write_text(json.dumps({**header, "status": status, "finished": None, "error": error}))
 
 
-def _sample(rng, sample, text, target_missing):
+def _sample(rng, sample, text, missing):
     indices = tuple(range(0, len(sample.video.frame_names), 2))
     expression = sample.expression
     quality = float(rng.uniform(0.05, 1))
     roles = ROLES if expression.is_interaction else ROLES[:1]
-    named = [role for role in roles if not (role == "target" and target_missing)]
+    named = [role for role in roles if role not in missing]
     rows, masks = [], dict.fromkeys(ROLES)
     for role in roles:
         truth = sample.masks(ROLES.index(role))

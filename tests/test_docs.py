@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from workbench.cli import app
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = {command.name: command.callback for command in app.registered_commands}
+COMMANDS = {command.name for command in app.registered_commands}
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
@@ -21,32 +22,31 @@ def typed(text: str) -> list[str]:
     return [line.strip().removeprefix("$ ") for line in lines]
 
 
-def options(callback) -> set[str]:
-    """Option names of a command, from the annotations that Typer reads."""
-    names = {"--help", "-h"}
-    for parameter in callback.__annotations__.values():
-        for meta in getattr(parameter, "__metadata__", ()):
-            names |= set(getattr(meta, "param_decls", None) or ())
-    return names
+def options(name: str) -> set[str]:
+    """Option names of a command."""
+    command = get_command(app).commands[name]
+    return {"--help", "-h"}.union(*(parameter.opts for parameter in command.params))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_and_options_in_the_documents_exist(path):
     for line in typed(path.read_text(encoding="utf-8")):
         words = line.split("#")[0].split()
-        if len(words) < 2 or Path(words[0]).name != "reviosa":
-            continue
+        if len(words) < 2 or Path(words[0]).name != "reviosa" or words[1] == "<-":
+            continue  # the last is the drawing of who imports whom
         assert words[1] in COMMANDS or words[1] in ("--help", "-h"), f"{path.name}: {line}"
         if words[1] in COMMANDS:
             used = {word.split("=")[0] for word in words[2:] if re.match(r"--?[a-z]", word)}
-            unknown = used - options(COMMANDS[words[1]])
+            unknown = used - options(words[1])
             assert not unknown, f"{path.name}: {line!r} uses {sorted(unknown)}"
 
 
 def test_the_readme_shows_every_command():
     lines = (line.split() for line in typed((ROOT / "README.md").read_text(encoding="utf-8")))
-    shown = {words[1] for words in lines if len(words) > 1 and Path(words[0]).name == "reviosa"}
-    assert set(COMMANDS) - shown == set()
+    # `make demo` shows demo: the target of a command's name calls it.
+    programs = ("reviosa", "make")
+    shown = {words[1] for words in lines if len(words) > 1 and Path(words[0]).name in programs}
+    assert COMMANDS - shown == set()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

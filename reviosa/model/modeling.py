@@ -36,7 +36,7 @@ class ReviosaOutput(ModelOutput):
     row_sample: Tensor | None = None
     """Sequence of the batch that each expression belongs to, int64 [row]."""
     mask_logits: Tensor | None = None
-    """Mask of each prompt on each frame, [prompt, frame, height, width] at SAM2's low resolution."""
+    """Mask of each prompt on each frame, [prompt, frame, height, width], SAM2's low resolution."""
     mask_iou: Tensor | None = None
     """SAM2's own estimate of those masks' IoU, [prompt, frame]."""
 
@@ -164,7 +164,7 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         if tokens != patches:
             raise ReviosaError(
                 f"the text holds {tokens} image tokens but the frames give {patches} image "
-                f"features ({self.config.grid ** 2} a frame); build the text with the processor "
+                f"features ({self.config.grid**2} a frame); build the text with the processor "
                 "from the same number of frames"
             )
         return embeddings.masked_scatter(places[..., None], features.to(embeddings.dtype))

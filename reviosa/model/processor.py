@@ -123,7 +123,6 @@ class ReviosaProcessor(ProcessorMixin):
         expressions: str | Sequence[str],
         answers: Sequence[str | None] | None = None,
         has_target: Sequence[bool] | None = None,
-        **kwargs: Any,
     ) -> BatchFeature:
         """One conversation about one video, as a batch of one.
 

@@ -86,7 +86,9 @@ class _Recorder:
     seen: set[int] = field(default_factory=set)
     deferred: list[tuple[int, _Rows, Callable[[], Tensor]]] = field(default_factory=list)
 
-    def attend(self, module: nn.Module, query: Tensor, key: Tensor, mask: Any, scale: float) -> None:
+    def attend(
+        self, module: nn.Module, query: Tensor, key: Tensor, mask: Any, scale: float
+    ) -> None:
         layer = int(module.layer_idx)
         # Gradient checkpointing runs a layer again in the backward pass; the first run counts.
         if not self.inside or layer in self.seen or layer not in self.layers:

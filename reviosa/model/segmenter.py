@@ -102,7 +102,8 @@ def encode_frames(sam2: SAM2Base, frames: Tensor) -> FrameFeatures:
     levels = sam2.num_feature_levels
     maps = output["backbone_fpn"][-levels:]
     # The sam2 package caches one encoding and repeats it; the cast keeps bf16 models in bf16.
-    positions = [p.to(m.dtype) for p, m in zip(output["vision_pos_enc"][-levels:], maps)]
+    encodings = output["vision_pos_enc"][-levels:]
+    positions = [p.to(m.dtype) for p, m in zip(encodings, maps, strict=True)]
     return FrameFeatures(tuple(maps), tuple(positions))
 
 

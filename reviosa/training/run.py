@@ -97,7 +97,7 @@ def train(
         {k: v for k, v in settings.items() if k not in ("out", "data")},
         config.seed,
         data={"path": str(config.data), "identity": dataset.identity},
-        model={"source": config.model, "identity": identity},
+        model={"name": config.model, "identity": identity},
         resume=resume,
     ) as record:
         model, processor = build_model(config.model, config.seed)

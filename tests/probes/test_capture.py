@@ -13,13 +13,14 @@ import torch
 
 from probes.capture import capture
 from probes.store import CaptureStore
-from reviosa import ReviosaConfig, ReviosaModel, ReviosaProcessor
+from reviosa import ReviosaModel, ReviosaProcessor
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.synthetic import WorldConfig, write_synthetic
 from reviosa.errors import ConfigError, DataError, RunError
 from reviosa.heads import HeadSelection
 from reviosa.model import record_role_attention, save
 from reviosa.model.nano_tokenizer import nano_tokenizer
+from tests.reviosa.conftest import tiny_config
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +32,9 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model():
-    """The nano shapes with random weights, talked into naming both roles."""
+    """A model of toy size with random weights, talked into naming both roles."""
     torch.manual_seed(0)
-    config = ReviosaConfig.preset("nano")
-    text = config.mllm_config.text_config
-    text.num_hidden_layers, text.layer_types = 2, ["full_attention"] * 2
-    model = ReviosaModel(ReviosaConfig(mllm_config=config.mllm_config, num_frames=2)).eval()
+    model = ReviosaModel(tiny_config()).eval()
     model.config.max_new_tokens = 3
     with torch.no_grad():
         # After the prompt the answer is "[SEG_ACT] [SEG_TAR] <end>", whatever is seen.
@@ -86,8 +84,8 @@ def test_what_is_stored_is_what_the_model_does(whole, model, processor, data):
     with torch.no_grad(), record_role_attention(model) as record:
         model(ids, pixel_values=pixels)
     attention = record.on_patches()[0, 1].double().numpy()  # [layer, head, frame, row, column]
-    # 64 pixels on an 8 x 8 grid: each patch is 8 x 8 pixels.
-    truth = sample.masks(1, frames).reshape(len(frames), 8, 8, 8, 8).mean(axis=(2, 4))
+    # 64 pixels on a 2 x 2 grid: each patch is 32 x 32 pixels.
+    truth = sample.masks(1, frames).reshape(len(frames), 2, 32, 2, 32).mean(axis=(2, 4))
     mass = attention.sum(axis=(2, 3, 4))
     share = (attention * truth).sum(axis=(2, 3, 4)) / mass
     stored = store.sample_heads(sample.expression.sample_id, "target")
@@ -99,9 +97,9 @@ def test_what_is_stored_is_what_the_model_does(whole, model, processor, data):
     assert row.mask_area == pytest.approx(truth.mean())
     assert row.query_position == ids.shape[1] - 2
     kept = store.map(sample.expression.sample_id, "target")
-    one = kept.pairs.index((1, 4))
+    one = kept.pairs.index((1, 3))
     # Maps are stored in half precision, relative to their maximum.
-    np.testing.assert_allclose(kept.values[one], attention[1, 4], atol=attention[1, 4].max() / 500)
+    np.testing.assert_allclose(kept.values[one], attention[1, 3], atol=attention[1, 3].max() / 500)
 
 
 SCRIPT = """

@@ -3,12 +3,14 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 import reports.html
 from probes.analysis import analyse
+from probes.metrics import METRICS
 from probes.results import AnalysisResults
-from probes.store import CaptureStore, CaptureWriter
+from probes.store import CaptureStore, CaptureWriter, SampleRow
 from reports import build_gallery, write_report
 from reports.gallery import NO_DATA
 from reports.html import render_report
@@ -201,3 +203,33 @@ def test_an_unfinished_run_is_marked(planted_results, no_figures):
     results = replace(planted_results, run={**planted_results.run, "status": "failed"})
     assert "The run is not complete (status: failed)" in render_report(results)
     assert "The run is not complete" not in render_report(planted_results)
+
+
+def test_a_model_that_names_no_role_has_scores_and_no_figures(tmp_path):
+    rows = [
+        SampleRow(
+            "v/0",
+            "v",
+            "0",
+            "actor",
+            "the dog",
+            "single",
+            False,
+            0.0,
+            0.0,
+            0.0,
+            0.1,
+            8,
+            -1,
+            "",
+            (0,),
+        )
+    ]
+    with open_run(tmp_path / "silent", "capture", {}, 0):
+        nothing = {name: np.full((1, 2, 2), np.nan, np.float32) for name in METRICS}
+        CaptureWriter(tmp_path / "silent").write_chunk(0, rows, nothing)
+    results = analyse(CaptureStore(tmp_path / "silent"), resamples=10)
+    text = render_report(results, build_gallery(CaptureStore(tmp_path / "silent"), results, None))
+    assert "The model gave no role token at all" in text and "<svg" not in text
+    assert 'href="#layers"' not in text and 'href="#scores"' in text
+    Page(text)

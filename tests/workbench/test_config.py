@@ -153,6 +153,12 @@ def test_an_unknown_preset_is_refused():
         preset_path("train", "huge")
 
 
+@pytest.mark.parametrize("path", sorted(preset_path("train", "nano").parent.glob("*.yaml")))
+def test_every_shipped_preset_is_whole(path):
+    config = load_config(TrainConfig, path, (), {"data": Path("data"), "out": Path("run")})
+    assert config.loss.preset in LOSS_PRESETS
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_float_survives_yaml(value):
     # repr() writes 1e-05 and 1e+16, which YAML 1.1 takes for text.

@@ -252,6 +252,13 @@ def test_run_without_maps_or_interactions(monkeypatch, tmp_path):
     assert not app.get("vega_lite_chart")
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_model_that_names_no_role(monkeypatch, tmp_path, page):
+    dataset = make_dataset(tmp_path / "data", videos=2, seed=3)
+    make_capture(tmp_path / "runs" / "silent", dataset, silent=True)
+    open_page(monkeypatch, tmp_path / "runs", page)
+
+
 def test_several_runs_newest_finished_first_and_address_wins(monkeypatch, runs):
     for name, created, status in (
         ("old", "2020-01-01T00:00:00+00:00", "done"),

@@ -61,7 +61,11 @@ def layer_profile_chart(
         scale=alt.Scale(domain=[-0.4, results.num_layers - 0.6], nice=False),
     )
     y = alt.Y("share:Q", title="share of attention", scale=alt.Scale(domain=[0, 1]))
-    tokens = {"title": None, "sort": list(KINDS.values()), "legend": alt.Legend(orient="top")}
+    tokens = {
+        "title": None,
+        "sort": list(KINDS.values()),
+        "legend": alt.Legend(orient="top", symbolFillColor="#888888", symbolStrokeColor="#888888"),
+    }
     base = alt.Chart(data).encode(x=x, color=_role_color(roles), detail="tokens:N")
     band = base.mark_area(opacity=0.18).encode(
         y=alt.Y("low:Q", title="share of attention"), y2="high:Q"
@@ -145,7 +149,7 @@ def head_map_chart(
         cells,
     ]
     if len(data) <= LABELLED_CELLS:
-        middle = float(np.nanmin(data.score) + np.nanmax(data.score)) / 2 if len(data) else 0.0
+        middle = (data.score.min() + data.score.max()) / 2
         layers.append(
             base.mark_text(fontSize=11).encode(
                 text="label:N",

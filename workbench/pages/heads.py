@@ -8,7 +8,7 @@ import streamlit as st
 from probes.bootstrap import Estimate
 from probes.correlation import Association
 from probes.ranking import CRITERIA, RankedPair
-from reports.style import ROLE_TITLES, count, interval, number, pair_label, per_cent, with_interval
+from reports.style import ROLE_TITLES, count, number, pair_label, per_cent, with_interval
 from workbench.pages._charts import (
     distribution_chart,
     head_map_chart,
@@ -259,7 +259,7 @@ def _ranking(chosen: Chosen, criterion: str, role: str) -> None:
     st.caption(
         f"n = {count(ranking.n_samples, 'sample')} of {count(ranking.n_videos, 'video')}; "
         f"{ranking.n_failed:,} without token left out. Mean of all pairs "
-        f"{number(ranking.baseline.value)} {literal(interval(ranking.baseline.ci))}. "
+        f"{literal(with_interval(ranking.baseline.value, ranking.baseline.ci))}. "
         + (
             f"A head that looks everywhere alike: {number(ranking.uniform)}. "
             if ranking.uniform is not None

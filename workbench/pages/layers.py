@@ -91,7 +91,7 @@ def _heads_of_layer(chosen: Chosen, roles: list[str], first: int) -> None:
     role = "both" if len(roles) == 2 else roles[0]
     table = map_frame(results, "visual_mass", role)
     table = table[table.layer == layer].sort_values("head")
-    columns = st.columns([3, 1], vertical_alignment="bottom")
+    columns = st.columns([3, 1], vertical_alignment="top")
     columns[0].dataframe(
         pd.DataFrame(
             {

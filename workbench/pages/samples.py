@@ -22,7 +22,7 @@ ORDERS = {
 LAYERS = {"prediction": "Prediction", "truth": "Truth", "attention": "Attention"}
 # Heights in pixels of the chosen frame and of the frames of the strip. (A string here would be
 # written to the page.)
-BIG, SMALL = 400, 130
+BIG, SMALL = 400, 84
 
 
 def render() -> None:
@@ -90,7 +90,7 @@ def _chosen_row(table: pd.DataFrame, shown: pd.DataFrame, role: str) -> dict | N
                 ["sample_id", "jf", "mask_share", "mask_area", "kind", "expression"]
             ],
             hide_index=True,
-            height=240,
+            height=240 if len(shown) > 5 else "content",
             key="samples_table",
             on_select=choose,
             selection_mode="single-row",

@@ -87,4 +87,3 @@ def _decode(dataset: InterRVOSDataset, folder: Path) -> None:
 def object_masks(labels: np.ndarray, count: int) -> np.ndarray:
     """Masks of the first ``count`` objects, bool [object, ...], from a label map [...]."""
     return labels[None] == np.arange(1, count + 1).reshape(-1, *[1] * labels.ndim)
-

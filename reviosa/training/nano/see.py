@@ -74,9 +74,7 @@ def cell_labels(labels: np.ndarray, attributes: np.ndarray, grid: int) -> np.nda
     """
     count = int((attributes[:, 0] >= 0).sum())
     height, width = labels.shape
-    cells = object_masks(labels, count).reshape(
-        count, grid, height // grid, grid, width // grid
-    )
+    cells = object_masks(labels, count).reshape(count, grid, height // grid, grid, width // grid)
     cover = cells.mean(axis=(2, 4)).reshape(count, -1)
     owner = cover.argmax(axis=0)
     owned = cover.max(axis=0) >= 1 / 8

@@ -31,7 +31,9 @@ class ConceptEncoder(nn.Module):
         self.place = nn.Sequential(
             nn.Linear(3 * frames, channel), nn.ReLU(), nn.Linear(channel, channel)
         )
-        self.mix = nn.Sequential(nn.Linear(channel, channel), nn.ReLU(), nn.Linear(channel, channel))
+        self.mix = nn.Sequential(
+            nn.Linear(channel, channel), nn.ReLU(), nn.Linear(channel, channel)
+        )
 
     def forward(self, attributes: Tensor, place: Tensor) -> Tensor:
         """Encode concepts.

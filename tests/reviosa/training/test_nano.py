@@ -39,9 +39,9 @@ def test_stages_hand_on_what_they_learned(data, tmp_path, small_batches):
     segment = run_stage("segment", data, tmp_path, **settings)
     read = run_stage("read", data, tmp_path, start_from=(see,), **settings)
     bind = run_stage("bind", data, tmp_path, start_from=(read, segment), **settings)
-    assert [line.split()[0] for line in lines] == ["see"] * 2 + ["segment"] * 2 + [
-        "read"
-    ] * 2 + ["bind"] * 2
+    assert [line.split()[0] for line in lines] == ["see"] * 2 + ["segment"] * 2 + ["read"] * 2 + [
+        "bind"
+    ] * 2
     weights = {f.name: load_file(f / "model.safetensors") for f in (see, segment, read, bind)}
     tower = "mllm.model.vision_tower.encoder.layer.0.mlp.fc1.weight"
     encoder = "sam2.image_encoder.trunk.patch_embed.proj.weight"
