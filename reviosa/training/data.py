@@ -1,6 +1,6 @@
 """From a data set to batches: which frames, which expressions, which truth."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,7 @@ class ConversationDataset(Dataset):
         expressions: expressions a draw.
         mask_size: side of the mask targets in pixels: SAM2's low resolution.
         seed: fixes all draws.
+        rewrite: changes the wording of an expression, given chance and the expression.
 
     Raises:
         DataError: no video has an expression.
@@ -74,13 +75,14 @@ class ConversationDataset(Dataset):
         expressions: int = 5,
         mask_size: int = 32,
         seed: int = 0,
+        rewrite: Callable[[np.random.Generator, str], str] | None = None,
     ) -> None:
         self.videos: list[Video] = [v for v in dataset.videos if v.expressions]
         if not self.videos:
             raise DataError(f"{dataset.root}: no video has an expression; nothing to train on")
         self.dataset, self.processor = dataset, processor
         self.draws, self.num_frames, self.expressions = draws, num_frames, expressions
-        self.mask_size, self.seed = mask_size, seed
+        self.mask_size, self.seed, self.rewrite = mask_size, seed, rewrite
 
     def __len__(self) -> int:
         return self.draws
@@ -101,9 +103,11 @@ class ConversationDataset(Dataset):
         """Tensors of one draw; see :func:`collate` for their names and shapes."""
         video, frames, samples = self.draw(index)
         targets = [s.expression.is_interaction for s in samples]
-        ids, labels = self.processor.conversation(
-            [s.expression.text for s in samples], [answer(t) for t in targets], len(frames)
-        )
+        texts = [s.expression.text for s in samples]
+        if self.rewrite is not None:
+            rng = np.random.default_rng([self.seed, index, 2])
+            texts = [self.rewrite(rng, text) for text in texts]
+        ids, labels = self.processor.conversation(texts, [answer(t) for t in targets], len(frames))
         truth = np.stack([[s.masks(role, frames) for role in (0, 1)] for s in samples])
         masks = torch.from_numpy(truth)
         return {

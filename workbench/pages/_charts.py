@@ -64,7 +64,7 @@ def layer_profile_chart(
     tokens = {
         "title": None,
         "sort": list(KINDS.values()),
-        "legend": alt.Legend(orient="top", symbolFillColor="#888888", symbolStrokeColor="#888888"),
+        "legend": alt.Legend(orient="top", symbolFillColor="#888888", symbolStrokeWidth=0),
     }
     base = alt.Chart(data).encode(x=x, color=_role_color(roles), detail="tokens:N")
     band = base.mark_area(opacity=0.18).encode(
@@ -73,7 +73,7 @@ def layer_profile_chart(
     line = base.mark_line(strokeWidth=2).encode(
         y=y, strokeDash=alt.StrokeDash("tokens:N", **tokens)
     )
-    pick = alt.selection_point("picked", fields=["layer"], on="click", empty=False)
+    pick = alt.selection_point("picked", fields=["layer"], on="click", nearest=True, empty=False)
     points = (
         base.mark_point(filled=True, size=70, opacity=1)
         .encode(

@@ -63,7 +63,7 @@ def _profile(chosen: Chosen, roles: list[str]) -> None:
     )
     st.caption(
         "Share of the role token's attention on vision tokens and on all other tokens, mean over "
-        "heads and samples, as in the paper's Fig. 6b. Click a point to choose its layer. "
+        "heads and samples, as in the paper's Fig. 6b. Click near a point to choose its layer. "
         f"Bands: {interval_caption(results, roles)}"
     )
     _heads_of_layer(chosen, roles, first)

@@ -6,7 +6,7 @@ pretrained here on the synthetic one. Stages, each resumable and each handing on
 ``see``      vision tower and projector name what stands in each patch
 ``segment``  SAM2 segments from a concept (colour, shape, ...) and tracks by memory
 ``read``     the language model answers, and its role tokens name and place their objects
-``bind``     MLP_seg and the mask decoder turn the role tokens into masks
+``bind``     MLP_seg turns the role tokens into prompts that SAM2 understands
 
 What these stages add to the paper's losses (naming, placing) is left behind after them; the
 training that follows is the paper's own.

@@ -20,7 +20,7 @@ from reviosa.training.data import ConversationDataset, collate
 from reviosa.training.nano.clips import ATTRIBUTES, ClipBank
 from reviosa.training.nano.segment import ConceptEncoder, centres
 
-__all__ = ["BindStage", "ReadStage"]
+__all__ = ["BindStage", "ReadStage", "with_strange_words"]
 
 
 class ReadStage(nn.Module):
@@ -40,7 +40,9 @@ class ReadStage(nn.Module):
             ]
         )
         if self.masks:
-            self.trained += [model.seg_projector, model.sam2.sam_mask_decoder]
+            # The decoder stays as it is: fed with the vectors of an MLP_seg that knows nothing
+            # yet, it would only learn to ignore them.
+            self.trained.append(model.seg_projector)
         self.trained.requires_grad_(True)
         config = model.config
         hidden = config.mllm_config.text_config.hidden_size
@@ -61,6 +63,7 @@ class ReadStage(nn.Module):
             num_frames=self._whole[0].config.num_frames,
             mask_size=self._processor.sam_image_size // 4,
             seed=seed,
+            rewrite=with_strange_words,
         )
         self._place = place
 
@@ -138,10 +141,25 @@ class ReadStage(nn.Module):
 
 
 class BindStage(ReadStage):
-    """Trains MLP_seg and the mask decoder as well."""
+    """Trains MLP_seg as well."""
 
-    learning_rate = 6e-4
+    learning_rate = 8e-4
     masks = True
+
+
+def with_strange_words(rng: np.random.Generator, text: str) -> str:
+    """One expression in four gets up to four words that the synthetic world does not know.
+
+    They are spelled letter by letter, as every word of a real expression will be. Without them the
+    model has never seen such tokens and answers an expression of the real world with babble.
+    """
+    if rng.random() >= 0.25:
+        return text
+    words = text.split()
+    for _ in range(int(rng.integers(1, 5))):
+        letters = rng.choice(list("abcdefghijklmnopqrstuvwxyz"), int(rng.integers(1, 9)))
+        words.insert(int(rng.integers(0, len(words) + 1)), "".join(letters))
+    return " ".join(words)
 
 
 def _known(draws: ConversationDataset, index: int, bank: ClipBank) -> tuple[Any, Any]:

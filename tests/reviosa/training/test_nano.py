@@ -12,6 +12,7 @@ from reviosa.data.synthetic import WorldConfig, write_synthetic
 from reviosa.errors import CheckpointError, DataError
 from reviosa.model import load
 from reviosa.training.nano import run_stage
+from reviosa.training.nano.bind import with_strange_words
 from reviosa.training.nano.clips import load_clips
 from reviosa.training.nano.see import cell_labels
 from reviosa.training.nano.segment import centres, draw_concepts
@@ -118,3 +119,15 @@ def test_a_concept_means_all_objects_that_have_what_is_said():
             assert sum(shown) == 1 and fits[shown.index(True)]
         else:
             assert shown == fits.tolist()
+
+
+def test_strange_words_keep_the_known_ones_in_order():
+    rng = np.random.default_rng(0)
+    text = "the red star pushing the blue ring"
+    changed = 0
+    for _ in range(200):
+        words = with_strange_words(rng, text).split()
+        known = iter(words)
+        assert all(word in known for word in text.split())
+        changed += len(words) > 7
+    assert 30 <= changed <= 70  # a quarter of 200
