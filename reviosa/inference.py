@@ -104,7 +104,8 @@ class Segmenter:
         processor, device = self.processor, self.model.device
         ids, _ = processor.conversation([expression], [None], len(features.frame_indices))
         prompt = torch.tensor([ids], device=device)
-        generated = self.model.generate(
+        # transformers types generate() by a protocol that no plain model meets.
+        generated = self.model.generate(  # pyright: ignore[reportAttributeAccessIssue]
             input_ids=prompt,
             attention_mask=torch.ones_like(prompt),
             image_features=features.image_features,
@@ -141,8 +142,9 @@ class Segmenter:
     ) -> SegmentationResult:
         """Turn the role prompts of a conversation that was read into masks of the whole video."""
         masks: list[np.ndarray | None] = [None, None]
-        if len(output.prompts):
-            tracked = self.track(features, output.prompts)
+        prompts = output.prompts
+        if prompts is not None and len(prompts):
+            tracked = self.track(features, prompts)
             # The first actor and the first target count (REVIOSA.md 4.2).
             for role in (0, 1):
                 place = ((output.prompt_row == 0) & (output.prompt_role == role)).nonzero()
@@ -212,7 +214,7 @@ def predict(
     number of samples done.
     """
     predictions: dict[str, dict[str, dict[str, Any]]] = {}
-    video_id, features = None, None
+    video_id, features = "", None
     for done, sample in enumerate(samples, start=1):
         if features is None or sample.video.video_id != video_id:
             video_id = sample.video.video_id

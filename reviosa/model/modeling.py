@@ -48,6 +48,7 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
     ``seg_projector`` the paper's MLP_seg: Linear, ReLU, Linear, shared by both roles.
     """
 
+    config: ReviosaConfig
     config_class = ReviosaConfig
     base_model_prefix = ""
     main_input_name = "input_ids"
