@@ -89,6 +89,8 @@ def capture(
         "pairs": [list(p) for p in pairs],
         "num_frames": config.num_frames,
         "chunk": _CHUNK,
+        # A data set may be opened in part; its identity is that of the files.
+        "samples": len(dataset.samples),
     }
     header = {
         **(identity or {}),

@@ -1,6 +1,6 @@
 """Video and expression in; actor track, target track and the model's answer out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from reviosa.data.records import VideoSample
-from reviosa.data.rle import encode
 from reviosa.errors import DataError
+from reviosa.evaluation import encode_prediction
 from reviosa.model import ReviosaModel, ReviosaOutput, ReviosaProcessor
 from reviosa.model.segmenter import FrameFeatures, encode_frames
 from reviosa.model.tracker import MemoryTracker
@@ -85,13 +85,13 @@ class Segmenter:
             raise DataError("got a video of no frames, expected at least one; check the folder")
         model, device = self.model.eval(), self.model.device
         seen = uniform_frames(len(frames), model.config.num_frames)
-        pixels = self.processor.frames(frames[list(seen)])["pixel_values"]
+        pixels = self.processor.vision_frames(frames[list(seen)])
         image_features = model.image_features(pixels[None].to(device, model.dtype))
         sam: list[FrameFeatures] = []
         for start in range(0, len(frames), _ENCODED_AT_ONCE):
-            part = self.processor.frames(frames[start : start + _ENCODED_AT_ONCE])
-            encoded = encode_frames(model.sam2, part["sam_pixel_values"].to(device, model.dtype))
-            sam += [encoded.take(torch.tensor([i])) for i in range(len(part["pixel_values"]))]
+            part = self.processor.sam_frames(frames[start : start + _ENCODED_AT_ONCE])
+            encoded = encode_frames(model.sam2, part.to(device, model.dtype))
+            sam += [encoded.take(torch.tensor([i])) for i in range(len(part))]
         return VideoFeatures(image_features, tuple(sam), seen, frames.shape[1:3])
 
     @torch.inference_mode()
@@ -204,36 +204,27 @@ def _well_formed(ids: list[int], start: int, model: ReviosaModel) -> list[int]:
 
 
 def predict(
-    segmenter: Segmenter,
-    samples: Iterable[VideoSample],
-    progress: Callable[[int], None] | None = None,
+    segmenter: Segmenter, samples: Iterable[VideoSample]
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Predictions of many samples in the release's form (EVALUATION.md, Formats).
 
-    Samples of one video that follow each other share its features. ``progress`` is called with the
-    number of samples done.
+    Samples of one video that follow each other share its features.
     """
     predictions: dict[str, dict[str, dict[str, Any]]] = {}
     video_id, features = "", None
-    for done, sample in enumerate(samples, start=1):
+    for sample in samples:
         if features is None or sample.video.video_id != video_id:
             video_id = sample.video.video_id
             features = segmenter.encode(sample.video.read_frames())
         result = segmenter.segment_encoded(features, sample.expression.text)
         of_video = predictions.setdefault(video_id, {})
         of_video[sample.expression.exp_id] = prediction_record(sample, result)
-        if progress is not None:
-            progress(done)
     return predictions
 
 
 def prediction_record(sample: VideoSample, result: SegmentationResult) -> dict[str, Any]:
     """One entry of a predictions file; a role that was not named has an empty list."""
-    rles = [[] if masks is None else [encode(mask) for mask in masks] for masks in result.masks]
-    return {
-        "exp": sample.expression.text,
-        "frames": list(sample.video.frame_names),
-        "text_prediction": result.text,
-        "prediction_masks_act": rles[0],
-        "prediction_masks_tar": rles[1],
-    }
+    names = sample.video.frame_names
+    return encode_prediction(
+        sample.expression.text, names, result.text, result.actor, result.target
+    )

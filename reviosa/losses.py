@@ -72,8 +72,8 @@ def attention_mask_loss(
 
     The BCE is the mean over patches; the loss is its sum over all leading axes, which for one
     expression are (role, pair). A batch is averaged by the caller, who divides by the number of
-    expressions. ``reduction="mean"`` takes the mean over the rows that are present instead, as the
-    release does over pairs and samples (REVIOSA.md 7.2).
+    expressions. ``reduction="mean"`` takes the mean over the rows that are present instead; the
+    release does so for each role and adds the two (REVIOSA.md 1.8).
 
     ``probabilities`` are softmax weights over *all* keys, restricted to patches, not renormalised.
     They sum to at most one a row, so the optimum over m positive patches is about 1/m each, not 1.

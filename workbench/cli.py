@@ -43,6 +43,7 @@ _COMMANDS = (
 )
 _RESUME_HINTS = {
     "capture": "the finished part is kept; go on with the same command and --resume",
+    "evaluate": "the finished part is kept; go on with the same command and --resume",
     "train": "the last checkpoint is kept; go on with the same command and --resume",
     "demo": "what is finished is kept; go on with the same command",
 }

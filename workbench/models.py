@@ -1,5 +1,6 @@
 """Load a model for a command: where from, onto which device, and what to write about it."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,12 +30,8 @@ def load_model(source: str, device: str = "auto") -> LoadedModel:
         ConfigError: the device does not exist here.
         CheckpointError: ``source`` holds no checkpoint of this project.
     """
-    from transformers.utils import logging
-
     from reviosa.model import load, model_identity
 
-    # A bar for the half second that the weights take would only stand in the way.
-    logging.disable_progress_bar()
     model, processor = load(source, None if device == "auto" else _checked(device))
     header = {"name": source, "identity": model_identity(source)}
     if source != "nano":
@@ -45,6 +42,10 @@ def load_model(source: str, device: str = "auto") -> LoadedModel:
 def _checked(device: str) -> str:
     import torch
 
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise ConfigError(
+            f"cannot use the device {device!r}; choose auto, cpu, cuda or one GPU such as cuda:1"
+        )
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -228,7 +228,7 @@ def _read_expression(video_id: str, exp_id: str, entry: Any) -> Expression:
             "repair meta_expressions.json"
         )
     text = entry.get("exp")
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or not text.replace(".", "").strip():
         raise DataError(
             f'{where}: got the expression {text!r}, expected words in "exp"; fill it or remove it'
         )

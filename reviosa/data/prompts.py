@@ -6,6 +6,7 @@ __all__ = ["ACTOR_TOKEN", "TARGET_TOKEN", "answer", "normalise", "question"]
 
 ACTOR_TOKEN = "[SEG_ACT]"
 TARGET_TOKEN = "[SEG_TAR]"
+_RESERVED = (ACTOR_TOKEN, TARGET_TOKEN, "<IMG_CONTEXT>", "<img>", "</img>", "<|im_")
 
 
 def normalise(expression: str) -> str:
@@ -24,7 +25,17 @@ def normalise(expression: str) -> str:
 
 
 def question(expression: str) -> str:
-    """The paper's evaluation prompt (section 5.2); an expression that asks is asked as it is."""
+    """The paper's evaluation prompt (section 5.2); an expression that asks is asked as it is.
+
+    Raises:
+        DataError: the expression is empty, or holds a token that only the template may write.
+    """
+    for token in _RESERVED:
+        if token.lower() in expression.lower():
+            raise DataError(
+                f"got the expression {expression!r} with the token {token}, expected plain words; "
+                "take the token out"
+            )
     if "?" in expression:
         return expression.strip()
     return f"Please segment {normalise(expression)} in this video."

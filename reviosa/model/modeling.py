@@ -79,6 +79,12 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         # them.
         return
 
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> "ReviosaModel":
+        # SAM2 multiplies fp32 coordinates with these random frequencies, also in a bf16 model.
+        super()._apply(fn, *args, **kwargs)
+        self.sam2.sam_prompt_encoder.pe_layer.float()
+        return self
+
     @property
     def language_model(self) -> nn.Module:
         """The decoder whose attention is studied."""
@@ -116,7 +122,11 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         logit_positions: Tensor | None = None,
         logits_to_keep: int = 0,
         past_key_values: Any = None,
-        **kwargs: Any,
+        position_ids: Tensor | None = None,
+        use_cache: bool | None = None,
+        labels: Tensor | None = None,
+        return_dict: bool | None = None,
+        cache_position: Tensor | None = None,
     ) -> ReviosaOutput:
         """Read a batch of conversations and segment what their role tokens stand for.
 
@@ -130,7 +140,11 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
             logit_positions: bool [batch, token]; scores are computed at these positions alone.
             logits_to_keep: scores of the last so many positions alone; 0 means all.
             past_key_values: KV cache of earlier tokens.
-            kwargs: passed to the language model.
+            position_ids: passed to the language model, as is ``use_cache``.
+            use_cache: whether to return a KV cache.
+            labels: not used; the processor's batches hold them, the trainer computes the losses.
+            return_dict: not used; the output is always a record.
+            cache_position: not used; some releases of ``generate`` pass it.
 
         Raises:
             ReviosaError: the number of image tokens is not that of the image features.
@@ -140,12 +154,12 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
             image_features = self.image_features(pixel_values)
         if image_features is not None:
             embeddings = self._insert_patches(input_ids, embeddings, image_features)
-        kwargs = {k: kwargs[k] for k in ("position_ids", "use_cache") if k in kwargs}
         hidden = self.language_model(
             inputs_embeds=embeddings,
             attention_mask=attention_mask,
             past_key_values=past_key_values,
-            **kwargs,
+            position_ids=position_ids,
+            use_cache=use_cache,
         )
         states = hidden.last_hidden_state
         if logit_positions is not None:
@@ -186,9 +200,11 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         output.prompts = self.seg_projector(states)
         output.prompt_row, output.prompt_role = row, role
         output.row_sample = roles.sample
+        if not len(row):
+            return
         if sam_features is None and sam_pixel_values is not None:
             sam_features = encode_frames(self.sam2, sam_pixel_values.flatten(0, 1))
-        if sam_features is None or not len(row):
+        if sam_features is None:
             return
         frames = len(sam_features.maps[-1]) // len(input_ids)
         index = (sample[:, None] * frames + torch.arange(frames, device=row.device)).flatten()

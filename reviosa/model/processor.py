@@ -1,7 +1,6 @@
 """ReviosaProcessor: frames and expressions in, tensors for the model out."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,33 +62,30 @@ class ReviosaProcessor(ProcessorMixin):
         return cls(tokenizer, config.image_size, sam_size, config.grid)
 
     def frames(self, frames: np.ndarray) -> dict[str, Tensor]:
-        """Squash frames, uint8 [frame, height, width, 3], to both encoders' sizes and normalise.
+        """Both :meth:`vision_frames` and :meth:`sam_frames`, by the model's argument names."""
+        return {
+            "pixel_values": self.vision_frames(frames),
+            "sam_pixel_values": self.sam_frames(frames),
+        }
+
+    def vision_frames(self, frames: np.ndarray) -> Tensor:
+        """Squash frames, uint8 [frame, height, width, 3], for the vision tower and normalise.
 
         Returns:
-            ``pixel_values`` [frame, 3, image_size, image_size] (bicubic, as InternVL's squash) and
-            ``sam_pixel_values`` [frame, 3, sam_image_size, sam_image_size] (bilinear).
+            [frame, 3, image_size, image_size], bicubic as InternVL's squash.
 
         Raises:
             DataError: the array has another type or shape.
         """
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
-            raise DataError(
-                f"got frames of type {frames.dtype} and shape {list(frames.shape)}, expected uint8 "
-                "[frame, height, width, 3]; decode the video to RGB first"
-            )
-        pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
-        mean, std = torch.tensor(_MEAN).view(3, 1, 1), torch.tensor(_STD).view(3, 1, 1)
+        return _squash(frames, self.image_size, "bicubic")
 
-        def fit(size: int, mode: str) -> Tensor:
-            if pixels.shape[-2:] == (size, size):
-                return (pixels - mean) / std
-            resized = interpolate(pixels, (size, size), mode=mode, antialias=True)
-            return (resized.clamp(0, 1) - mean) / std
+    def sam_frames(self, frames: np.ndarray) -> Tensor:
+        """Squash frames for SAM2 and normalise: [frame, 3, sam_image_size, sam_image_size].
 
-        return {
-            "pixel_values": fit(self.image_size, "bicubic"),
-            "sam_pixel_values": fit(self.sam_image_size, "bilinear"),
-        }
+        Raises:
+            DataError: the array has another type or shape.
+        """
+        return _squash(frames, self.sam_image_size, "bilinear")
 
     def conversation(
         self, expressions: Sequence[str], answers: Sequence[str | None], num_frames: int
@@ -176,6 +172,15 @@ class ReviosaProcessor(ProcessorMixin):
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-def load_processor(path: str | Path) -> ReviosaProcessor:
-    """The processor saved beside a checkpoint, never fetched from a hub."""
-    return ReviosaProcessor.from_pretrained(str(path), local_files_only=True)
+def _squash(frames: np.ndarray, size: int, mode: str) -> Tensor:
+    """Resize to a square without keeping the aspect, then normalise as ImageNet."""
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        raise DataError(
+            f"got frames of type {frames.dtype} and shape {list(frames.shape)}, expected uint8 "
+            "[frame, height, width, 3]; decode the video to RGB first"
+        )
+    pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
+    if pixels.shape[-2:] != (size, size):
+        # Bicubic overshoots at edges.
+        pixels = interpolate(pixels, (size, size), mode=mode, antialias=True).clamp(0, 1)
+    return (pixels - torch.tensor(_MEAN).view(3, 1, 1)) / torch.tensor(_STD).view(3, 1, 1)

@@ -70,8 +70,8 @@ class _Rows:
     """Index into this pass's queries, [recorded]."""
     key: Tensor
     """The same token's position among all keys, [recorded]."""
-    slot: Tensor
-    """(row, role) of the record that each goes to, [recorded, 2]."""
+    role: Tensor
+    """0 actor, 1 target, [recorded]."""
 
 
 @dataclass
@@ -168,14 +168,19 @@ class RoleAttention:
         roles = self.roles
         keys = self._recorder.ids.shape[1]
         shape = (len(roles.sample), 2, len(self.layers), self._heads, keys)
-        device = roles.sample.device
-        record = torch.full(shape, float("nan"), device=device)
-        for index, layer in enumerate(self.layers):
-            for rows, values in self._recorder.parts.get(layer, ()):
-                # Keys that came after a KV-cache step were not there to be seen: zero.
-                padded = nn.functional.pad(values, (0, keys - values.shape[-1]))
-                slots = (rows.slot[:, 0], rows.slot[:, 1], torch.full_like(rows.sample, index))
-                record = record.index_put(slots, padded)
+        record = torch.full(shape, float("nan"), device=roles.sample.device)
+        parts = [self._recorder.parts.get(layer, []) for layer in self.layers]
+        for step in zip(*parts, strict=True):
+            rows = step[0][0]
+            values = torch.stack([values for _, values in step], dim=1)
+            # Keys that came after a KV-cache step were not there to be seen: zero.
+            padded = nn.functional.pad(values, (0, keys - values.shape[-1]))
+            # Rows are sorted by sample, so a row moves on when an earlier sample gains one in a
+            # later step; the token itself says where it belongs.
+            same_sample = roles.sample == rows.sample[:, None]
+            same_token = roles.position.T[rows.role] == rows.key[:, None]
+            place = (same_sample & same_token).int().argmax(dim=1)
+            record = record.index_put((place, rows.role), padded)
         return record
 
     @property
@@ -266,17 +271,22 @@ def _begin(recorder: _Recorder) -> Callable:
         ids = kwargs.get("input_ids", args[0] if args else None)
         cache = kwargs.get("past_key_values")
         past = cache.get_seq_length() if cache is not None else 0
-        if past == 0 or recorder.ids is None:
+        if past == 0:
             recorder.parts.clear()
             recorder.ids = ids
+        elif recorder.ids is None or recorder.ids.shape[1] < past:
+            raise ReviosaError(
+                f"the KV cache holds {past} tokens that were read before the recording began; "
+                "open the `with` block before the first forward pass of the sequence"
+            )
         else:
             recorder.ids = torch.cat([recorder.ids[:, :past], ids], dim=1)
         config, language = model.config, model.language_model
         roles = find_roles(recorder.ids, config.actor_token_id, config.target_token_id)
         recorder.roles = roles
-        slot = (roles.position >= past).nonzero()
-        key = roles.position[slot[:, 0], slot[:, 1]]
-        recorder.now = _Rows(roles.sample[slot[:, 0]], key - past, key, slot)
+        row, role = (roles.position >= past).nonzero(as_tuple=True)
+        key = roles.position[row, role]
+        recorder.now = _Rows(roles.sample[row], key - past, key, role)
         checkpointed = any(layer.gradient_checkpointing for layer in language.layers)
         recorder.later = checkpointed and language.training
         recorder.seen.clear()

@@ -38,9 +38,10 @@ def find_roles(input_ids: Tensor, actor_id: int, target_id: int) -> RolePrompts:
     """
     samples: list[int] = []
     positions: list[list[int]] = []
-    found = ((input_ids == actor_id) | (input_ids == target_id)).nonzero().tolist()
-    for sample, position in found:
-        if int(input_ids[sample, position]) == actor_id:
+    place = ((input_ids == actor_id) | (input_ids == target_id)).nonzero()
+    tokens = input_ids[place[:, 0], place[:, 1]].tolist()
+    for (sample, position), token in zip(place.tolist(), tokens, strict=True):
+        if token == actor_id:
             samples.append(sample)
             positions.append([position, -1])
             continue

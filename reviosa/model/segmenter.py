@@ -10,8 +10,10 @@ from importlib import resources
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
@@ -26,23 +28,25 @@ class FrameFeatures:
 
     maps: tuple[Tensor, ...]
     """Feature maps, finest first, the last at stride 16: each [frame, channel, height, width]."""
-    positions: tuple[Tensor, ...]
-    """Positional encodings of those maps, same shapes."""
+    position: Tensor
+    """Positional encoding of the last map, the same for every frame, [1, channel, height, width].
+
+    Memory attends to that map alone; at 1024 px the encodings of the finer ones would be five times
+    as large as all maps together."""
 
     def take(self, indices: Tensor) -> "FrameFeatures":
         """The features of the frames at ``indices``, in that order; repeats are allowed."""
-        return FrameFeatures(
-            tuple(x[indices] for x in self.maps), tuple(x[indices] for x in self.positions)
-        )
+        return FrameFeatures(tuple(x[indices] for x in self.maps), self.position)
 
-    def flat(self) -> tuple[list[Tensor], list[Tensor], list[tuple[int, int]]]:
-        """SAM2's own form: maps and positions as [height * width, frame, channel], and sizes."""
+    def flat(self) -> tuple[list[Tensor], Tensor, list[tuple[int, int]]]:
+        """SAM2's own form: maps and the last one's positions, and the sizes of the maps.
+
+        Maps and positions are [height * width, frame, channel] each.
+        """
         sizes = [(x.shape[-2], x.shape[-1]) for x in self.maps]
-        return (
-            [x.flatten(2).permute(2, 0, 1) for x in self.maps],
-            [x.flatten(2).permute(2, 0, 1) for x in self.positions],
-            sizes,
-        )
+        maps = [x.flatten(2).permute(2, 0, 1) for x in self.maps]
+        position = self.position.flatten(2).permute(2, 0, 1)
+        return maps, position.expand(-1, maps[-1].shape[1], -1), sizes
 
 
 @dataclass(frozen=True)
@@ -92,19 +96,25 @@ def build_sam2(base: str, overrides: dict[str, Any] | None = None) -> SAM2Base:
     # Hiera reads numbers off tensors while it is built, which the meta device of
     # ``from_pretrained`` cannot give; its rotary tables are plain attributes that no checkpoint
     # restores. Both are right when it is built on the CPU.
-    with torch.device("cpu"):
-        return instantiate(config, _recursive_=True)
+    try:
+        with torch.device("cpu"):
+            return instantiate(config, _recursive_=True)
+    except (InstantiationException, OmegaConfBaseException) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"SAM2 cannot be built from {base} and these overrides: {reason}; "
+            "check the names and values in sam2_overrides"
+        ) from None
 
 
 def encode_frames(sam2: SAM2Base, frames: Tensor) -> FrameFeatures:
     """Encode normalised frames [frame, 3, size, size]."""
     output = sam2.forward_image(frames)
     levels = sam2.num_feature_levels
-    maps = output["backbone_fpn"][-levels:]
-    # The sam2 package caches one encoding and repeats it; the cast keeps bf16 models in bf16.
-    encodings = output["vision_pos_enc"][-levels:]
-    positions = [p.to(m.dtype) for p, m in zip(encodings, maps, strict=True)]
-    return FrameFeatures(tuple(maps), tuple(positions))
+    # The pyramid of the sam2 package and its encodings are fp32 whatever the weights are.
+    dtype = sam2.no_mem_embed.dtype
+    maps = tuple(x.to(dtype) for x in output["backbone_fpn"][-levels:])
+    return FrameFeatures(maps, output["vision_pos_enc"][-1][:1].to(dtype))
 
 
 def decode_prompts(sam2: SAM2Base, features: FrameFeatures, prompts: Tensor) -> DecodedMasks:
@@ -133,6 +143,8 @@ def decode_conditioned(
         image: feature map at stride 16, [prompt, channel, height, width].
         prompts: language vectors [prompt, channel], or None where memory alone speaks.
     """
+    # Memory attention mixes fp32 encodings in; the decoder's weights decide the type.
+    image = image.to(sam2.no_mem_embed.dtype)
     count = len(image)
     points = torch.zeros(count, 1, 2, device=image.device)
     labels = -torch.ones(count, 1, dtype=torch.int32, device=image.device)
@@ -142,7 +154,7 @@ def decode_conditioned(
     high_resolution = list(features.maps[:-1]) if sam2.use_high_res_features_in_sam else None
     candidates, iou, tokens, _ = sam2.sam_mask_decoder(
         image_embeddings=image,
-        image_pe=sam2.sam_prompt_encoder.get_dense_pe(),
+        image_pe=sam2.sam_prompt_encoder.get_dense_pe().to(image.dtype),
         sparse_prompt_embeddings=sparse.to(image.dtype),
         dense_prompt_embeddings=dense.to(image.dtype),
         multimask_output=True,

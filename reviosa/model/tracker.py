@@ -44,12 +44,12 @@ class MemoryTracker:
 
     def track(self, frame: int, features: FrameFeatures) -> DecodedMasks:
         """Segment ``frame`` from what is remembered of the others, and remember it too."""
-        maps, positions, sizes = features.flat()
+        maps, position, sizes = features.flat()
         conditioned = self._sam2._prepare_memory_conditioned_features(
             frame_idx=frame,
             is_init_cond_frame=False,
             current_vision_feats=maps[-1:],
-            current_vision_pos_embeds=positions[-1:],
+            current_vision_pos_embeds=[position],
             feat_sizes=sizes[-1:],
             output_dict=self._bank,
             num_frames=self._num_frames,

@@ -119,8 +119,12 @@ def _attention_term(
     # [row, role, pair, frame, row, column] against [row, role, 1, frame, row, column]
     attention = record.on_patches()[:, :, index, heads].flatten(3)
     masks = batch["patch_targets"][:, :, None].flatten(3)
-    loss = attention_mask_loss(attention, masks, config.aml_reduction)
-    if config.aml_reduction == "mean":
-        rows = len(batch["has_target"]) + float(batch["has_target"].sum())
-        return loss * (rows / max(counts.actors + counts.targets, 1))
-    return loss / max(counts.actors, 1)
+    if config.aml_reduction == "sum":
+        return attention_mask_loss(attention, masks, "sum") / max(counts.actors, 1)
+    # The release: the mean over a role's expressions and pairs, and the sum of both roles.
+    rows = (len(batch["has_target"]), int(batch["has_target"].sum()))
+    total = attention.new_zeros(())
+    for role, count in enumerate((counts.actors, counts.targets)):
+        mean = attention_mask_loss(attention[:, role], masks[:, role], "mean")
+        total = total + mean * (rows[role] / max(count, 1))
+    return total

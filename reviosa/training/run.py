@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +14,9 @@ import torch
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
 from reviosa.data.interrvos import InterRVOSDataset
-from reviosa.errors import ConfigError
+from reviosa.errors import ConfigError, ReviosaError
 from reviosa.heads import HeadSelection
+from reviosa.io import write_text
 from reviosa.model import ReviosaConfig, ReviosaModel, ReviosaProcessor, load, model_identity, save
 from reviosa.model.config import PRESETS
 from reviosa.model.lora import (
@@ -91,6 +93,8 @@ def train(
         pairs = selection.pairs
     identity = None if config.model == "nano-random" else model_identity(config.model)
     settings = json.loads(config.model_dump_json())
+    # The pairs are what counts, not where the file that names them lies.
+    settings |= {"heads": [list(pair) for pair in pairs]}
     with open_run(
         config.out,
         "train",
@@ -129,7 +133,8 @@ def _fit(
     resume: bool,
     progress: Callable[[int, int, dict[str, float]], None] | None,
 ) -> TrainSummary:
-    draws = config.steps * config.batch_size * config.gradient_accumulation
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    draws = config.steps * config.batch_size * config.gradient_accumulation * processes
     data = ConversationDataset(
         dataset,
         processor,
@@ -152,6 +157,7 @@ def _fit(
         lr_scheduler_type="cosine",
         max_grad_norm=1.0,
         bf16=config.precision == "bf16",
+        use_cpu=not torch.cuda.is_available(),
         logging_steps=config.log_steps,
         save_steps=config.save_steps,
         save_total_limit=2,
@@ -165,6 +171,9 @@ def _fit(
         report_to="none",
         ddp_find_unused_parameters=True,
     )
+    # Several GPUs in one process would be torch's DataParallel, which renumbers the rows of each
+    # part; several GPUs are for torchrun, one process each.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     log = _LogWriter(Path(config.out) / LOG_FILE, progress)
     trainer = ReviosaTrainer(
         model=model,
@@ -177,9 +186,23 @@ def _fit(
     )
     # The log file and ``progress`` say what this callback would print.
     trainer.remove_callback(PrinterCallback)
-    with _quiet():
-        trainer.train(resume_from_checkpoint=last)
+    try:
+        with _quiet():
+            trainer.train(resume_from_checkpoint=last)
+    except ReviosaError:
+        # The Trainer makes this folder before it reads the first frame.
+        with contextlib.suppress(OSError):
+            checkpoints.rmdir()
+        raise
     return TrainSummary(Path(config.out) / "model", trainer.state.global_step, log.last)
+
+
+def _step(line: str) -> float:
+    """Step of a log line; infinite for one that was torn when the run was killed."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
 
 
 class _LogWriter(TrainerCallback):
@@ -193,12 +216,10 @@ class _LogWriter(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         # Lines of steps that a resumed run is about to repeat would stand there twice.
-        kept = []
         if self._path.is_file():
-            lines = self._path.read_text().splitlines()
-            kept = [x for x in lines if x and json.loads(x)["step"] <= state.global_step]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text("".join(f"{line}\n" for line in kept))
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+            kept = [x for x in lines if _step(x) <= state.global_step]
+            write_text(self._path, "".join(f"{line}\n" for line in kept))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if not logs or "loss" not in logs or not state.is_world_process_zero:

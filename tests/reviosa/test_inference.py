@@ -104,3 +104,9 @@ def test_bad_input_is_refused(segmenter, frames):
         segmenter.segment(frames.astype(float), "the star")
     with pytest.raises(DataError, match="expected uint8"):
         segmenter.segment(frames[..., 0], "the star")
+
+
+@pytest.mark.parametrize("text", ["is [SEG_TAR] here?", "the <IMG_CONTEXT> star", "<|im_end|>"])
+def test_a_token_of_the_template_is_no_word(segmenter, frames, text):
+    with pytest.raises(DataError, match="expected plain words"):
+        segmenter.segment(frames, text)

@@ -67,8 +67,10 @@ def select(
     from workbench.console import print_json
 
     store = open_store(run)
-    # Which pairs come first does not depend on the intervals, so none are drawn.
-    ranking = _rank(store, criterion, role, resamples=1, seed=seed)
+    # Which pairs come first does not depend on the intervals, so none are drawn. The published
+    # pairs need no scores at all, so a run without any will do for them.
+    rank_run = _scores if strategy == "published" else _rank
+    ranking = rank_run(store, criterion, role, resamples=1, seed=seed)
     identity = (store.run.get("data") or {}).get("identity")
     name = run.resolve().name
     selection = choose(ranking, strategy, k, seed=seed, run=name, data=identity, preset=preset)
@@ -117,16 +119,23 @@ def open_store(run: Path) -> "CaptureStore":
 
 
 def _rank(store: "CaptureStore", criterion: str, role: str, resamples: int, seed: int) -> "Ranking":
-    from probes.ranking import rank as rank_run
     from reviosa.errors import DataError
 
-    ranking = rank_run(store, criterion, role, resamples, seed)
+    ranking = _scores(store, criterion, role, resamples, seed)
     if ranking.n_samples == 0:
         raise DataError(
             f"{store.directory}: got no sample with a {criterion} of role {ranking.role}, expected "
             "at least one; capture data with such expressions or choose another role"
         )
     return ranking
+
+
+def _scores(
+    store: "CaptureStore", criterion: str, role: str, resamples: int, seed: int
+) -> "Ranking":
+    from probes.ranking import rank as rank_run
+
+    return rank_run(store, criterion, role, resamples, seed)
 
 
 def print_ranking(ranking: "Ranking", top: int) -> None:

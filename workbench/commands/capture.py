@@ -41,7 +41,7 @@ def capture(
     from probes.capture import capture as run_capture
     from reviosa.data import InterRVOSDataset
     from reviosa.heads import HeadSelection
-    from workbench.console import print_json, progress
+    from workbench.console import note, print_json, progress
     from workbench.models import load_model
 
     selection = HeadSelection.load(heads) if heads is not None else None
@@ -59,6 +59,8 @@ def capture(
             resume=resume,
             progress=update,
         )
+    if maps is Maps.selected and selection is None and not loaded.model.config.aml_pairs:
+        note("no attention maps were kept: the model names no supervised pairs; give --heads FILE")
     if json:
         print_json({"out": str(out), "samples": summary.samples})
     else:

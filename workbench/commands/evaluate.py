@@ -1,13 +1,18 @@
 """``reviosa evaluate`` and ``reviosa score``: J and F by protocol."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from workbench.commands.options import Data, Device, Json, Limit, Model, NewRun
+
+if TYPE_CHECKING:
+    from reviosa.data import InterRVOSDataset
+    from reviosa.inference import Segmenter
 
 __all__ = ["evaluate", "print_protocols", "score"]
 
@@ -34,6 +39,9 @@ def evaluate(
     out: NewRun,
     model: Model = "nano",
     protocol: ProtocolOption = Protocol.all,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an evaluation that was stopped.")
+    ] = False,
     limit: Limit = None,
     device: Device = "auto",
     json: Json = False,
@@ -41,7 +49,7 @@ def evaluate(
     """Predict every expression of a data set and score the masks: Actor, Target, RVOS."""
     from reviosa.data import InterRVOSDataset
     from reviosa.evaluation import evaluate_predictions, write_predictions
-    from reviosa.inference import Segmenter, predict
+    from reviosa.inference import Segmenter
     from reviosa.io import write_json
     from reviosa.run_record import open_run
     from workbench.console import note, progress
@@ -50,20 +58,47 @@ def evaluate(
     dataset = InterRVOSDataset(data, limit)
     _require(dataset, protocol)
     loaded = load_model(model, device)
-    config = {"model": model, "data": str(data), "limit": limit, "protocol": str(protocol)}
+    config = {"limit": limit, "protocol": str(protocol)}
     header = {"path": str(data), "identity": dataset.identity}
-    with open_run(out, "evaluate", config, seed=None, data=header, model=loaded.header) as run:
-        samples = dataset.samples
+    with open_run(out, "evaluate", config, None, header, loaded.header, resume) as run:
         with progress("predicting") as update:
             segmenter = Segmenter(loaded.model, loaded.processor)
-            predictions = predict(segmenter, samples, lambda done: update(done, len(samples)))
+            parts = run.directory / "parts"
+            predictions = _predict(segmenter, dataset, parts, update)
         write_predictions(run.directory / "predictions.json", predictions)
+        shutil.rmtree(parts, ignore_errors=True)
         with progress("scoring") as update:
             evaluation = evaluate_predictions(dataset, predictions, update)
         result = _chosen(evaluation.to_json(), protocol)
         write_json(run.directory / "evaluation.json", result)
     _print(result, json)
     note(f"predictions and scores in {out}")
+
+
+def _predict(
+    segmenter: "Segmenter",
+    dataset: "InterRVOSDataset",
+    parts: Path,
+    update: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """Predictions of all expressions; each finished video is kept in ``parts`` and not redone."""
+    from reviosa.data.records import VideoSample
+    from reviosa.evaluation import read_predictions, write_predictions
+    from reviosa.inference import predict
+
+    predictions: dict[str, Any] = {}
+    done = 0
+    for index, video in enumerate(dataset.videos):
+        part = parts / f"{index:06d}.json"
+        samples = [VideoSample(video, e, dataset) for e in video.expressions]
+        if not samples:
+            continue
+        if not part.is_file():
+            write_predictions(part, predict(segmenter, samples))
+        predictions |= read_predictions(part)
+        done += len(samples)
+        update(done, len(dataset.samples))
+    return predictions
 
 
 def score(

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from workbench.commands.options import Json
+
 __all__ = ["train"]
 
 
@@ -34,12 +36,13 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="K=V", help="Override a key, for example loss.aml=0.5."),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Train a model."""
     from reviosa.errors import ConfigError
     from reviosa.training.config import TrainConfig
     from workbench.config import load_config, preset_path
-    from workbench.console import progress
+    from workbench.console import print_json, progress
 
     if (config is None) == (preset is None):
         got = "both" if config is not None else "neither"
@@ -54,8 +57,10 @@ def train(
         summary = run_training(
             settings, resume=resume, progress=lambda step, steps, _: update(step, steps)
         )
-    terms = ", ".join(
-        f"{name} {value:.3f}" for name, value in summary.losses.items() if "loss" in name
-    )
+    losses = {name: value for name, value in summary.losses.items() if "loss" in name}
+    if json:
+        print_json({"model": str(summary.model), "steps": summary.steps, "losses": losses})
+        return
+    terms = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
     print(f"{summary.steps} steps; {terms}")
     print(f"checkpoint in {summary.model}")

@@ -35,7 +35,7 @@ class SeeStage(nn.Module):
         videos = rng.integers(0, len(bank.frames), self.batch_size)
         moments = rng.integers(0, bank.frames.shape[1], self.batch_size)
         frames = np.stack([bank.frames[v, t] for v, t in zip(videos, moments, strict=True)])
-        pixels = self._processor.frames(frames)["pixel_values"]
+        pixels = self._processor.vision_frames(frames)
         features = model.image_features(pixels[:, None])
         truth = np.stack(
             [

@@ -110,7 +110,7 @@ class SegmentStage(nn.Module):
         frames = np.concatenate(
             [bank.frames[v][t[s]] for v, t, s in zip(videos, moments, shown, strict=True)]
         )
-        pixels = self._processor.frames(frames)["sam_pixel_values"]
+        pixels = self._processor.sam_frames(frames)
         features = encode_frames(self.sam2, pixels)
 
         cells = features.maps[-1].flatten(2).transpose(1, 2)

@@ -79,3 +79,16 @@ def test_no_indices_is_an_error(tmp_path: Path) -> None:
     save(tmp_path / "0.png", 1)
     with pytest.raises(DataError, match="got no frame to read"):
         read_frame_folder(tmp_path).read_frames([])
+
+
+def test_frames_without_leading_zeros_stand_in_the_order_of_their_numbers(tmp_path):
+    for name in ("1.jpg", "2.jpg", "10.jpg", "11.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    assert read_frame_folder(tmp_path).frame_names == ("1", "2", "10", "11")
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    for name in ("a.jpg", "a.png"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"both a\.jpg and a\.png"):
+        read_frame_folder(tmp_path)

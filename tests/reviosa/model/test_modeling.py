@@ -215,3 +215,32 @@ def test_published_shapes_build(name):
     assert {"1b": 0.49e9, "4b": 3.08e9}[name] == pytest.approx(language, rel=0.01)
     # SAM 2.0 Hiera-L: 224.4 million.
     assert sum(p.numel() for p in model.sam2.parameters()) == pytest.approx(224.4e6, rel=0.001)
+
+
+def test_a_bf16_model_segments_and_tracks(tiny_model, batch):
+    from reviosa.model.segmenter import encode_frames
+    from reviosa.model.tracker import MemoryTracker
+
+    with torch.no_grad():
+        wanted = tiny_model(**batch).mask_logits
+        half = tiny_model.bfloat16()
+        got = half(**{k: v.bfloat16() if v.is_floating_point() else v for k, v in batch.items()})
+        features = encode_frames(half.sam2, batch["sam_pixel_values"][0].bfloat16())
+        tracker = MemoryTracker(half.sam2, 2)
+        tracker.condition(0, features.take(torch.tensor([0, 0, 0])), got.prompts)
+        tracked = tracker.track(1, features.take(torch.tensor([1, 1, 1]))).masks()
+    # bf16 has 8 bits of mantissa; logits here are about 0.3.
+    assert (got.mask_logits - wanted).abs().max() < 0.05
+    assert tracked.shape == (3, 8, 8) and tracked.isfinite().all()
+
+
+def test_an_argument_the_model_does_not_know_is_refused(tiny_model, batch):
+    with pytest.raises(TypeError, match="pixel_value"):
+        tiny_model(batch["input_ids"], pixel_value=batch["pixel_values"])
+
+
+def test_sam2_overrides_that_cannot_be_are_refused():
+    with pytest.raises(ConfigError, match="check the names and values in sam2_overrides"):
+        ReviosaModel(ReviosaConfig(sam2_overrides={"nonsense": 1}))
+    with pytest.raises(ConfigError, match="has no configuration 'sam9'"):
+        ReviosaModel(ReviosaConfig(sam2_base="sam9"))

@@ -260,3 +260,40 @@ def test_bad_requests_are_refused(tiny_model):
         record_role_attention(tiny_model),
     ):
         pass
+
+
+def test_samples_that_name_their_roles_at_different_steps_keep_their_rows(
+    tiny_model, tiny_processor
+):
+    """The second sample names its actor one step before the first does."""
+    ids = conversation(tiny_processor, ("the star", False))
+    prompt = ids[: ids.index(8)]
+    batch = batch_of(tiny_processor, prompt + [7, 8], prompt + [8, 9])
+    wanted = expected_rows(tiny_model, batch)
+    length = len(prompt)
+    with torch.no_grad(), record_role_attention(tiny_model) as record:
+        output = tiny_model(
+            batch["input_ids"][:, :length],
+            attention_mask=batch["attention_mask"][:, :length],
+            pixel_values=batch["pixel_values"],
+            use_cache=True,
+        )
+        for step in (length, length + 1):
+            output = tiny_model(
+                batch["input_ids"][:, step : step + 1],
+                attention_mask=batch["attention_mask"][:, : step + 1],
+                past_key_values=output.past_key_values,
+                use_cache=True,
+            )
+    assert same(record.attention, wanted)
+
+
+def test_a_recording_that_begins_behind_the_cache_is_refused(tiny_model, tiny_processor):
+    batch = batch_of(tiny_processor, conversation(tiny_processor, ("the star", False)))
+    with torch.no_grad():
+        output = tiny_model(**batch, use_cache=True)
+        with (
+            record_role_attention(tiny_model),
+            pytest.raises(ReviosaError, match="before the recording began"),
+        ):
+            tiny_model(torch.tensor([[8]]), past_key_values=output.past_key_values)

@@ -75,10 +75,19 @@ def test_the_release_takes_the_mean_over_pairs_and_roles(tiny_model, tiny_proces
     pairs = ((1, 2), (2, 0))
     release = LossConfig.model_validate({"preset": "release"})
     with torch.no_grad():
-        total = float(compute_losses(tiny_model, batch, LOSS, pairs).aml)
         mean = float(compute_losses(tiny_model, batch, release, pairs).aml)
-    # Seven roles (five actors, two targets) times two pairs, summed over five expressions.
-    assert mean == pytest.approx(total * 5 / (7 * 2), rel=1e-5)
+        with record_role_attention(tiny_model) as record:
+            tiny_model(batch["input_ids"], pixel_values=batch["pixel_values"])
+    attention, masks = record.on_patches(), batch["patch_targets"]
+
+    def loss(expression, role, layer, head):
+        seen = attention[expression, role, layer, head].flatten()
+        return float(attention_mask_loss(seen, masks[expression, role].flatten()))
+
+    # Actors: five expressions times two pairs; targets: expressions 0 and 3 times two pairs.
+    actors = [loss(e, 0, *pair) for e in range(5) for pair in pairs]
+    targets = [loss(e, 1, *pair) for e in (0, 3) for pair in pairs]
+    assert mean == pytest.approx(sum(actors) / 10 + sum(targets) / 4, rel=1e-5)
 
 
 def test_parts_of_a_batch_add_up_to_the_whole(tiny_model, tiny_processor):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.synthetic import WorldConfig, write_synthetic
-from reviosa.errors import CheckpointError, ConfigError, RunError
+from reviosa.errors import CheckpointError, ConfigError, DataError, RunError
 from reviosa.heads import HeadSelection
 from reviosa.model import load, save
 from reviosa.training.config import TrainConfig
@@ -205,3 +205,26 @@ def test_an_interaction_comes_first():
         assert chosen[0] in (2, 4)
         assert len(set(chosen)) == 4
     assert sorted(sample_expressions(rng, [False, True], 5)[:2]) == [0, 1]
+
+
+def test_an_unreadable_frame_leaves_nothing_behind(start, data, tmp_path):
+    for frame in data.glob("JPEGImages/*/*.jpg"):
+        if frame.stem != "00000":  # the reader opens the first frame of each video
+            frame.write_bytes(b"no picture")
+    with pytest.raises(DataError):
+        train(config(start, data, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_torn_line_of_the_log_is_no_obstacle(start, data, tmp_path):
+    settings = config(start, data, tmp_path / "run", steps=2, batch_size=2)
+    train(settings)
+    log = tmp_path / "run" / "log.jsonl"
+    log.write_text(log.read_text() + '{"step": 2, "lo')
+    train(settings, resume=True)
+    assert [json.loads(x)["step"] for x in log.read_text().splitlines()] == [1, 2]
+
+
+def test_half_precision_trains_without_a_gpu(start, data, tmp_path):
+    summary = train(config(start, data, tmp_path / "run", precision="bf16", batch_size=2))
+    assert summary.losses["loss"] > 0
