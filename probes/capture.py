@@ -160,10 +160,10 @@ def _capture_sample(
     sample: VideoSample,
     pairs: Sequence[tuple[int, int]],
 ) -> _Captured:
-    ids, text = segmenter.answer(features, sample.expression.text)
+    reply = segmenter.answer(features, sample.expression.text)
     with record_role_attention(segmenter.model) as record:
-        output = segmenter.read(features, ids)
-    result = segmenter.finish(features, ids, text, output)
+        output = segmenter.read(features, reply.ids)
+    result = segmenter.finish(features, reply, output)
     prediction = prediction_record(sample, result)
     roles = (0, 1) if sample.expression.is_interaction else (0,)
     captured = _Captured([], {name: [] for name in METRICS}, [], prediction)
@@ -206,7 +206,7 @@ def _capture_role(
             mask_area=mask_area(patches),
             n_frames=len(truth),
             query_position=position,
-            text=result.text,
+            text=_said(result),
             frame_indices=result.frame_indices,
         )
     )
@@ -224,6 +224,13 @@ def _capture_role(
         metrics = {name: np.full(shape, np.nan, np.float32) for name in METRICS}
     for name in METRICS:
         captured.metrics[name].append(metrics[name])
+
+
+def _said(result: SegmentationResult) -> str:
+    """What the model answered, and what it had said by itself where that named no role."""
+    if result.babble is None:
+        return result.text
+    return f"{result.text} (put into form; by itself it said: {result.babble or 'nothing'})"
 
 
 def _write(

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from reviosa.data.prompts import answer
 from reviosa.data.records import VideoSample
 from reviosa.errors import DataError
 from reviosa.evaluation import encode_prediction
@@ -16,7 +17,14 @@ from reviosa.model import ReviosaModel, ReviosaOutput, ReviosaProcessor
 from reviosa.model.segmenter import FrameFeatures, encode_frames
 from reviosa.model.tracker import MemoryTracker
 
-__all__ = ["SegmentationResult", "Segmenter", "VideoFeatures", "predict", "uniform_frames"]
+__all__ = [
+    "Answer",
+    "SegmentationResult",
+    "Segmenter",
+    "VideoFeatures",
+    "predict",
+    "uniform_frames",
+]
 
 _ENCODED_AT_ONCE = 8
 
@@ -43,6 +51,8 @@ class SegmentationResult:
     """Frames that the language model saw."""
     input_ids: tuple[int, ...]
     """The whole conversation, question and answer, as token ids."""
+    babble: str | None = None
+    """What the model had said by itself, where that named no role; see :meth:`Segmenter.answer`."""
 
     @property
     def actor(self) -> np.ndarray | None:
@@ -53,6 +63,17 @@ class SegmentationResult:
     def target(self) -> np.ndarray | None:
         """Masks of the target, bool [frame, height, width]; None where none was named."""
         return self.masks[1]
+
+
+class Answer(NamedTuple):
+    """A finished conversation about one expression."""
+
+    ids: list[int]
+    """Question and answer as token ids."""
+    text: str
+    """The answer."""
+    babble: str | None
+    """What the model had said by itself, where that named no role; None where it did."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +116,12 @@ class Segmenter:
         return VideoFeatures(image_features, tuple(sam), seen, frames.shape[1:3])
 
     @torch.inference_mode()
-    def answer(self, features: VideoFeatures, expression: str) -> tuple[list[int], str]:
-        """Let the model answer; return the whole conversation's ids and the answer's text.
+    def answer(self, features: VideoFeatures, expression: str) -> Answer:
+        """Let the model answer; an answer that names no role is put into form.
+
+        Far from its training data a model may babble. It is then given the beginning that both
+        proper answers share, up to the actor's token, and decides how that goes on: by ending, or
+        by naming a target.
 
         Raises:
             DataError: the expression is empty.
@@ -114,8 +139,24 @@ class Segmenter:
             eos_token_id=processor.tokenizer.eos_token_id,
             pad_token_id=processor.tokenizer.pad_token_id,
         )
-        whole = generated[0].tolist()
-        return _well_formed(whole, len(ids), self.model), processor.decode(whole[len(ids) :])
+        text = processor.decode(generated[0, len(ids) :])
+        whole = _well_formed(generated[0].tolist(), len(ids), self.model)
+        if self.model.config.actor_token_id in whole[len(ids) :]:
+            return Answer(whole, text, None)
+        whole = self._in_form(features, expression)
+        return Answer(whole, processor.decode(whole[len(ids) :]), text)
+
+    def _in_form(self, features: VideoFeatures, expression: str) -> list[int]:
+        """The conversation with that proper answer which the model finds likelier."""
+        frames = len(features.frame_indices)
+        one, two = (
+            self.processor.conversation([expression], [answer(target)], frames)[0]
+            for target in (False, True)
+        )
+        fork = next(i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b)
+        scores = self.read(features, one[:fork]).logits
+        assert scores is not None
+        return two if scores[0, -1, two[fork]] > scores[0, -1, one[fork]] else one
 
     @torch.inference_mode()
     def segment(self, frames: np.ndarray, expression: str) -> SegmentationResult:
@@ -133,12 +174,12 @@ class Segmenter:
     @torch.inference_mode()
     def segment_encoded(self, features: VideoFeatures, expression: str) -> SegmentationResult:
         """As :meth:`segment`, on features that are at hand."""
-        ids, text = self.answer(features, expression)
-        return self.finish(features, ids, text, self.read(features, ids))
+        reply = self.answer(features, expression)
+        return self.finish(features, reply, self.read(features, reply.ids))
 
     @torch.inference_mode()
     def finish(
-        self, features: VideoFeatures, ids: list[int], text: str, output: ReviosaOutput
+        self, features: VideoFeatures, reply: Answer, output: ReviosaOutput
     ) -> SegmentationResult:
         """Turn the role prompts of a conversation that was read into masks of the whole video."""
         masks: list[np.ndarray | None] = [None, None]
@@ -150,7 +191,13 @@ class Segmenter:
                 place = ((output.prompt_row == 0) & (output.prompt_role == role)).nonzero()
                 if len(place):
                     masks[role] = tracked[int(place[0])]
-        return SegmentationResult(text, (masks[0], masks[1]), features.frame_indices, tuple(ids))
+        return SegmentationResult(
+            reply.text,
+            (masks[0], masks[1]),
+            features.frame_indices,
+            tuple(reply.ids),
+            reply.babble,
+        )
 
     def read(self, features: VideoFeatures, ids: list[int]) -> ReviosaOutput:
         """One forward pass over a finished conversation; its output holds the role prompts."""
@@ -223,8 +270,12 @@ def predict(
 
 
 def prediction_record(sample: VideoSample, result: SegmentationResult) -> dict[str, Any]:
-    """One entry of a predictions file; a role that was not named has an empty list."""
+    """One entry of a predictions file; a role that was not named has an empty list.
+
+    ``babble`` is there only where the model named no role by itself.
+    """
     names = sample.video.frame_names
-    return encode_prediction(
+    record = encode_prediction(
         sample.expression.text, names, result.text, result.actor, result.target
     )
+    return record if result.babble is None else {**record, "babble": result.babble}

@@ -46,17 +46,36 @@ def test_the_model_decides_whether_there_is_a_target(segmenter, frames, monkeypa
     answering(segmenter, monkeypatch, 8, 2)
     result = segmenter.segment(frames, "the star")
     assert result.actor is not None and result.target is None
-    answering(segmenter, monkeypatch, 2)
-    assert segmenter.segment(frames, "the star").masks == (None, None)
+
+
+@pytest.mark.parametrize("nonsense", [(2,), (9, 8, 2), (7, 7, 7)])
+@pytest.mark.parametrize("names_target", [False, True])
+def test_an_answer_that_names_no_role_is_put_into_form_by_the_models_own_choice(
+    segmenter, frames, monkeypatch, nonsense, names_target
+):
+    """After "It is [SEG_ACT]" the model prefers "and" or ".", made so by its head."""
+    answering(segmenter, monkeypatch, *nonsense)
+    tokenizer = segmenter.processor.tokenizer
+    favoured = tokenizer.convert_tokens_to_ids("and" if names_target else ".")
+    with torch.no_grad():
+        features = segmenter.encode(frames)
+        ids, _ = segmenter.processor.conversation(["the star"], ["It is [SEG_ACT]"], 2)
+        state = segmenter.read(features, ids[:-1]).last_hidden_state[0, -1]
+        segmenter.model.mllm.lm_head.weight[favoured] = 10 * state
+    result = segmenter.segment_encoded(features, "the star")
+    assert result.actor is not None
+    assert (result.target is not None) == names_target
+    wanted = "It is [SEG_ACT] and [SEG_TAR]." if names_target else "It is [SEG_ACT]."
+    assert result.text == wanted
+    assert result.babble is not None
 
 
 def test_an_answer_that_makes_no_sense_is_cut_where_it_stops_making_sense(
     segmenter, frames, monkeypatch
 ):
-    answering(segmenter, monkeypatch, 9, 8, 2)
-    assert segmenter.segment(frames, "the star").masks == (None, None)
     answering(segmenter, monkeypatch, 8, 9, 9, 2)
-    assert segmenter.segment(frames, "the star").target is not None
+    result = segmenter.segment(frames, "the star")
+    assert result.target is not None and result.babble is None
 
 
 def test_roles_share_the_features_but_not_the_masks(segmenter, frames, monkeypatch):

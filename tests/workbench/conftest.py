@@ -52,7 +52,7 @@ def capture_run(tmp_path_factory, dataset) -> Path:
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory) -> Path:
-    """A model of toy size with random weights, which names no role."""
+    """A model of toy size with random weights, which names no role by itself."""
     torch.manual_seed(0)
     config = tiny_config()
     folder = tmp_path_factory.mktemp("model") / "tiny"

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from reviosa.heads import HeadSelection
 from workbench.demo import SEED
 
 SMALL = ("--videos", 2)
@@ -24,8 +25,9 @@ def test_it_ends_with_a_report_and_does_nothing_twice(run, tmp_path, monkeypatch
     summary = json.loads(first.out)
     assert summary["report"] == str(report) and report.is_file()
     assert summary["protocols"]["rvos"]["n"] > 0
-    # The toy model names no role, so there is nothing to choose from, and that is said.
-    assert summary["selection"] is None and summary["heads"] is None
+    chosen = summary["selection"]["pairs"]
+    assert len({layer for layer, _ in chosen}) == 1 and len(chosen) == 4, "one layer's four heads"
+    assert HeadSelection.load(summary["heads"]).pairs == tuple((i, j) for i, j in chosen)
 
     def never(*arguments, **options):
         raise AssertionError("done already")

@@ -1,4 +1,4 @@
-"""evaluate, score, capture, train and segment with a model of toy size that names no role."""
+"""evaluate, score, capture, train and segment with a model of toy size that names no role by itself."""
 
 import json
 
