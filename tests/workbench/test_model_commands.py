@@ -1,4 +1,4 @@
-"""evaluate, score, capture, train and segment with a model of toy size that names no role by itself."""
+"""The commands that run a model, on one of toy size that names no role by itself."""
 
 import json
 
