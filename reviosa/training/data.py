@@ -32,9 +32,12 @@ def sample_frames(rng: np.random.Generator, num_frames: int, wanted: int) -> lis
 def sample_expressions(
     rng: np.random.Generator, interaction: Sequence[bool], wanted: int
 ) -> list[int]:
-    """Draw ``wanted`` expressions, an interaction first where there is one (REVIOSA.md 2.5).
+    """Draw ``wanted`` expressions, an interaction among them where there is one, in any order.
 
-    Drawn without replacement; where there are fewer, all are taken and some repeat.
+    Drawn without replacement; where there are fewer, all are taken and some repeat. The release puts
+    the interaction first (REVIOSA.md 2.5). Whether there is a target could then be read off the
+    turn instead of the expression, and a single question, which is a first turn, would always be
+    answered with two roles; seen so on the nano model.
     """
     count = len(interaction)
     order = rng.permutation(count)
@@ -43,7 +46,8 @@ def sample_expressions(
     rest = [int(i) for i in order if int(i) not in first]
     chosen = (first + rest)[:wanted]
     missing = wanted - len(chosen)
-    return chosen + [int(i) for i in rng.integers(0, count, missing)]
+    chosen += [int(i) for i in rng.integers(0, count, missing)]
+    return [chosen[i] for i in rng.permutation(len(chosen))]
 
 
 class ConversationDataset(Dataset):
