@@ -34,10 +34,10 @@ def sample_expressions(
 ) -> list[int]:
     """Draw ``wanted`` expressions, an interaction among them where there is one, in any order.
 
-    Drawn without replacement; where there are fewer, all are taken and some repeat. The release puts
-    the interaction first (REVIOSA.md 2.5). Whether there is a target could then be read off the
-    turn instead of the expression, and a single question, which is a first turn, would always be
-    answered with two roles; seen so on the nano model.
+    Drawn without replacement; where there are fewer, all are taken and some repeat. The release
+    puts the interaction first (REVIOSA.md 2.5). Whether there is a target can then be read off the
+    turn instead of the expression, and a single question, which is a first turn, is always
+    answered with two roles: seen so on the nano model.
     """
     count = len(interaction)
     order = rng.permutation(count)
