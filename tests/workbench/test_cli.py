@@ -126,7 +126,12 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tmp_path):
     # Rendering 5000 videos takes minutes; the interrupt comes in its middle.
     command = [sys.executable, "-m", "workbench.cli", "synth", "out", "--videos", "5000"]
     process = subprocess.Popen(
-        [*command, "--seed", "1"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [*command, "--seed", "1"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A suite that was started in the background inherits an ignored SIGINT; a terminal never.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     assert process.stderr.readline() == "synthetic videos ...\n"
