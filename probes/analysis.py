@@ -129,8 +129,10 @@ def _top_layer(ranking: Ranking) -> int | None:
 def _counts(samples: pd.DataFrame) -> Counts:
     roles = {}
     for role in ROLES:
-        emitted = samples.emitted[samples.role == role].astype(bool)
-        roles[role] = RoleCount(len(emitted), int(emitted.sum()), int((~emitted).sum()))
+        of_role = samples[samples.role == role]
+        emitted = of_role.emitted.astype(bool)
+        forced = int(of_role.put_into_form.astype(bool).sum())
+        roles[role] = RoleCount(len(emitted), int(emitted.sum()), int((~emitted).sum()), forced)
     interactions = samples[samples.caption_type == "unidirectional"]
     return Counts(
         videos=samples.video_id.nunique(),

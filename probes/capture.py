@@ -163,7 +163,7 @@ def _capture_sample(
     reply = segmenter.answer(features, sample.expression.text)
     with record_role_attention(segmenter.model) as record:
         output = segmenter.read(features, reply.ids)
-    result = segmenter.finish(features, reply, output)
+    result = segmenter.finish(features, [reply], [output])[0]
     prediction = prediction_record(sample, result)
     roles = (0, 1) if sample.expression.is_interaction else (0,)
     captured = _Captured([], {name: [] for name in METRICS}, [], prediction)
@@ -200,6 +200,7 @@ def _capture_role(
             expression=expression.text,
             caption_type=expression.caption_type,
             emitted=emitted,
+            put_into_form=emitted and result.babble is not None,
             j=j,
             f=f,
             jf=(j + f) / 2,

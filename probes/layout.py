@@ -18,7 +18,7 @@ __all__ = [
     "part",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the layout, kept in every Parquet part."""
 
 SHAPE_KEY = b"reviosa.shape"
@@ -40,6 +40,7 @@ SAMPLES_SCHEMA = pa.schema(
         ("expression", pa.string()),
         ("caption_type", pa.string()),
         ("emitted", pa.bool_()),
+        ("put_into_form", pa.bool_()),
         ("j", pa.float64()),
         ("f", pa.float64()),
         ("jf", pa.float64()),

@@ -81,6 +81,12 @@ def _quality(counts: Counts, protocols: dict[str, ProtocolScore]) -> list[str]:
                 f"{_count(count.rows, role + ' sample')}; these count as J&F 0 and are left out of "
                 "rankings and correlations."
             )
+        if count.put_into_form:
+            notes.append(
+                f"In {count.put_into_form} of {_count(count.rows, role + ' sample')} the model "
+                "named no role by itself; its answer was put into form, so these tokens were not "
+                "its own choice. They are counted everywhere."
+            )
     weak = [
         f"{name} J&F {score.jf:.1f}"
         for name, score in protocols.items()

@@ -27,7 +27,7 @@ __all__ = [
     "ScatterPoint",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class RoleCount:
     emitted: int
     missing: int
     """The role has a truth, but the model gave no token for it."""
+    put_into_form: int
+    """The model had named no role by itself; its token was put there."""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class SampleRow:
     caption_type: str
     emitted: bool
     """Whether the model gave the role's token; without it there is no attention and no mask."""
+    put_into_form: bool
+    """Whether the model had named no role by itself, so that its token was put there."""
     j: float
     """Mean over frames, 0 to 1; 0 where the role was not emitted. ``f`` and ``jf`` alike."""
     f: float

@@ -1,7 +1,8 @@
 """Video and expression in; actor track, target track and the model's answer out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -169,35 +170,50 @@ class Segmenter:
         Raises:
             DataError: the expression is empty or the frames are no uint8 video.
         """
-        return self.segment_encoded(self.encode(frames), expression)
+        return self.segment_encoded(self.encode(frames), [expression])[0]
 
     @torch.inference_mode()
-    def segment_encoded(self, features: VideoFeatures, expression: str) -> SegmentationResult:
-        """As :meth:`segment`, on features that are at hand."""
-        reply = self.answer(features, expression)
-        return self.finish(features, reply, self.read(features, reply.ids))
+    def segment_encoded(
+        self, features: VideoFeatures, expressions: Sequence[str]
+    ) -> list[SegmentationResult]:
+        """As :meth:`segment`, of several expressions and on features that are at hand."""
+        replies = [self.answer(features, expression) for expression in expressions]
+        return self.finish(features, replies, [self.read(features, r.ids) for r in replies])
 
     @torch.inference_mode()
     def finish(
-        self, features: VideoFeatures, reply: Answer, output: ReviosaOutput
-    ) -> SegmentationResult:
-        """Turn the role prompts of a conversation that was read into masks of the whole video."""
-        masks: list[np.ndarray | None] = [None, None]
-        prompts = output.prompts
-        if prompts is not None and len(prompts):
-            tracked = self.track(features, prompts)
-            # The first actor and the first target count (REVIOSA.md 4.2).
-            for role in (0, 1):
-                place = ((output.prompt_row == 0) & (output.prompt_role == role)).nonzero()
-                if len(place):
-                    masks[role] = tracked[int(place[0])]
-        return SegmentationResult(
-            reply.text,
-            (masks[0], masks[1]),
-            features.frame_indices,
-            tuple(reply.ids),
-            reply.babble,
-        )
+        self, features: VideoFeatures, replies: Sequence[Answer], outputs: Sequence[ReviosaOutput]
+    ) -> list[SegmentationResult]:
+        """Turn the role prompts of conversations that were read into masks of the whole video.
+
+        All roles of all conversations are tracked side by side.
+        """
+        chosen: list[Tensor] = []
+        places: list[list[int | None]] = []
+        for output in outputs:
+            of_roles: list[int | None] = [None, None]
+            if output.prompts is not None and len(output.prompts):
+                # The first actor and the first target count (REVIOSA.md 4.2).
+                for role in (0, 1):
+                    found = ((output.prompt_row == 0) & (output.prompt_role == role)).nonzero()
+                    if len(found):
+                        of_roles[role] = len(chosen)
+                        chosen.append(output.prompts[int(found[0])])
+            places.append(of_roles)
+        tracked = self.track(features, torch.stack(chosen)) if chosen else np.zeros((0,))
+        return [
+            SegmentationResult(
+                reply.text,
+                (
+                    None if actor is None else tracked[actor],
+                    None if target is None else tracked[target],
+                ),
+                features.frame_indices,
+                tuple(reply.ids),
+                reply.babble,
+            )
+            for reply, (actor, target) in zip(replies, places, strict=True)
+        ]
 
     def read(self, features: VideoFeatures, ids: list[int]) -> ReviosaOutput:
         """One forward pass over a finished conversation; its output holds the role prompts."""
@@ -255,17 +271,17 @@ def predict(
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Predictions of many samples in the release's form (EVALUATION.md, Formats).
 
-    Samples of one video that follow each other share its features.
+    Samples of one video that follow each other share its features and are tracked together.
     """
     predictions: dict[str, dict[str, dict[str, Any]]] = {}
-    video_id, features = "", None
-    for sample in samples:
-        if features is None or sample.video.video_id != video_id:
-            video_id = sample.video.video_id
-            features = segmenter.encode(sample.video.read_frames())
-        result = segmenter.segment_encoded(features, sample.expression.text)
-        of_video = predictions.setdefault(video_id, {})
-        of_video[sample.expression.exp_id] = prediction_record(sample, result)
+    for video_id, group in groupby(samples, key=lambda sample: sample.video.video_id):
+        of_video = list(group)
+        features = segmenter.encode(of_video[0].video.read_frames())
+        results = segmenter.segment_encoded(features, [s.expression.text for s in of_video])
+        predictions.setdefault(video_id, {}).update(
+            (sample.expression.exp_id, prediction_record(sample, result))
+            for sample, result in zip(of_video, results, strict=True)
+        )
     return predictions
 
 

@@ -102,7 +102,7 @@ def _sample(rng, sample, text, missing):
         area = float(_pool(truth[list(indices)]).mean())
         row = SampleRow(
             expression.sample_id, expression.video_id, expression.exp_id, role, expression.text,
-            expression.caption_type, emitted, j, f, (j + f) / 2, area,
+            expression.caption_type, emitted, False, j, f, (j + f) / 2, area,
             len(truth), 100 if emitted else -1, text, indices,
         )  # fmt: skip
         rows.append((row, values, attention))

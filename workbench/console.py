@@ -47,7 +47,11 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 @contextmanager
 def progress(description: str) -> Iterator[Progress]:
-    """Show how far a loop is: a bar on a terminal, one line at the end elsewhere."""
+    """Show how far a loop is: a bar on a terminal, a line at its start and end elsewhere.
+
+    Elsewhere the first line comes with the first update: bad input, which is found before that,
+    is then told in one line.
+    """
     if not sys.stderr.isatty():
         with _plain_progress(description) as update:
             yield update
@@ -69,12 +73,13 @@ def progress(description: str) -> Iterator[Progress]:
 
 @contextmanager
 def _plain_progress(description: str) -> Iterator[Progress]:
-    start, last = time.monotonic(), [0, 0]
+    start, last, told = time.monotonic(), [0, 0], [False]
 
     def update(done: int, total: int) -> None:
-        last[:] = done, total
+        if not told[0]:
+            note(f"{description} ...")
+        last[:], told[0] = (done, total), True
 
-    note(f"{description} ...")
     yield update
     count = f"{last[0]} of {last[1]}, " if last[1] else ""
     note(f"{description}: {count}{time.monotonic() - start:.0f} s")

@@ -3,6 +3,7 @@
 Each step leaves its result in the output folder; a second call goes on after the last whole one.
 """
 
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -104,7 +105,6 @@ def _captured(
     folder: Path, dataset: "InterRVOSDataset", model: str, identity: str, progress: Progress
 ) -> "CaptureStore":
     from probes.store import CaptureStore
-    from reviosa.errors import RunError
     from reviosa.run_record import read_run
 
     header = read_run(folder) if (folder / "run.json").is_file() else None
@@ -114,10 +114,9 @@ def _captured(
             (header.get("data") or {}).get("identity"),
         )
         if before != (identity, dataset.identity):
-            raise RunError(
-                f"{folder}: got a capture of another model or other data, expected that of this "
-                "demo; choose another folder with --out"
-            )
+            # The demo's own folder, and its model or its data has changed since.
+            shutil.rmtree(folder)
+            header = None
     if header is None or header["status"] != "done":
         _capture(folder, dataset, model, progress)
     return CaptureStore(folder)

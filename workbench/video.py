@@ -73,7 +73,8 @@ def write_segmentation(
         result: a ``SegmentationResult``.
 
     Returns:
-        ``{"expression", "text", "frames", "actor", "target"}``; a role is None where the model
+        ``{"expression", "text", "babble", "frames", "actor", "target"}``; ``babble`` is what the
+        model had said by itself where that named no role, else None; a role is None where the model
         named none, else ``{"frames_with_mask", "mean_area"}``, the area as a share of the picture.
 
     Raises:
@@ -87,6 +88,7 @@ def write_segmentation(
     summary: dict[str, Any] = {
         "expression": expression,
         "text": result.text,
+        "babble": result.babble,
         "frames": len(video.names),
         **{role: _summary(tracks.get(role)) for role in ROLES},
     }

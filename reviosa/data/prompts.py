@@ -16,7 +16,7 @@ def normalise(expression: str) -> str:
         DataError: nothing is left.
     """
     text = expression.replace(".", "").strip().lower()
-    if not text:
+    if not any(character.isalnum() for character in text):
         raise DataError(
             f"got the empty expression {expression!r}, expected a phrase that names an object; "
             "write one such as 'a rider jumping a horse'"
@@ -36,9 +36,10 @@ def question(expression: str) -> str:
                 f"got the expression {expression!r} with the token {token}, expected plain words; "
                 "take the token out"
             )
+    text = normalise(expression)
     if "?" in expression:
         return expression.strip()
-    return f"Please segment {normalise(expression)} in this video."
+    return f"Please segment {text} in this video."
 
 
 def answer(has_target: bool) -> str:

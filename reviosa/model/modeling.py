@@ -175,12 +175,13 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
 
     def _insert_patches(self, input_ids: Tensor, embeddings: Tensor, features: Tensor) -> Tensor:
         places = input_ids == self.config.image_token_id
-        tokens, patches = int(places.sum()), features.shape[0] * features.shape[1]
-        if tokens != patches:
+        counts = places.sum(dim=1).tolist()
+        if len(counts) != len(features) or any(count != features.shape[1] for count in counts):
             raise ReviosaError(
-                f"the text holds {tokens} image tokens but the frames give {patches} image "
-                f"features ({self.config.grid**2} a frame); build the text with the processor "
-                "from the same number of frames"
+                f"the texts of the batch hold {counts} image tokens but the frames give "
+                f"{[features.shape[1]] * len(features)} image features "
+                f"({self.config.grid**2} a frame); build each text with the processor from the "
+                "same number of frames"
             )
         return embeddings.masked_scatter(places[..., None], features.to(embeddings.dtype))
 
@@ -206,7 +207,13 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
             sam_features = encode_frames(self.sam2, sam_pixel_values.flatten(0, 1))
         if sam_features is None:
             return
-        frames = len(sam_features.maps[-1]) // len(input_ids)
+        given = len(sam_features.maps[-1])
+        frames = given // len(input_ids)
+        if not frames or given % len(input_ids):
+            raise ReviosaError(
+                f"got SAM2 features of {given} frames for {len(input_ids)} conversations, expected "
+                "the same number of frames for each; pass them as [batch * frame]"
+            )
         index = (sample[:, None] * frames + torch.arange(frames, device=row.device)).flatten()
         decoded = decode_prompts(
             self.sam2, sam_features.take(index), output.prompts.repeat_interleave(frames, dim=0)

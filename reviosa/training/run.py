@@ -87,6 +87,7 @@ def train(
         ReviosaError: data, checkpoint, heads file or run directory are not usable.
     """
     dataset = InterRVOSDataset(config.data)
+    dataset.check_frames()
     pairs, selection = (), None
     if config.heads is not None:
         selection = HeadSelection.load(config.heads)
@@ -229,6 +230,8 @@ class _LogWriter(TrainerCallback):
             file.write(json.dumps({"step": state.global_step, **self.last}) + "\n")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # The Trainer's own rule skips the last step where it is no multiple of ``log_steps``.
+        control.should_log = control.should_log or state.global_step == state.max_steps
         if self._progress is not None:
             self._progress(state.global_step, state.max_steps, self.last)
 

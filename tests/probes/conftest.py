@@ -69,6 +69,7 @@ def row():
             expression="the cat chases the dog",
             caption_type="unidirectional",
             emitted=True,
+            put_into_form=False,
             j=0.5,
             f=0.7,
             jf=0.6,

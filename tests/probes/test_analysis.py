@@ -33,6 +33,7 @@ def capture(run, row):
                         role,
                         caption_type="unidirectional" if exp == "0" and target else "single",
                         emitted=emitted,
+                        put_into_form=False,
                         # A capture should write 0 for a missing role; NaN must count as 0 too.
                         jf=quality if emitted else float("nan"),
                         j=max(quality - 0.1, 0) if emitted else float("nan"),
@@ -235,7 +236,7 @@ def test_bad_arguments_and_files_get_one_line(capture, results, tmp_path):
         analyse(capture(1, "other"), 0)
     value = results.to_json()
     for change, message in [
-        ({**value, "schema": 2}, "schema 2, expected 1"),
+        ({**value, "schema": 1}, "schema 1, expected 2"),
         ({**value, "more": 1}, "no key 'more'"),
         ({k: v for k, v in value.items() if k != "seed"}, "a key 'seed'"),
         ({**value, "seed": "x"}, "results.seed should be an integer, got 'x'"),

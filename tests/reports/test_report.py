@@ -215,6 +215,7 @@ def test_a_model_that_names_no_role_has_scores_and_no_figures(tmp_path):
             "the dog",
             "single",
             False,
+            False,
             0.0,
             0.0,
             0.0,

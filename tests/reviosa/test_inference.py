@@ -62,7 +62,7 @@ def test_an_answer_that_names_no_role_is_put_into_form_by_the_models_own_choice(
         ids, _ = segmenter.processor.conversation(["the star"], ["It is [SEG_ACT]"], 2)
         state = segmenter.read(features, ids[:-1]).last_hidden_state[0, -1]
         segmenter.model.mllm.lm_head.weight[favoured] = 10 * state
-    result = segmenter.segment_encoded(features, "the star")
+    result = segmenter.segment_encoded(features, ["the star"])[0]
     assert result.actor is not None
     assert (result.target is not None) == names_target
     wanted = "It is [SEG_ACT] and [SEG_TAR]." if names_target else "It is [SEG_ACT]."
@@ -85,7 +85,7 @@ def test_roles_share_the_features_but_not_the_masks(segmenter, frames, monkeypat
     encoder.register_forward_hook(lambda m, i, o: calls.append(len(i[0])))
     features = segmenter.encode(frames)
     answering(segmenter, monkeypatch, 8, 9, 2)
-    both = segmenter.segment_encoded(features, "the star pushing the ring")
+    both = segmenter.segment_encoded(features, ["the star pushing the ring"])[0]
     assert sum(calls) == len(frames)
     prompts = segmenter.read(features, list(both.input_ids)).prompts
     with torch.inference_mode():
@@ -114,7 +114,7 @@ def test_one_frame_is_a_video_too(segmenter, frames, monkeypatch):
 
 
 def test_bad_input_is_refused(segmenter, frames):
-    for expression in ("", "  ", "."):
+    for expression in ("", "  ", ".", "?", " ?. "):
         with pytest.raises(DataError, match="empty expression"):
             segmenter.segment(frames, expression)
     with pytest.raises(DataError, match="no frames"):

@@ -173,6 +173,28 @@ def test_segment_a_folder_of_frames(cli, tmp_path, dataset, checkpoint):
     assert cli("segment", frames, "a dog", "--model", checkpoint, "--out", out).code == 2
 
 
+def test_an_answer_that_was_put_into_form_is_said_to_be(
+    cli, tmp_path, dataset, checkpoint, monkeypatch
+):
+    """A model that babbles decides between the proper answers; nobody may take it for its own."""
+    from reviosa.inference import Segmenter
+
+    answer = Segmenter.answer
+    monkeypatch.setattr(Segmenter, "answer", lambda *a: answer(*a)._replace(babble="and and"))
+    frames = dataset.videos[0].frame_paths[0].parent
+    arguments = ("segment", frames, "a dog", "--model", checkpoint, "--out")
+    assert "named no role by itself" in cli(*arguments, tmp_path / "one").out
+    assert json.loads(cli(*arguments, tmp_path / "two", "--json").out)["babble"] == "and and"
+    arguments = ("--model", checkpoint, "--data", dataset.root, "--limit", 1, "--json")
+    scored = cli("evaluate", *arguments, "--out", tmp_path / "evaluated")
+    count = len(dataset.videos[0].expressions)
+    assert json.loads(scored.out)["put_into_form"] == count
+    assert f"{count} answers named no role" in scored.err
+    assert cli("capture", *arguments, "--out", tmp_path / "captured").code == 0
+    samples = CaptureStore(tmp_path / "captured").samples()
+    assert (samples.put_into_form == samples.emitted).all() and samples.emitted.any()
+
+
 @pytest.mark.parametrize("expression", ["", "  "])
 def test_segment_refuses_an_empty_expression(cli, tmp_path, dataset, expression):
     frames = dataset.videos[0].frame_paths[0].parent

@@ -93,11 +93,17 @@ def correlate(
     """Relate attention on the object to J&F, with intervals and the mask area taken out."""
     from probes.correlation import correlate as relate
     from probes.ranking import role_names
+    from reviosa.errors import DataError
     from workbench.console import print_json
 
     names = role_names(role)
     store = open_store(run)
     found = {name: relate(store, name, resamples, seed) for name in names}
+    if not any(correlation.n for correlation in found.values()):
+        raise DataError(
+            f"{store.directory}: got no sample whose {role} was named, expected at least one; "
+            "capture data with such expressions or choose another role"
+        )
     if json:
         print_json({name: correlation.to_json() for name, correlation in found.items()})
         return

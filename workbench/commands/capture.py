@@ -46,6 +46,7 @@ def capture(
 
     selection = HeadSelection.load(heads) if heads is not None else None
     dataset = InterRVOSDataset(data, limit)
+    dataset.check_frames()
     loaded = load_model(model, device)
     with progress("capturing") as update:
         summary = run_capture(

@@ -56,6 +56,7 @@ def evaluate(
     from workbench.models import load_model
 
     dataset = InterRVOSDataset(data, limit)
+    dataset.check_frames()
     _require(dataset, protocol)
     loaded = load_model(model, device)
     config = {"limit": limit, "protocol": str(protocol)}
@@ -70,6 +71,9 @@ def evaluate(
         with progress("scoring") as update:
             evaluation = evaluate_predictions(dataset, predictions, update)
         result = _chosen(evaluation.to_json(), protocol)
+        result["put_into_form"] = sum(
+            "babble" in entry for video in predictions.values() for entry in video.values()
+        )
         write_json(run.directory / "evaluation.json", result)
     _print(result, json)
     note(f"predictions and scores in {out}")
@@ -161,5 +165,10 @@ def _print(result: dict[str, Any], json: bool) -> None:
         print_protocols(result)
     if result["missing"]:
         note(f"{len(result['missing'])} expressions have no prediction and count as 0")
+    if result.get("put_into_form"):
+        note(
+            f"{result['put_into_form']} answers named no role; they were put into form, and what "
+            "their masks show may mean nothing"
+        )
     if result["unknown"]:
         note(f"{len(result['unknown'])} predictions are of no expression in the data set")

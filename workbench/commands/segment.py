@@ -42,6 +42,11 @@ def segment(
         print_json({**summary, "out": str(out)})
         return
     print(f"answer: {result.text}")
+    if result.babble is not None:
+        print(
+            "the model named no role by itself; this answer is the likelier of the two proper ones, "
+            "and the masks may mean nothing"
+        )
     for role in ("actor", "target"):
         found = summary[role]
         print(

@@ -1,5 +1,6 @@
 """The synthetic world: textured moving scenes in which objects act on one another."""
 
+from reviosa.data.synthetic.benchmark import Benchmark, write_benchmark
 from reviosa.data.synthetic.config import WorldConfig
 from reviosa.data.synthetic.expressions import SyntheticExpression
 from reviosa.data.synthetic.lexicon import (
@@ -24,6 +25,7 @@ __all__ = [
     "SIZES",
     "TEXTURES",
     "VERBS",
+    "Benchmark",
     "Event",
     "SceneObject",
     "SyntheticExpression",
@@ -31,5 +33,6 @@ __all__ = [
     "WorldConfig",
     "generate_video",
     "vocabulary",
+    "write_benchmark",
     "write_synthetic",
 ]

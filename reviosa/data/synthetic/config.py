@@ -1,10 +1,14 @@
 """What a synthetic world looks like, in one record."""
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from reviosa.errors import ConfigError
 
-__all__ = ["WorldConfig"]
+__all__ = ["BACKGROUNDS", "WorldConfig"]
+
+BACKGROUNDS = ("none", "planks", "tiles", "checks", "stones")
+"""Patterns over the background's noise. Append, never reorder."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,18 @@ class WorldConfig:
     camera_pan: float = 0.08
     """Longest way of the camera over the whole video."""
     max_expressions: int = 8
-    """Most expressions a video."""
+    """Most expressions a video; interactions get more sentences with every further eight."""
+    combinations: Literal["any", "seen", "unseen"] = "any"
+    """Which triples of an actor's colour, shape and verb there are: all, the seven eighths of them
+    meant for training, or only the others (see :func:`is_held_out`)."""
+    backgrounds: tuple[str, ...] = ("none", "planks", "tiles")
+    """Background patterns, of :data:`BACKGROUNDS`; the first is as frequent as all others."""
+    mirrored: bool = False
+    """Every odd video repeats the one before it with the looks of actor and target exchanged."""
     jpeg_quality: int = 93
+
+    # A benchmark's file that misspells a setting must not be taken for the default world.
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         """Check the fields against each other.
@@ -66,6 +80,19 @@ class WorldConfig:
             self._require(0 <= getattr(self, name) <= 1, "a probability from 0 to 1", name)
         self._require(0 <= self.camera_pan <= 0.3, "a pan from 0 to 0.3", "camera_pan")
         self._require(self.max_expressions >= 4, "at least 4 expressions", "max_expressions")
+        self._require(
+            self.combinations in ("any", "seen", "unseen"), "any, seen or unseen", "combinations"
+        )
+        self._require(
+            not self.mirrored or self.combinations == "any",
+            "any: a verb that the one may do may be held out for the other",
+            "combinations of a mirrored world",
+        )
+        self._require(
+            bool(self.backgrounds) and set(self.backgrounds) <= set(BACKGROUNDS),
+            f"one or more of {', '.join(BACKGROUNDS)}",
+            "backgrounds",
+        )
         self._require(1 <= self.jpeg_quality <= 100, "a quality from 1 to 100", "jpeg_quality")
 
     @property

@@ -63,10 +63,11 @@ def write_expressions(
     """
     writer = _Writer(rng, scene, visible)
     for event in scene.events:
-        if event.mutual:
-            writer.mutual(event)
-        else:
-            writer.interaction(event)
+        for _ in range(max(1, most // 8)):
+            if event.mutual:
+                writer.mutual(event)
+            else:
+                writer.interaction(event)
     budget = int(rng.integers(min(5, most), most + 1))
     writer.groups()
     writer.singles(max(1, budget - len(writer.written)))

@@ -113,13 +113,13 @@ def _background(camera: np.ndarray, config: WorldConfig, rng: np.random.Generato
     mix = np.zeros((height, width), dtype=np.float32)
     for cells, weight in ((3, 0.6), (7, 0.35), (17, 0.25)):
         mix += np.float32(weight) * _smooth_noise(rng, cells, height, width)
-    pattern = rng.choice(["none", "planks", "tiles"], p=(0.5, 0.25, 0.25))
+    others = len(config.backgrounds) - 1
+    shares = [0.5] + [0.5 / others] * others if others else [1.0]
+    pattern = rng.choice(config.backgrounds, p=shares)
     if pattern != "none":
         pitch = rng.uniform(0.08, 0.16) * config.side
-        lines = (np.arange(height) + rng.uniform(0, pitch)) % pitch < 1.5
-        mix[lines] -= 0.35
-        if pattern == "tiles":
-            mix[:, (np.arange(width) + rng.uniform(0, pitch)) % pitch < 1.5] -= 0.35
+        rows = np.arange(height) + rng.uniform(0, pitch)
+        _draw_pattern(mix, str(pattern), pitch, rows, rng)
     image = tints[0] + mix[..., None] * (tints[1] - tints[0])
     image += rng.normal(0, 4, (height, width, 1))
     image = image.astype(np.float32)
@@ -127,6 +127,26 @@ def _background(camera: np.ndarray, config: WorldConfig, rng: np.random.Generato
     for frame, (x, y) in enumerate(camera - low):
         frames[frame] = image[y : y + config.height, x : x + config.width]
     return frames
+
+
+def _draw_pattern(
+    mix: np.ndarray, pattern: str, pitch: float, rows: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Draw one of BACKGROUNDS into ``mix`` [height, width]; ``rows`` are shifted row numbers."""
+    columns = np.arange(mix.shape[1])
+    if pattern in ("planks", "tiles"):
+        mix[rows % pitch < 1.5] -= 0.35
+        if pattern == "tiles":
+            mix[:, (columns + rng.uniform(0, pitch)) % pitch < 1.5] -= 0.35
+        return
+    columns = columns + rng.uniform(0, pitch)
+    if pattern == "checks":
+        odd = (rows[:, None] // pitch + columns // pitch) % 2 == 1
+        mix[odd] -= 0.25
+    else:  # stones: a round dark spot in each field, every second row shifted
+        shifted = columns + (rows[:, None] // pitch % 2) * pitch / 2
+        off = np.hypot(rows[:, None] % pitch - pitch / 2, shifted % pitch - pitch / 2)
+        mix[np.abs(off - 0.36 * pitch) < 0.9] -= 0.35
 
 
 def _smooth_noise(rng: np.random.Generator, cells: int, height: int, width: int) -> np.ndarray:

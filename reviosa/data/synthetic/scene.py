@@ -7,7 +7,7 @@ import numpy as np
 from reviosa.data.synthetic.attributes import Look, draw_looks
 from reviosa.data.synthetic.config import WorldConfig
 from reviosa.data.synthetic.events import Pair, event_tracks
-from reviosa.data.synthetic.lexicon import MUTUAL_VERBS, SIZES, VERBS
+from reviosa.data.synthetic.lexicon import MUTUAL_VERBS, SIZES, VERBS, is_held_out
 from reviosa.data.synthetic.shapes import reach
 from reviosa.data.synthetic.solo import Track, name_motion, solo_track
 
@@ -64,19 +64,26 @@ class Scene:
     """Object indices from the back to the front."""
 
 
-def plan_scene(rng: np.random.Generator, config: WorldConfig) -> Scene | None:
-    """Draw a scene, or None where the drawn objects found no room; then draw again."""
+def plan_scene(
+    rng: np.random.Generator, config: WorldConfig, exchanged: bool = False
+) -> Scene | None:
+    """Draw a scene, or None where the drawn objects found no room; then draw again.
+
+    ``exchanged`` gives the first event's actor the target's look, and the target the actor's.
+    """
     count = int(rng.integers(config.min_objects, config.max_objects + 1))
     u = np.linspace(0, 1, config.frames)
     camera = _camera(rng, config, u)
     looks = draw_looks(rng, config, count)
+    if exchanged:
+        looks[:2] = looks[1::-1]
     diameters = [_diameter(rng, config, look.size) for look in looks]
     objects: list[SceneObject] = []
     events: list[Event] = []
-    verbs = [str(rng.choice(VERBS))]
+    verbs = [str(rng.choice(_verbs(config, looks[0])))]
     if count >= 4 and rng.random() < config.second_event:
         mutual = rng.random() < config.mutual_share
-        verbs.append(str(rng.choice(MUTUAL_VERBS if mutual else VERBS)))
+        verbs.append(str(rng.choice(MUTUAL_VERBS if mutual else _verbs(config, looks[2]))))
     for verb in verbs:
         index = len(objects)
         chosen = slice(index, index + 2)
@@ -110,6 +117,14 @@ def plan_scene(rng: np.random.Generator, config: WorldConfig) -> Scene | None:
     if len(objects) < config.min_objects:
         return None
     return _shuffled(rng, objects, events, camera)
+
+
+def _verbs(config: WorldConfig, actor: Look) -> tuple[str, ...]:
+    """What an actor of this look may do to another object."""
+    if config.combinations == "any":
+        return VERBS
+    wanted = config.combinations == "unseen"
+    return tuple(v for v in VERBS if is_held_out(actor.color, actor.shape, v) == wanted)
 
 
 def _camera(rng: np.random.Generator, config: WorldConfig, u: np.ndarray) -> np.ndarray:

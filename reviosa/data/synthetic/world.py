@@ -41,9 +41,10 @@ def generate_video(index: int, seed: int, config: WorldConfig | None = None) -> 
         ConfigError: no scene fits: the objects are too large or too many for the frame.
     """
     config = config or WorldConfig()
-    rng = np.random.default_rng([seed, index])
+    original, copy = divmod(index, 2) if config.mirrored else (index, 0)
+    rng = np.random.default_rng([seed, original])
     for _ in range(_TRIES):
-        scene = plan_scene(rng, config)
+        scene = plan_scene(rng, config, exchanged=bool(copy))
         if scene is None:
             continue
         masks, shares, sprites = rasterise(scene, config)

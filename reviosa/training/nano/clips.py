@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from reviosa.data.interrvos import InterRVOSDataset
-from reviosa.data.synthetic import COLORS, SHAPES, SIZES, TEXTURES
+from reviosa.data.synthetic import COLORS, MOTIONS, MUTUAL_VERBS, SHAPES, SIZES, TEXTURES, VERBS
 from reviosa.errors import DataError
 from reviosa.io import atomic_directory, write_json
 
-__all__ = ["ATTRIBUTES", "ClipBank", "load_clips"]
+__all__ = ["ATTRIBUTES", "PARTS", "ClipBank", "cell_owners", "load_clips", "object_masks"]
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "color": COLORS,
@@ -18,6 +18,8 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "texture": TEXTURES,
     "size": SIZES,
 }
+PARTS = ("bystander", *(f"{v} {r}" for v in VERBS for r in ("actor", "target")), *MUTUAL_VERBS)
+"""What part an object takes in the events of its video."""
 _MAX_OBJECTS = 8
 
 
@@ -31,6 +33,12 @@ class ClipBank:
     """Which object a pixel shows, 1 + its number, 0 background, uint8 [video, frame, h, w]."""
     attributes: np.ndarray
     """Indices into :data:`ATTRIBUTES`, int64 [video, object, 4]; -1 beyond the last object."""
+    parts: np.ndarray
+    """Index into :data:`PARTS`, int64 [video, object]."""
+    motions: np.ndarray
+    """Index into the world's MOTIONS, int64 [video, object]."""
+    partners: np.ndarray
+    """Number of the other object of the event, -1 for bystanders, int64 [video, object]."""
     video_ids: tuple[str, ...]
     objects: tuple[dict[int, int], ...]
     """For each video: annotation id -> object number."""
@@ -52,18 +60,33 @@ def load_clips(dataset: InterRVOSDataset, cache: Path) -> ClipBank:
         with atomic_directory(folder) as temporary:
             _decode(dataset, temporary)
     world = dataset.world["videos"]
-    attributes = np.full((len(dataset.videos), _MAX_OBJECTS, len(ATTRIBUTES)), -1, np.int64)
+    shape = (len(dataset.videos), _MAX_OBJECTS)
+    attributes = np.full((*shape, len(ATTRIBUTES)), -1, np.int64)
+    parts, motions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    partners = np.full(shape, -1, np.int64)
     objects: list[dict[int, int]] = []
     for index, video in enumerate(dataset.videos):
+        known = world[video.video_id]
         numbers: dict[int, int] = {}
-        for number, thing in enumerate(world[video.video_id]["objects"]):
+        for number, thing in enumerate(known["objects"]):
             numbers[int(thing["anno_id"])] = number
             attributes[index, number] = [w.index(thing[k]) for k, w in ATTRIBUTES.items()]
+            motions[index, number] = MOTIONS.index(thing["motion"])
         objects.append(numbers)
+        for event in known["interactions"]:
+            pair = [event["actor"], event["target"]]
+            parts[index, pair] = [PARTS.index(f"{event['verb']} {r}") for r in ("actor", "target")]
+            partners[index, pair] = pair[::-1]
+        for event in known["mutual"]:
+            parts[index, event["objects"]] = PARTS.index(event["verb"])
+            partners[index, event["objects"]] = event["objects"][::-1]
     return ClipBank(
         np.load(folder / "frames.npy", mmap_mode="r"),
         np.load(folder / "labels.npy", mmap_mode="r"),
         attributes,
+        parts,
+        motions,
+        partners,
         tuple(v.video_id for v in dataset.videos),
         tuple(objects),
     )
@@ -87,3 +110,26 @@ def _decode(dataset: InterRVOSDataset, folder: Path) -> None:
 def object_masks(labels: np.ndarray, count: int) -> np.ndarray:
     """Masks of the first ``count`` objects, bool [object, ...], from a label map [...]."""
     return labels[None] == np.arange(1, count + 1).reshape(-1, *[1] * labels.ndim)
+
+
+def cell_owners(labels: np.ndarray, grid: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which object each cell of a frame belongs to, and how much of the cell each object covers.
+
+    An object owns a cell when it covers an eighth of it or more, and more than any other does.
+
+    Args:
+        labels: object of each pixel, uint8 [..., height, width].
+        grid: cells along one side.
+        count: objects of the video.
+
+    Returns:
+        owners int64 [..., grid * grid], -1 where nothing owns it; covered fractions, float32
+        [object, ..., grid * grid].
+    """
+    *lead, height, width = labels.shape
+    cells = object_masks(labels, count).reshape(
+        count, *lead, grid, height // grid, grid, width // grid
+    )
+    cover = cells.mean(axis=(-3, -1), dtype=np.float32).reshape(count, *lead, grid * grid)
+    owner = cover.argmax(axis=0)
+    return np.where(cover.max(axis=0) >= 1 / 8, owner, -1), cover

@@ -5,18 +5,19 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, smooth_l1_loss
 
 from reviosa.model import ReviosaModel, ReviosaProcessor
-from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, object_masks
+from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, cell_owners
 
-__all__ = ["SeeStage", "cell_labels", "naming_loss"]
+__all__ = ["SeeStage", "cell_labels", "cell_offsets", "naming_loss"]
 
 
 class SeeStage(nn.Module):
-    """Dense classification of the projected patches: colour, shape, texture, size or background."""
+    """Dense labels of the projected patches: what stands there, and where its middle lies."""
 
-    learning_rate, batch_size = 1e-3, 24
+    learning_rate, batch_size = 2e-3, 24
+    autocast = True
 
     def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
         super().__init__()
@@ -26,6 +27,7 @@ class SeeStage(nn.Module):
         self.heads = nn.ModuleDict(
             {name: nn.Linear(hidden, len(words) + 1) for name, words in ATTRIBUTES.items()}
         )
+        self.middle = nn.Linear(hidden, 2)
         # Held in a tuple so that the parts above are the stage's only trained parameters.
         self._whole, self._processor = (model,), processor
 
@@ -35,22 +37,27 @@ class SeeStage(nn.Module):
         videos = rng.integers(0, len(bank.frames), self.batch_size)
         moments = rng.integers(0, bank.frames.shape[1], self.batch_size)
         frames = np.stack([bank.frames[v, t] for v, t in zip(videos, moments, strict=True)])
-        pixels = self._processor.vision_frames(frames)
-        features = model.image_features(pixels[:, None])
-        truth = np.stack(
-            [
-                cell_labels(bank.labels[v, t], bank.attributes[v], grid)
-                for v, t in zip(videos, moments, strict=True)
-            ]
+        labels = np.stack([bank.labels[v, t] for v, t in zip(videos, moments, strict=True)])
+        if rng.random() < 0.5:
+            frames, labels = frames[:, :, ::-1], labels[:, :, ::-1]
+        features = model.image_features(self._processor.vision_frames(frames)[:, None])
+        named = torch.from_numpy(
+            np.stack(
+                [
+                    cell_labels(picture, bank.attributes[v], grid)
+                    for picture, v in zip(labels, videos, strict=True)
+                ]
+            )
         )
-        labels = torch.from_numpy(truth)
-        scores: dict[str, Tensor] = {}
+        offsets = torch.from_numpy(np.stack([cell_offsets(picture, grid) for picture in labels]))
+        shown = named[..., 0] > 0
+        middle = smooth_l1_loss(self.middle(features).float()[shown], offsets[shown], beta=0.2)
+        scores = {"middle": middle.detach()}
         with torch.no_grad():
             for index, (name, head) in enumerate(self.heads.items()):
-                shown = labels[..., index] > 0
-                right = head(features).argmax(-1) == labels[..., index]
+                right = head(features).argmax(-1) == named[..., index]
                 scores[f"{name}_accuracy"] = right[shown].float().mean()
-        return naming_loss(features, labels, list(self.heads.values())), scores
+        return naming_loss(features, named, list(self.heads.values())) + middle, scores
 
 
 def naming_loss(features: Tensor, labels: Tensor, heads: Iterable[nn.Module]) -> Tensor:
@@ -61,21 +68,47 @@ def naming_loss(features: Tensor, labels: Tensor, heads: Iterable[nn.Module]) ->
         labels: of :func:`cell_labels`, [frame, cell, attribute].
         heads: one classifier an attribute.
     """
-    return sum(
-        cross_entropy(head(features).flatten(0, 1), labels[..., index].flatten())
-        for index, head in enumerate(heads)
-    )
+    total = features.new_zeros(())
+    for index, head in enumerate(heads):
+        wanted = labels[..., index].flatten()
+        each = cross_entropy(head(features).float().flatten(0, 1), wanted, reduction="none")
+        # Most cells are background, which is soon known; the objects are what is to be learned.
+        weight = torch.where(wanted > 0, 1.0, 0.1)
+        total = total + (each * weight).sum() / weight.sum()
+    return total
 
 
 def cell_labels(labels: np.ndarray, attributes: np.ndarray, grid: int) -> np.ndarray:
-    """What covers most of each cell, int64 [grid * grid, attribute]; 0 is background.
+    """What each cell shows, int64 [grid * grid, attribute]; 0 is background, else 1 + the index.
 
-    An object owns a cell when it covers an eighth of it or more.
+    Args:
+        labels: object of each pixel, uint8 [height, width].
+        attributes: of the objects of the video, [object, attribute], -1 beyond the last.
+        grid: cells along one side.
     """
-    count = int((attributes[:, 0] >= 0).sum())
-    height, width = labels.shape
-    cells = object_masks(labels, count).reshape(count, grid, height // grid, grid, width // grid)
-    cover = cells.mean(axis=(2, 4)).reshape(count, -1)
-    owner = cover.argmax(axis=0)
-    owned = cover.max(axis=0) >= 1 / 8
-    return np.where(owned[:, None], attributes[owner] + 1, 0)
+    owner, _ = cell_owners(labels, grid, int((attributes[:, 0] >= 0).sum()))
+    return np.where(owner[:, None] >= 0, attributes[owner] + 1, 0)
+
+
+def cell_offsets(labels: np.ndarray, grid: int) -> np.ndarray:
+    """Way from each cell's middle to the middle of its object's visible part, in cells.
+
+    Args:
+        labels: object of each pixel, uint8 [height, width].
+        grid: cells along one side.
+
+    Returns:
+        float32 [grid * grid, 2] as (x, y); zeros on the background.
+    """
+    count = int(labels.max())
+    result = np.zeros((grid * grid, 2), np.float32)
+    if not count:
+        return result
+    owner, cover = cell_owners(labels, grid, count)
+    place = np.stack(np.meshgrid(np.arange(grid), np.arange(grid)), axis=-1).reshape(-1, 2)
+    for number in range(count):
+        mine = owner == number
+        if mine.any():
+            middle = cover[number] @ place / cover[number].sum()
+            result[mine] = middle - place[mine]
+    return result

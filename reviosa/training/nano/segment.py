@@ -1,7 +1,8 @@
 """Stage ``segment``: SAM2 learns to segment from a concept vector and to track by memory.
 
-A concept is what a role token will have to say: some attributes of an object and, mostly, about
-where it is. Where only attributes are said, everything that has them is meant.
+A concept is what a role token will have to say: some attributes of an object and, mostly, which
+cells it covers in the frames that the language model sees. Where only attributes are said,
+everything that has them is meant.
 """
 
 import numpy as np
@@ -13,23 +14,24 @@ from reviosa.losses import pool_masks
 from reviosa.model import ReviosaModel, ReviosaProcessor
 from reviosa.model.segmenter import DecodedMasks, decode_prompts, encode_frames
 from reviosa.model.tracker import MemoryTracker
-from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, object_masks
+from reviosa.training.data import sample_frames
+from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, cell_owners, object_masks
 from reviosa.training.nano.see import cell_labels, naming_loss
 
-__all__ = ["ConceptEncoder", "SegmentStage", "candidate_loss"]
+__all__ = ["ConceptEncoder", "SegmentStage", "candidate_loss", "draw_concepts"]
 
 
 class ConceptEncoder(nn.Module):
-    """Attributes and place of an object as one prompt vector."""
+    """Attributes and place of what is meant as one prompt vector."""
 
-    def __init__(self, channel: int, frames: int) -> None:
+    def __init__(self, channel: int, cells: int) -> None:
         super().__init__()
         # The last entry of each table stands for "not said".
         self.words = nn.ModuleList(
             nn.Embedding(len(words) + 1, channel) for words in ATTRIBUTES.values()
         )
         self.place = nn.Sequential(
-            nn.Linear(3 * frames, channel), nn.ReLU(), nn.Linear(channel, channel)
+            nn.Linear(cells, channel), nn.ReLU(), nn.Linear(channel, channel)
         )
         self.mix = nn.Sequential(
             nn.Linear(channel, channel), nn.ReLU(), nn.Linear(channel, channel)
@@ -40,8 +42,8 @@ class ConceptEncoder(nn.Module):
 
         Args:
             attributes: int64 [concept, attribute]; -1 where an attribute is not said.
-            place: centre (x, y in [-1, 1]) and 1 in each frame, zeros where not said or not seen,
-                [concept, frame, 3].
+            place: covered fraction of each cell of each frame, zeros where the place is not said,
+                [concept, frame * cell].
 
         Returns:
             prompt vectors [concept, channel].
@@ -50,7 +52,7 @@ class ConceptEncoder(nn.Module):
             table(torch.where(attributes[:, i] < 0, table.num_embeddings - 1, attributes[:, i]))
             for i, table in enumerate(self.words)
         )
-        return self.mix(said + self.place(place.flatten(1)))
+        return self.mix(said + self.place(place))
 
 
 def candidate_loss(decoded: DecodedMasks, truth: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,14 +86,17 @@ def candidate_loss(decoded: DecodedMasks, truth: Tensor) -> tuple[Tensor, Tensor
 
 
 class SegmentStage(nn.Module):
-    """Segments two moments of a clip from the concept, and the second from memory too."""
+    """Segments four moments of a clip from the concept, and one more frame from memory."""
 
-    learning_rate, batch_size, concepts, moments = 6e-4, 12, 2, 4
+    learning_rate, batch_size, concepts = 1e-3, 5, 3
+    autocast = False  # small maps: bf16 on a CPU costs more in casts than it gains
 
     def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
         super().__init__()
         self.sam2 = model.sam2
-        self.encoder = ConceptEncoder(model.sam2.hidden_dim, self.moments)
+        self.moments = model.config.num_frames
+        self.grid = model.config.grid
+        self.encoder = ConceptEncoder(model.sam2.hidden_dim, self.moments * self.grid**2)
         # What stands in each cell, asked of the features directly: the decoder then finds it there.
         self.heads = nn.ModuleList(
             nn.Linear(model.sam2.hidden_dim, len(words) + 1) for words in ATTRIBUTES.values()
@@ -102,47 +107,52 @@ class SegmentStage(nn.Module):
         """Loss and scores of one random batch of clips."""
         videos = rng.integers(0, len(bank.frames), self.batch_size)
         total = bank.frames.shape[1]
-        stride = int(rng.integers(1, total // self.moments + 1))
-        start = rng.integers(0, total - stride * (self.moments - 1), self.batch_size)
-        moments = start[:, None] + stride * np.arange(self.moments)
-        # A concept speaks of all moments of a clip; two of them, in order, are segmented.
-        shown = np.sort([rng.permutation(self.moments)[:2] for _ in videos], axis=1)
-        frames = np.concatenate(
-            [bank.frames[v][t[s]] for v, t, s in zip(videos, moments, shown, strict=True)]
+        # Memory wants one frame number for the whole batch.
+        moments = sample_frames(rng, total, self.moments)
+        later = int(rng.choice([t for t in range(total) if t not in moments]))
+        when = [*moments, later]
+        frames, labels = bank.frames[videos][:, when], bank.labels[videos][:, when]
+        if rng.random() < 0.5:
+            frames, labels = frames[:, :, :, ::-1], labels[..., ::-1]
+        features = encode_frames(
+            self.sam2, self._processor.sam_frames(frames.reshape(-1, *frames.shape[2:]))
         )
-        pixels = self._processor.sam_frames(frames)
-        features = encode_frames(self.sam2, pixels)
 
         cells = features.maps[-1].flatten(2).transpose(1, 2)
         side = features.maps[-1].shape[-1]
         stood = [
-            cell_labels(bank.labels[v, t], bank.attributes[v], side)
-            for v, when, which in zip(videos, moments, shown, strict=True)
-            for t in when[which]
+            cell_labels(picture, bank.attributes[v], side)
+            for v, clip in zip(videos, labels, strict=True)
+            for picture in clip
         ]
         naming = naming_loss(cells, torch.from_numpy(np.stack(stood)), self.heads)
 
-        attributes, places, masks = [], [], []
-        for video, when, which in zip(videos, moments, shown, strict=True):
-            said, place, truth = draw_concepts(
-                bank.labels[video][when], bank.attributes[video], self.concepts, rng
-            )
-            attributes.append(said)
-            places.append(place)
-            masks.append(truth[:, which])
-        prompts = self.encoder(
-            torch.from_numpy(np.concatenate(attributes)),
-            torch.from_numpy(np.concatenate(places)).float(),
+        drawn = [
+            draw_concepts(clip, bank.attributes[v], self.concepts, self.grid, rng)
+            for v, clip in zip(videos, labels, strict=True)
+        ]
+        attributes, places, masks = (
+            torch.from_numpy(np.concatenate(x)) for x in zip(*drawn, strict=True)
         )
-        size = self._processor.sam_image_size // 4
-        truth = pool_masks(torch.from_numpy(np.concatenate(masks)), size)
+        prompts = self.encoder(attributes, places[:, : self.moments].flatten(1))
+        truth = pool_masks(masks, self._processor.sam_image_size // 4)
 
         clip = torch.arange(self.batch_size).repeat_interleave(self.concepts)
-        index = clip[:, None] * 2 + torch.arange(2)
-        prompted = decode_prompts(
-            self.sam2, features.take(index.flatten()), prompts.repeat_interleave(2, dim=0)
-        )
-        loss, iou = candidate_loss(prompted, truth.flatten(0, 1))
+        index = clip[:, None] * len(when) + torch.arange(len(when))
+        tracker = MemoryTracker(self.sam2, total)
+        remembered = set(rng.permutation(self.moments)[: int(rng.integers(2, self.moments + 1))])
+        loss, ious = 0.5 * naming, []
+        for place, frame in enumerate(moments):
+            seen = features.take(index[:, place])
+            if place in remembered:
+                decoded = tracker.condition(frame, seen, prompts)
+            else:
+                decoded = decode_prompts(self.sam2, seen, prompts)
+            term, iou = candidate_loss(decoded, truth[:, place])
+            loss = loss + term / self.moments
+            ious.append(iou.mean())
+        tracked = tracker.track(later, features.take(index[:, -1]))
+        tracking, tracked_iou = candidate_loss(tracked, truth[:, -1])
 
         # Concept and features meet in one space before the decoder has to make them meet.
         covered = pool_masks(truth, side).flatten(2)
@@ -150,61 +160,48 @@ class SegmentStage(nn.Module):
         matching = binary_cross_entropy_with_logits(
             alike, covered, pos_weight=covered.new_tensor(8.0)
         )
-
-        tracker = MemoryTracker(self.sam2, total)
-        tracker.condition(0, features.take(index[:, 0]), prompts)
-        tracked = tracker.track(stride, features.take(index[:, 1]))
-        tracking, tracked_iou = candidate_loss(tracked, truth[:, 1])
-        return loss + tracking + 0.5 * naming + 2 * matching, {
+        return loss + tracking + 2 * matching, {
             "naming": naming.detach(),
             "matching": matching.detach(),
-            "prompted_iou": iou.mean(),
+            "prompted_iou": torch.stack(ious).mean(),
             "tracked_iou": tracked_iou.mean(),
         }
 
 
 def draw_concepts(
-    labels: np.ndarray, attributes: np.ndarray, count: int, rng: np.random.Generator
+    labels: np.ndarray, attributes: np.ndarray, count: int, grid: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw concepts of one clip.
+    """Draw concepts of one clip: mostly one object, at times two, at times all of a kind.
 
     Args:
         labels: object of each pixel, [frame, height, width].
         attributes: [object, attribute], -1 beyond the last object.
         count: concepts to draw.
+        grid: cells along one side.
         rng: source of chance.
 
     Returns:
-        attributes said [count, attribute], places [count, frame, 3], and truth, bool [count, frame,
-        height, width].
+        attributes said, -1 where not [count, attribute]; covered fractions of cells, zeros where
+        the place is not said, float32 [count, frame, cell]; truth, bool [count, frame, height,
+        width].
     """
     present = int((attributes[:, 0] >= 0).sum())
+    _, cover = cell_owners(labels, grid, present)
     masks = object_masks(labels, present)
     said = np.full((count, attributes.shape[1]), -1, np.int64)
-    place = np.zeros((count, len(labels), 3))
+    place = np.zeros((count, len(labels), grid * grid), np.float32)
     truth = np.zeros((count, *labels.shape), bool)
     for i in range(count):
-        chosen = int(rng.integers(present))
-        spoken = rng.random(attributes.shape[1]) < 0.75
-        said[i, spoken] = attributes[chosen, spoken]
-        if rng.random() < 0.35:
-            place[i] = centres(masks[chosen])
-            truth[i] = masks[chosen]
+        meant = rng.permutation(present)[: 2 if rng.random() < 0.15 else 1]
+        shared = (attributes[meant] == attributes[meant[0]]).all(axis=0)
+        spoken = shared & (rng.random(attributes.shape[1]) < 0.75)
+        if len(meant) > 1 or rng.random() < 0.7:
+            place[i] = cover[meant].sum(axis=0)
         else:
-            if not spoken.any():
-                said[i] = attributes[chosen]
-                spoken[:] = True
-            alike = (attributes[:present, spoken] == attributes[chosen, spoken]).all(axis=1)
-            truth[i] = masks[alike].any(axis=0)
+            # Without a place, all that look like what is said are meant.
+            spoken = spoken if spoken.any() else shared
+            alike = attributes[:present, spoken] == attributes[meant[0], spoken]
+            meant = np.flatnonzero(alike.all(axis=1))
+        said[i, spoken] = attributes[meant[0], spoken]
+        truth[i] = masks[meant].any(axis=0)
     return said, place, truth
-
-
-def centres(masks: np.ndarray) -> np.ndarray:
-    """Centre (x, y in [-1, 1]) and 1 of masks [frame, height, width]; zeros where empty."""
-    _, height, width = masks.shape
-    area = masks.sum(axis=(1, 2))
-    across = masks.sum(axis=1) @ ((np.arange(width) + 0.5) / width * 2 - 1)
-    down = masks.sum(axis=2) @ ((np.arange(height) + 0.5) / height * 2 - 1)
-    some = area > 0
-    safe = np.maximum(area, 1)
-    return np.stack([across / safe * some, down / safe * some, some.astype(float)], axis=1)

@@ -15,8 +15,16 @@ from reviosa.errors import CheckpointError
 from reviosa.io import atomic_path, write_json
 from reviosa.model import ReviosaConfig, ReviosaModel, ReviosaProcessor
 from reviosa.model.nano_tokenizer import nano_tokenizer
-from reviosa.training.nano.bind import BindStage, ReadStage
+from reviosa.training.nano.bind import BindStage
 from reviosa.training.nano.clips import load_clips
+from reviosa.training.nano.optimizer import (
+    bf16_is_fast,
+    build_optimizers,
+    restore,
+    set_rate,
+    state_of,
+)
+from reviosa.training.nano.read import ReadStage
 from reviosa.training.nano.see import SeeStage
 from reviosa.training.nano.segment import SegmentStage
 
@@ -63,12 +71,9 @@ def run_stage(
     bank = load_clips(dataset, out / "clips")
 
     trained = [p for p in stage.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=1.0, betas=(0.9, 0.98), weight_decay=0.02)
+    optimizers = build_optimizers(stage, stage.learning_rate)
     warmup = min(200, steps // 10 + 1)
-
-    def rate(step: int) -> float:
-        falling = 0.5 * (1 + math.cos(math.pi * step / steps))
-        return stage.learning_rate * min(1.0, (step + 1) / warmup) * max(falling, 0.02)
+    cast = torch.autocast("cpu", torch.bfloat16, enabled=stage.autocast and bf16_is_fast())
 
     folder = out / name
     state_path = folder / "state.pt"
@@ -77,20 +82,22 @@ def run_stage(
         state = torch.load(state_path, weights_only=True)
         begun, history = state["step"], state["history"]
         stage.load_state_dict(state["stage"])
-        optimizer.load_state_dict(state["optimizer"])
+        restore(optimizers, state["optimizers"])
     if isinstance(stage, ReadStage):
-        stage.open(dataset, seed, begun * stage.batch_size)
+        stage.open(dataset, bank)
     model.train()
     sums: dict[str, list[float]] = {}
     clock = time.monotonic()
     for step in range(begun, steps):
-        for group in optimizer.param_groups:
-            group["lr"] = rate(step)
-        loss, scores = stage.loss(bank, np.random.default_rng([seed, step]))
-        optimizer.zero_grad(set_to_none=True)
+        # Warm up, stay, and fall to nothing over the second half.
+        set_rate(optimizers, min(1.0, (step + 1) / warmup, 2 * (steps - step) / steps))
+        with cast:
+            loss, scores = stage.loss(bank, np.random.default_rng([seed, step]))
+        stage.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         for key, value in {"loss": loss.detach(), **scores}.items():
             # A batch may hold nothing that a score speaks of, such as a target.
             if not math.isnan(number := float(value)):
@@ -108,7 +115,7 @@ def run_stage(
                         "step": step + 1,
                         "history": history,
                         "stage": stage.state_dict(),
-                        "optimizer": optimizer.state_dict(),
+                        "optimizers": state_of(optimizers),
                     },
                     temporary,
                 )
@@ -122,7 +129,8 @@ def _save(stage: torch.nn.Module, model: ReviosaModel, processor: object, folder
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "model.safetensors") as temporary:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
-    for file, prefix in (("concepts", "encoder."), ("heads", ("names.", "cells."))):
+    heads = ("names.", "cells.", "watch.")
+    for file, prefix in (("concepts", "encoder."), ("heads", heads)):
         extra = {k: v for k, v in stage.state_dict().items() if k.startswith(prefix)}
         if extra:
             with atomic_path(folder / f"{file}.safetensors") as temporary:

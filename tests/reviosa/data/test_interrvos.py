@@ -243,3 +243,20 @@ def test_unreadable_first_frame(tmp_path: Path) -> None:
     (root / "JPEGImages" / "second" / "00000.jpg").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"00000\.jpg: got an unreadable frame"):
         InterRVOSDataset(root)
+
+
+def test_a_later_frame_that_is_damaged_or_of_another_size_is_found_before_a_run(
+    tmp_path: Path,
+) -> None:
+    root = write(tmp_path)
+    InterRVOSDataset(root).check_frames()
+    last = InterRVOSDataset(root).videos[0].frame_paths[-1]
+    whole = last.read_bytes()
+    Image.new("RGB", (5, 3)).save(last)
+    with pytest.raises(DataError, match=r"got a frame of 5x3 pixels, expected .* replace it"):
+        InterRVOSDataset(root).check_frames()
+    last.write_bytes(b"no image")
+    with pytest.raises(DataError, match="got an unreadable frame"):
+        InterRVOSDataset(root).check_frames()
+    last.write_bytes(whole)
+    InterRVOSDataset(root).check_frames()

@@ -12,6 +12,7 @@ from reviosa.errors import CheckpointError, ConfigError, ReviosaError
 from reviosa.model import load, model_identity, save
 from reviosa.model.lora import freeze_for_training, inject_lora, merge_lora, trainable_names
 from reviosa.model.roles import find_roles, vision_grid
+from reviosa.model.segmenter import encode_frames
 
 
 @pytest.fixture
@@ -55,8 +56,25 @@ def test_a_mask_follows_its_own_sample(tiny_model, batch):
 
 def test_image_tokens_are_counted_against_the_features(tiny_model, batch):
     batch["pixel_values"] = batch["pixel_values"][:, :1]
-    with pytest.raises(ReviosaError, match=r"8 image tokens but the frames give 4 image features"):
+    with pytest.raises(ReviosaError, match=r"\[8\] image tokens but the frames give \[4\]"):
         tiny_model(**batch)
+
+
+def test_image_tokens_of_each_sample_are_counted(tiny_model, tiny_processor):
+    """Three frames and one against twice two: the sum is right, each sample is not."""
+    texts = [tiny_processor.conversation(["the star"], [None], frames)[0] for frames in (3, 1)]
+    ids, mask = tiny_processor.pad(texts)
+    with pytest.raises(ReviosaError, match=r"\[12, 4\] image tokens .* \[8, 8\]"):
+        tiny_model(ids, mask, pixel_values=torch.randn(2, 2, 3, 32, 32))
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_sam_frames_are_counted(tiny_model, batch, frames):
+    both = {k: torch.cat([v, v]) for k, v in batch.items() if k != "sam_pixel_values"}
+    with torch.no_grad():
+        features = encode_frames(tiny_model.sam2, torch.randn(frames, 3, 32, 32))
+    with pytest.raises(ReviosaError, match=f"features of {frames} frames for 2 conversations"):
+        tiny_model(**both, sam_features=features)
 
 
 def test_role_tokens_are_paired_with_their_expression():

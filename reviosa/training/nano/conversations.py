@@ -1,0 +1,140 @@
+"""Conversations about synthetic clips, with all that is known of what they speak of."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.prompts import answer
+from reviosa.data.records import Expression
+from reviosa.losses import pool_masks
+from reviosa.model import ReviosaProcessor
+from reviosa.model.processor import IGNORED
+from reviosa.training.data import sample_expressions, sample_frames
+from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, cell_owners
+from reviosa.training.nano.watch import WatchTargets, watch_targets
+
+__all__ = ["Conversations", "mirrored", "with_strange_words"]
+
+
+class Conversations:
+    """Draws batches of conversations from a clip bank; a step's batch depends on its rng alone.
+
+    Args:
+        dataset: the data set that ``bank`` was made from; gives the expressions.
+        bank: frames and objects.
+        processor: of the model.
+        frames: frames a conversation.
+        expressions: turns a conversation.
+        extra_frames: further frames that only SAM2 sees.
+    """
+
+    def __init__(
+        self,
+        dataset: InterRVOSDataset,
+        bank: ClipBank,
+        processor: ReviosaProcessor,
+        frames: int,
+        expressions: int,
+        extra_frames: int = 0,
+    ) -> None:
+        self.videos, self.bank, self.processor = dataset.videos, bank, processor
+        self.frames, self.expressions, self.extra = frames, expressions, extra_frames
+        self._spoken = [i for i, video in enumerate(dataset.videos) if video.expressions]
+
+    def batch(
+        self, rng: np.random.Generator, size: int
+    ) -> tuple[dict[str, Tensor], WatchTargets, list[int]]:
+        """Draw ``size`` conversations about the same moments of as many videos.
+
+        Returns:
+            a batch of tensors: ``input_ids``, ``attention_mask``, ``labels`` [batch, token];
+            ``pixel_values`` [batch, frame, 3, height, width] and ``sam_pixel_values`` of all
+            frames, the further ones last; ``mask_targets`` [row, role, frame, size, size];
+            ``cells`` [row, role, frame * cell]; ``looks`` int64 [row, role, attribute], -1 where
+            the objects meant do not share an attribute or there are none.
+            The truth for patches; the frame numbers.
+        """
+        processor, bank = self.processor, self.bank
+        total = bank.frames.shape[1]
+        moments = sample_frames(rng, total, self.frames)
+        others = [t for t in range(total) if t not in moments]
+        when = moments + [int(t) for t in rng.permutation(others)[: self.extra]]
+        items, watched = [], []
+        for number in rng.choice(self._spoken, size):
+            flipped = bool(rng.random() < 0.5)
+            frames, labels = bank.frames[number][when], bank.labels[number][when]
+            if flipped:
+                frames, labels = frames[:, :, ::-1], labels[..., ::-1]
+            expressions = self.videos[number].expressions
+            acting = [e.is_interaction for e in expressions]
+            chosen = [expressions[i] for i in sample_expressions(rng, acting, self.expressions)]
+            texts = [with_strange_words(rng, e.text) for e in chosen]
+            texts = [mirrored(text) for text in texts] if flipped else texts
+            replies = [answer(e.is_interaction) for e in chosen]
+            ids, target_ids = processor.conversation(texts, replies, self.frames)
+            looks, cells, masks = self._roles(chosen, int(number), labels)
+            items.append((ids, target_ids, frames, looks, cells, masks))
+            seen = labels[: self.frames]
+            watched.append(watch_targets(bank, int(number), seen, processor.grid, flipped))
+        ids, attention = processor.pad([x[0] for x in items])
+        pixels = np.stack([x[2] for x in items])
+        flat = pixels.reshape(-1, *pixels.shape[2:])
+        seen = pixels[:, : self.frames].reshape(-1, *pixels.shape[2:])
+        batch = {
+            "input_ids": ids,
+            "attention_mask": attention,
+            "labels": processor.pad([x[1] for x in items], value=IGNORED)[0],
+            "pixel_values": processor.vision_frames(seen).unflatten(0, (size, -1)),
+            "sam_pixel_values": processor.sam_frames(flat).unflatten(0, (size, -1)),
+            "looks": torch.from_numpy(np.concatenate([x[3] for x in items])),
+            "cells": torch.from_numpy(np.concatenate([x[4] for x in items])),
+            "mask_targets": torch.cat([x[5] for x in items]),
+        }
+        joined = WatchTargets(*(torch.stack(x) for x in zip(*watched, strict=True)))
+        return batch, joined, when
+
+    def _roles(
+        self, chosen: Sequence[Expression], number: int, labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, Tensor]:
+        """Looks [row, role, attribute], cells [row, role, frame * cell] and masks of the roles."""
+        bank, grid = self.bank, self.processor.grid
+        attributes = bank.attributes[number]
+        _, cover = cell_owners(labels[: self.frames], grid, int((attributes[:, 0] >= 0).sum()))
+        looks = np.full((len(chosen), 2, len(ATTRIBUTES)), -1, np.int64)
+        cells = np.zeros((len(chosen), 2, self.frames * grid * grid), np.float32)
+        masks = np.zeros((len(chosen), 2, *labels.shape), bool)
+        for row, expression in enumerate(chosen):
+            for role, ids in enumerate((expression.actor_ids, expression.target_ids)):
+                if not ids:
+                    continue
+                things = [bank.objects[number][i] for i in ids]
+                shared = (attributes[things] == attributes[things[0]]).all(axis=0)
+                looks[row, role, shared] = attributes[things[0], shared]
+                cells[row, role] = cover[things].sum(axis=0).reshape(-1)
+                masks[row, role] = np.isin(labels, np.array(things) + 1)
+        size = self.processor.sam_image_size // 4
+        return looks, cells, pool_masks(torch.from_numpy(masks), size)
+
+
+def mirrored(text: str) -> str:
+    """The expression for the video with left and right exchanged."""
+    swap = {"left": "right", "right": "left"}
+    return " ".join(swap.get(word, word) for word in text.split())
+
+
+def with_strange_words(rng: np.random.Generator, text: str) -> str:
+    """One expression in eight gets up to four words that the synthetic world does not know.
+
+    They are spelled letter by letter, as every word of a real expression will be. Without them the
+    model has never seen such tokens and answers an expression of the real world with babble.
+    """
+    if rng.random() >= 0.125:
+        return text
+    words = text.split()
+    for _ in range(int(rng.integers(1, 5))):
+        letters = rng.choice(list("abcdefghijklmnopqrstuvwxyz"), int(rng.integers(1, 9)))
+        words.insert(int(rng.integers(0, len(words) + 1)), "".join(letters))
+    return " ".join(words)

@@ -1,0 +1,142 @@
+"""What the language model's patches must tell: where their object was, what it does, and to whom.
+
+The video stands before the question, so a patch cannot know what will be asked: it has to hold all
+that could be. These dense losses on two layers in the middle teach that; a role token then has only
+to look it up.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, smooth_l1_loss
+
+from reviosa.data.synthetic import MOTIONS
+from reviosa.training.nano.clips import ATTRIBUTES, PARTS, ClipBank, cell_owners
+
+__all__ = ["WatchHeads", "WatchTargets", "watch_targets"]
+
+
+class WatchTargets(NamedTuple):
+    """Truth for each patch of a video, frame after frame; one video, or stacked to a batch."""
+
+    way: Tensor
+    """Middle of the patch's object in each frame, (x, y) in -1 to 1, [patch, frame, 2]."""
+    known: Tensor
+    """Frames, up to the patch's own, in which that middle can be seen, bool [patch, frame]."""
+    part: Tensor
+    """Index into PARTS, -1 on the background, int64 [patch]."""
+    motion: Tensor
+    """Index into MOTIONS, -1 on the background, int64 [patch]."""
+    partner: Tensor
+    """Middle of the other object of the event in the patch's frame, [patch, 2]."""
+    partner_look: Tensor
+    """Its attributes, -1 where there is none, int64 [patch, attribute]."""
+
+
+def watch_targets(
+    bank: ClipBank, video: int, labels: np.ndarray, grid: int, flipped: bool
+) -> WatchTargets:
+    """Truth for the patches of some frames of a video.
+
+    Args:
+        bank: the world.
+        video: number of the video in it.
+        labels: object of each pixel in those frames, flipped already, uint8 [frame, height, width].
+        grid: cells along one side.
+        flipped: whether left and right are exchanged.
+    """
+    count = int((bank.attributes[video, :, 0] >= 0).sum())
+    owner, cover = cell_owners(labels, grid, count)
+    owner = owner.reshape(-1)
+    frames = len(labels)
+    axis = (np.arange(grid) + 0.5) / grid * 2 - 1
+    place = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2).astype(np.float32)
+    area = cover.sum(axis=2)
+    middle = cover @ place / np.maximum(area, 1e-6)[..., None]  # [object, frame, 2]
+    seen = area > 0.1
+
+    frame_of = np.repeat(np.arange(frames), grid * grid)
+    past = np.arange(frames) <= frame_of[:, None]
+    owned = owner >= 0
+    motions = bank.motions[video]
+    if flipped:
+        swap = np.arange(len(MOTIONS))
+        left, right = MOTIONS.index("left"), MOTIONS.index("right")
+        swap[[left, right]] = right, left
+        motions = swap[motions]
+    partner = np.where(owned, bank.partners[video][owner], -1)
+    there = (partner >= 0) & seen[partner, frame_of]
+    arrays = (
+        middle[owner],
+        owned[:, None] & past & seen[owner],
+        np.where(owned, bank.parts[video][owner], -1),
+        np.where(owned, motions[owner], -1),
+        middle[partner, frame_of],
+        np.where(there[:, None], bank.attributes[video][partner], -1),
+    )
+    return WatchTargets(*(torch.from_numpy(np.ascontiguousarray(x)) for x in arrays))
+
+
+class WatchHeads(nn.Module):
+    """Reads those truths off the hidden states of two layers.
+
+    Args:
+        hidden: width of the language model.
+        frames: frames of a conversation.
+    """
+
+    way_layer, event_layer = 2, 4
+
+    def __init__(self, hidden: int, frames: int) -> None:
+        super().__init__()
+        self.frames = frames
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(2))
+        self.way = nn.Linear(hidden, 2 * frames)
+        self.part = nn.Linear(hidden, len(PARTS))
+        self.motion = nn.Linear(hidden, len(MOTIONS))
+        self.partner = nn.Linear(hidden, 2)
+        self.look = nn.ModuleList(nn.Linear(hidden, len(w)) for w in ATTRIBUTES.values())
+
+    def forward(
+        self, early: Tensor, late: Tensor, truth: WatchTargets
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss and scores.
+
+        Args:
+            early: hidden states of the patches after ``way_layer``, [batch, patch, hidden].
+            late: the same after ``event_layer``.
+            truth: stacked over the batch.
+        """
+        early, late = self.norms[0](early), self.norms[1](late)
+        way = self.way(early).float().unflatten(-1, (self.frames, 2))
+        loss = 4 * smooth_l1_loss(way[truth.known], truth.way[truth.known], beta=0.1)
+        scores = {"way": (way[truth.known] - truth.way[truth.known]).abs().mean().detach()}
+
+        # The first frame cannot know what will move; the last has seen everything.
+        frame = torch.arange(early.shape[1], device=early.device) // (early.shape[1] // self.frames)
+        weight = (frame / (self.frames - 1)).expand(len(early), -1)
+        last = frame == self.frames - 1
+        for name, head, wanted in (
+            ("part", self.part, truth.part),
+            ("motion", self.motion, truth.motion),
+        ):
+            shown = wanted >= 0
+            logits = head(late).float()
+            each = cross_entropy(logits[shown], wanted[shown], reduction="none")
+            loss = loss + (each * weight[shown]).sum() / weight[shown].sum().clamp(min=1)
+            with torch.no_grad():
+                right = (logits.argmax(-1) == wanted)[shown & last]
+                scores[f"{name}_told"] = right.float().mean()
+        paired = truth.partner_look[..., 0] >= 0
+        share = weight[paired] / weight[paired].sum().clamp(min=1)
+        off = smooth_l1_loss(
+            self.partner(late).float()[paired], truth.partner[paired], beta=0.1, reduction="none"
+        )
+        loss = loss + 2 * (off.sum(-1) * share).sum()
+        for index, head in enumerate(self.look):
+            logits = head(late).float()[paired]
+            each = cross_entropy(logits, truth.partner_look[paired][:, index], reduction="none")
+            loss = loss + 0.25 * (each * share).sum()
+        return loss, scores
