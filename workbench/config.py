@@ -22,7 +22,8 @@ __all__ = ["load_config", "preset_path", "read_yaml"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+_HERE = Path(__file__).resolve().parent
+_CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE)
 
 
 def load_config(

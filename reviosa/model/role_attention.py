@@ -226,7 +226,8 @@ def record_role_attention(
 
     Raises:
         ConfigError: a layer does not exist.
-        ReviosaError: this model is being recorded already.
+        ReviosaError: this model is being recorded already; in a forward pass: a KV cache was filled
+            before the block, or gradient checkpointing is reentrant.
     """
     model = _unwrap(model)
     config = model.config
@@ -297,7 +298,19 @@ def _begin(recorder: _Recorder) -> Callable:
 
 def _end(recorder: _Recorder) -> Callable:
     def hook(model: nn.Module, args: tuple, output: Any) -> None:
+        deferred = {layer for layer, _, _ in recorder.deferred}
         recorder.finish()
+        if not deferred or not torch.is_grad_enabled():
+            return
+        # The outermost layer alone may rightly have no graph: all it builds on may be frozen.
+        layer = max(deferred)
+        trains = any(p.requires_grad for p in model.language_model.layers[:layer].parameters())
+        if trains and not any(values.requires_grad for _, values in recorder.parts[layer]):
+            raise ReviosaError(
+                "attention was recorded under reentrant gradient checkpointing, which runs the "
+                "layers without a graph, so a loss on it would train nothing; enable checkpointing "
+                'with {"use_reentrant": False}'
+            )
 
     return hook
 

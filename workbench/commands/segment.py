@@ -44,8 +44,8 @@ def segment(
     print(f"answer: {result.text}")
     if result.babble is not None:
         print(
-            "the model named no role by itself; this answer is the likelier of the two proper ones, "
-            "and the masks may mean nothing"
+            "the model named no role by itself; this answer is the likelier of the two proper "
+            "ones, and the masks may mean nothing"
         )
     for role in ("actor", "target"):
         found = summary[role]

@@ -1,4 +1,4 @@
-"""A fixed synthetic benchmark: splits by seed, and hashes that say whether they are still the same."""
+"""A fixed synthetic benchmark: splits by seed, with hashes that say whether they are the same."""
 
 import hashlib
 import json

@@ -180,6 +180,15 @@ def test_gradient_checkpointing_records_once_and_gives_the_same_gradient(
     torch.testing.assert_close(checkpointed, plain, rtol=1e-5, atol=1e-7)
 
 
+def test_reentrant_checkpointing_is_refused_for_it_trains_nothing(tiny_model, tiny_processor):
+    batch = batch_of(tiny_processor, conversation(tiny_processor, ("a chasing b", True)))
+    tiny_model.train()
+    enable = getattr(tiny_model.language_model, "activation_checkpointing_enable", None)
+    (enable or tiny_model.language_model.gradient_checkpointing_enable)({"use_reentrant": True})
+    with pytest.raises(ReviosaError, match="reentrant"), record_role_attention(tiny_model):
+        tiny_model(**batch, use_cache=False)
+
+
 def test_only_the_chosen_layers_are_recorded(tiny_model, tiny_processor):
     batch = batch_of(tiny_processor, conversation(tiny_processor, ("a chasing b", True)))
     with torch.no_grad(), record_role_attention(tiny_model, layers=[2]) as record:
