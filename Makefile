@@ -30,7 +30,7 @@ export SAM2_BUILD_CUDA ?= 0
 # After the install nothing may reach for the network.
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1 WANDB_MODE=disabled
 
-.PHONY: help setup demo test check dashboard doctor
+.PHONY: help setup demo test check dashboard doctor nano
 
 help:  ## Show the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -63,6 +63,21 @@ demo: $(BASE)  ## The whole main job on the shipped nano model
 
 test: $(DEV)  ## Run the test suite
 	@$(OFFLINE) OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python -m pytest -q -m "not slow and not gpu" $(TEST_ARGS)
+
+# From nothing to the nano model: benchmark, stages of the recipe, heads chosen on the selection split,
+# training with the paper's losses, exam. Every step goes on where it was stopped.
+NANO := $(RUNS)/nano
+nano: $(BASE)  ## Make the nano model from nothing (a night on 2 cores)
+	@$(OFFLINE) $(BIN)/reviosa synth data/nano --benchmark configs/benchmarks/nano.yaml
+	@$(OFFLINE) $(BIN)/python -m reviosa.training.nano make --recipe configs/nano/recipe.yaml \
+		--data data/nano/train --out $(NANO)
+	@$(OFFLINE) $(BIN)/reviosa capture --model $(NANO)/bind --data data/nano/selection --limit 60 \
+		--out $(NANO)/capture --resume
+	@$(OFFLINE) $(BIN)/reviosa select $(NANO)/capture --strategy top-layer --k 4 -o $(NANO)/heads.json
+	@$(OFFLINE) $(BIN)/reviosa train --preset nano --data data/nano/train --heads $(NANO)/heads.json \
+		--set model=$(NANO)/bind --out $(NANO)/training --resume
+	@$(OFFLINE) $(BIN)/python -m reviosa.training.nano exam --model $(NANO)/training/model \
+		--benchmark data/nano --out $(NANO)/exam.json
 
 check: $(DEV)  ## Lint, formatting, types
 	@$(BIN)/ruff check .

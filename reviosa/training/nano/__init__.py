@@ -4,12 +4,12 @@ InternVL and SAM2 arrive at ReVIOSa pretrained on the real world; the nano model
 pretrained here on the synthetic one. Stages, each resumable and each handing on a file:
 
 ``see``      vision tower and projector name what stands in each patch
-``segment``  SAM2 segments from a concept (colour, shape, ...) and tracks by memory
-``read``     the language model answers, and its role tokens name and place their objects
-``bind``     MLP_seg turns the role tokens into prompts that SAM2 understands
+``segment``  SAM2 segments from a concept (looks, cells) and tracks by memory
+``read``     the language model watches, answers, and its role tokens name and place their objects
+``bind``     the whole model segments what its role tokens mean
 
-What these stages add to the paper's losses (naming, placing) is left behind after them; the
-training that follows is the paper's own.
+What these stages add to the paper's losses (naming, placing, watching) is left behind after them;
+the training that follows is the paper's own. ``exam`` asks the result what it must be able to do.
 """
 
 from reviosa.training.nano.stages import STAGES, run_stage

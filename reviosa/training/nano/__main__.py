@@ -1,6 +1,9 @@
-"""Make the nano model's halves: ``python -m reviosa.training.nano --data DATA --out OUT``.
+"""Make and examine the nano model.
 
-Each stage writes ``OUT/<stage>`` and is skipped when it is there; a stage that was stopped goes on.
+``python -m reviosa.training.nano make --recipe FILE --data DATA --out OUT`` runs the stages of a
+recipe; each writes ``OUT/<stage>`` and its scores there, is skipped when it is done, and goes on
+when it was stopped. ``... exam --model M --benchmark DIR --out FILE`` asks a model what it must be
+able to do, and fails where it cannot.
 """
 
 import argparse
@@ -9,44 +12,72 @@ import warnings
 from pathlib import Path
 
 from reviosa.errors import ReviosaError
-from reviosa.training.nano import STAGES, run_stage
-
-# The steps and starting points of the shipped model.
-STEPS = {"see": 900, "segment": 1100, "read": 1400, "bind": 1000}
-STARTS = {"read": ("see",), "bind": ("read", "segment")}
 
 
 def main() -> int:
-    """Run the stages that are asked for, in order; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m reviosa.training.nano", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="set made by `reviosa synth`")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the recipe")
-    parser.add_argument("--stage", choices=STAGES, action="append", help="default: all, in order")
-    parser.add_argument("--steps", type=int, help="in place of the recipe's number")
-    parser.add_argument("--seed", type=int, default=0)
+    """Run one of the two commands; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reviosa.training.nano",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    make = commands.add_parser("make", help="run the stages of a recipe")
+    make.add_argument("--recipe", type=Path, required=True, help="YAML file with the stages")
+    make.add_argument("--data", type=Path, required=True, help="synthetic set to learn from")
+    make.add_argument("--out", type=Path, required=True, help="folder of the stages")
+    exam = commands.add_parser("exam", help="examine a model on a benchmark")
+    exam.add_argument("--model", required=True, help="nano, or the folder of a checkpoint")
+    exam.add_argument("--benchmark", type=Path, required=True, help="folder of the benchmark")
+    exam.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    exam.add_argument("--limit", type=int, help="only so many videos of each split")
     arguments = parser.parse_args()
     # Its torchvision and SAM2 warn at import of things that nothing here uses.
     warnings.filterwarnings("ignore")
     try:
-        for name in arguments.stage or STAGES:
-            if (arguments.out / name / "scores.json").is_file():
-                print(f"{name}: done already")
-                continue
-            run_stage(
-                name,
-                arguments.data,
-                arguments.out,
-                arguments.steps or STEPS[name],
-                seed=arguments.seed,
-                start_from=tuple(arguments.out / s for s in STARTS.get(name, ())),
-            )
+        return _make(arguments) if arguments.command == "make" else _exam(arguments)
     except ReviosaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last save", file=sys.stderr)
         return 130
+
+
+def _make(arguments: argparse.Namespace) -> int:
+    from reviosa.training.nano.recipe import Recipe, run_recipe
+
+    recipe = Recipe.load(arguments.recipe)
+    last = run_recipe(recipe, arguments.data, arguments.out, lambda x: print(x, flush=True))
+    print(f"the bound model lies in {last}")
     return 0
+
+
+def _exam(arguments: argparse.Namespace) -> int:
+    from reviosa.inference import Segmenter
+    from reviosa.model import load, model_identity
+    from reviosa.training.nano.exam import run_exam
+
+    model, processor = load(arguments.model)
+
+    def tell(part: str, done: int, total: int) -> None:
+        if done == total or done % 20 == 0:
+            print(f"{part}: {done} of {total} videos", file=sys.stderr, flush=True)
+
+    result = run_exam(
+        Segmenter(model, processor),
+        arguments.benchmark,
+        arguments.out,
+        model_identity(arguments.model),
+        arguments.limit,
+        tell,
+    )
+    for verdict in result["verdicts"]:
+        mark = "reached" if verdict["reached"] else "MISSED"
+        print(
+            f"{mark:8} {verdict['value']:7.2f} (at least {verdict['least']:g})  {verdict['name']}"
+        )
+    return 0 if all(verdict["reached"] for verdict in result["verdicts"]) else 1
 
 
 if __name__ == "__main__":

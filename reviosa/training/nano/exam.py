@@ -3,9 +3,11 @@
 Each question is a plain number over a synthetic data set; nothing here trains or draws.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +16,9 @@ from reviosa.data.records import VideoSample
 from reviosa.data.synthetic.lexicon import COLORS, PLURALS, SHAPES, SIZES, TEXTURES
 from reviosa.evaluation import boundary_f, jaccard
 from reviosa.inference import SegmentationResult, Segmenter
+from reviosa.io import write_json
 
-__all__ = ["ExamRow", "examine", "names_a_look", "summarise"]
+__all__ = ["BARS", "Bar", "ExamRow", "examine", "judge", "names_a_look", "run_exam", "summarise"]
 
 _LOOKS = {*SHAPES, *COLORS, *TEXTURES, *SIZES, *PLURALS.values()} - {"objects"}
 
@@ -29,7 +32,6 @@ def names_a_look(text: str) -> bool:
 class ExamRow:
     """One expression's result."""
 
-    video_id: str
     text: str
     caption_type: str
     kind_right: bool
@@ -40,6 +42,11 @@ class ExamRow:
     """Frames that the language model saw, bool [frame]."""
     directed: tuple[bool, bool] | None
     """Of an interaction: whether each mask overlaps its own object more than the other's."""
+
+    @property
+    def passive(self) -> bool:
+        """Whether it is an interaction told from the side of what is acted on."""
+        return self.directed is not None and " being " in self.text
 
 
 def examine(
@@ -62,9 +69,8 @@ def examine(
         shown = videos[(index + 1) % len(videos)] if strange_frames else video
         features = segmenter.encode(shown.read_frames())
         texts = [expression.text for expression in video.expressions]
-        for expression, result in zip(
-            video.expressions, segmenter.segment_encoded(features, texts), strict=True
-        ):
+        results = segmenter.segment_encoded(features, texts)
+        for expression, result in zip(video.expressions, results, strict=True):
             rows.append(_row(VideoSample(video, expression, dataset), result))
         if progress is not None:
             progress(index + 1, len(videos))
@@ -73,11 +79,10 @@ def examine(
 
 def _row(sample: VideoSample, result: SegmentationResult) -> ExamRow:
     expression = sample.expression
-    roles = (0, 1) if expression.is_interaction else (0,)
-    truth = [sample.masks(role) for role in roles]
+    truth = [sample.masks(role) for role in ((0, 1) if expression.is_interaction else (0,))]
     masks = [
-        np.zeros_like(truth[0]) if result.masks[role] is None else result.masks[role]
-        for role in roles
+        np.zeros_like(true) if found is None else found
+        for true, found in zip(truth, result.masks, strict=False)
     ]
     scores = [
         (jaccard(mask, true) + boundary_f(mask, true)) / 2
@@ -85,14 +90,12 @@ def _row(sample: VideoSample, result: SegmentationResult) -> ExamRow:
     ]
     directed = None
     if expression.is_interaction:
-        own = [_overlap(masks[role], truth[role]) for role in roles]
-        other = [_overlap(masks[role], truth[1 - role]) for role in roles]
-        directed = (own[0] > other[0], own[1] > other[1])
+        overlap = [[int((mask & true).sum()) for true in truth] for mask in masks]
+        directed = (overlap[0][0] > overlap[0][1], overlap[1][1] > overlap[1][0])
     seen = np.zeros(len(truth[0]), bool)
     seen[list(result.frame_indices)] = True
     named = (result.target is not None) == expression.is_interaction
     return ExamRow(
-        sample.video.video_id,
         expression.text,
         expression.caption_type,
         named and result.babble is None,
@@ -102,14 +105,15 @@ def _row(sample: VideoSample, result: SegmentationResult) -> ExamRow:
     )
 
 
-def _overlap(mask: np.ndarray, truth: np.ndarray) -> int:
-    return int((mask & truth).sum())
-
-
 def summarise(rows: Sequence[ExamRow]) -> dict[str, Any]:
-    """Means over expressions in per cent, with the number of each."""
+    """Means over expressions in per cent, each with its number.
+
+    ``by_look`` and ``by_role_or_motion`` are means over the roles of the expressions that say, or
+    do not say, what any object looks like.
+    """
     acting = [row for row in rows if row.directed is not None]
-    by_look = [names_a_look(row.text) for row in rows]
+    passive = [row for row in acting if row.passive]
+    kinds = sorted({row.caption_type for row in rows})
     return {
         "actor": _mean([row.jf[0].mean() for row in acting]),
         "target": _mean([row.jf[1].mean() for row in acting if row.jf[1] is not None]),
@@ -117,28 +121,131 @@ def summarise(rows: Sequence[ExamRow]) -> dict[str, Any]:
         "kind_right": _mean([row.kind_right for row in rows]),
         "by_type": {
             kind: _mean([row.jf[0].mean() for row in rows if row.caption_type == kind])
-            for kind in sorted({row.caption_type for row in rows})
+            for kind in kinds
         },
-        "names_a_look": _mean(_roles(rows, by_look, True)),
-        "role_or_motion_only": _mean(_roles(rows, by_look, False)),
-        "actor_on_its_object": _mean([row.directed[0] for row in acting if row.directed]),
-        "target_on_its_object": _mean([row.directed[1] for row in acting if row.directed]),
+        "by_look": _mean(_role_scores(rows, True)),
+        "by_role_or_motion": _mean(_role_scores(rows, False)),
+        "directed": _mean(_directed(acting)),
+        "directed_passive": _mean(_directed(passive)),
         "seen_frames": _mean([row.jf[0][row.seen].mean() for row in rows]),
         "unseen_frames": _mean([row.jf[0][~row.seen].mean() for row in rows if not row.seen.all()]),
     }
 
 
-def _roles(rows: Sequence[ExamRow], by_look: Sequence[bool], wanted: bool) -> list[float]:
+def _role_scores(rows: Sequence[ExamRow], looked: bool) -> list[float]:
     return [
         float(scores.mean())
-        for row, looked in zip(rows, by_look, strict=True)
-        if looked == wanted
+        for row in rows
+        if names_a_look(row.text) == looked
         for scores in row.jf
         if scores is not None
     ]
+
+
+def _directed(rows: Sequence[ExamRow]) -> list[bool]:
+    """Whether each role's mask is on the right object, of both roles of each row."""
+    return [right for row in rows for right in row.directed or ()]
 
 
 def _mean(values: Sequence[Any]) -> dict[str, Any]:
     if not values:
         return {"mean": None, "n": 0}
     return {"mean": round(100 * float(np.mean(values)), 2), "n": len(values)}
+
+
+class Bar(NamedTuple):
+    """What a value must reach."""
+
+    name: str
+    least: float
+    value: Callable[[dict[str, Any]], float]
+    """Of the summaries of all parts."""
+
+
+BARS = (
+    Bar("Actor J&F", 70, lambda x: x["test"]["actor"]["mean"]),
+    Bar("Target J&F", 65, lambda x: x["test"]["target"]["mean"]),
+    Bar("RVOS J&F", 65, lambda x: x["test"]["rvos"]["mean"]),
+    Bar("kind of answer right", 97, lambda x: x["test"]["kind_right"]["mean"]),
+    Bar(
+        "fall of RVOS J&F with the frames of another video",
+        40,
+        lambda x: x["test"]["rvos"]["mean"] - x["strange"]["rvos"]["mean"],
+    ),
+    Bar(
+        "J&F by role or motion alone, less that by look",
+        -10,
+        lambda x: x["test"]["by_role_or_motion"]["mean"] - x["test"]["by_look"]["mean"],
+    ),
+    Bar(
+        "masks on the right object, mirrored events",
+        90,
+        lambda x: x["mirrored"]["directed"]["mean"],
+    ),
+    Bar(
+        "masks on the right object, passive sentences",
+        90,
+        lambda x: x["test"]["directed_passive"]["mean"],
+    ),
+    Bar(
+        "J&F on unseen frames of long clips, less that on seen ones",
+        -10,
+        lambda x: x["long"]["unseen_frames"]["mean"] - x["long"]["seen_frames"]["mean"],
+    ),
+)
+"""What a nano model must reach to be shipped, in per cent or points."""
+
+
+def judge(parts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Compare the summaries of all parts with :data:`BARS`."""
+    return [
+        {
+            "name": bar.name,
+            "value": round(bar.value(parts), 2),
+            "least": bar.least,
+            "reached": bool(bar.value(parts) >= bar.least),
+        }
+        for bar in BARS
+    ]
+
+
+def run_exam(
+    segmenter: Segmenter,
+    benchmark: Path,
+    out: Path,
+    identity: str,
+    limit: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Examine a model on a benchmark; parts that ``out`` holds for this model are not redone.
+
+    Args:
+        segmenter: the model.
+        benchmark: folder of a benchmark with the splits test, mirrored and long.
+        out: JSON file with the summaries, what they are of, and the verdicts.
+        identity: of the model.
+        limit: only so many videos of each split.
+        progress: called with (part, videos done, videos).
+    """
+    head = {"model": identity, "limit": limit}
+    result: dict[str, Any] = json.loads(out.read_text()) if out.is_file() else {}
+    if {key: result.get(key) for key in head} != head:
+        result = {**head, "data": {}, "parts": {}}
+    for part, split in (
+        ("test", "test"), ("strange", "test"), ("mirrored", "mirrored"), ("long", "long")
+    ):  # fmt: skip
+        dataset = InterRVOSDataset(benchmark / split, limit)
+        if part in result["parts"] and result["data"].get(split) == dataset.identity:
+            continue
+        tell = None if progress is None else _named(progress, part)
+        rows = examine(segmenter, dataset, part == "strange", tell)
+        result["data"][split] = dataset.identity
+        result["parts"][part] = summarise(rows)
+        write_json(out, result)
+    result["verdicts"] = judge(result["parts"])
+    write_json(out, result)
+    return result
+
+
+def _named(progress: Callable[[str, int, int], None], part: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(part, done, total)
