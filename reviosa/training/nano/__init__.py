@@ -5,7 +5,8 @@ pretrained here on the synthetic one. Stages, each resumable and each handing on
 
 ``see``      vision tower and projector name what stands in each patch
 ``segment``  SAM2 segments from a concept (looks, cells) and tracks by memory
-``read``     the language model watches, answers, and its role tokens name and place their objects
+``watch``    the language model's patches tell what their object does, and to whom
+``read``     it answers, and its role tokens name and place their objects
 ``bind``     the whole model segments what its role tokens mean
 
 What these stages add to the paper's losses (naming, placing, watching) is left behind after them;

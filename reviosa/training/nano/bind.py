@@ -1,7 +1,7 @@
 """Stage ``bind``: the whole model segments what its role tokens mean.
 
 Everything ``read`` teaches goes on; the masks of the role prompts on the frames that the language
-model saw, and on one more frame by memory, join it. SAM2's image encoder stays as it is; its
+model saw, and on two more frames by memory, join it. SAM2's image encoder stays as it is; its
 decoder and memory follow the prompts that they now get.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["BindStage"]
 class BindStage(ReadStage):
     """Trains what ``read`` trains, and SAM2 but for its image encoder."""
 
-    learning_rate, batch_size, expressions, extra_frames = 8e-4, 4, 5, 1
+    learning_rate, batch_size, expressions, extra_frames = 8e-4, 4, 5, 2
 
     def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
         super().__init__(model, processor)

@@ -14,6 +14,7 @@ from reviosa.model import ReviosaProcessor
 from reviosa.model.processor import IGNORED
 from reviosa.training.data import sample_expressions, sample_frames
 from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, cell_owners
+from reviosa.training.nano.segment import tracked_frames
 from reviosa.training.nano.watch import WatchTargets, watch_targets
 
 __all__ = ["Conversations", "mirrored", "with_strange_words"]
@@ -60,8 +61,7 @@ class Conversations:
         processor, bank = self.processor, self.bank
         total = bank.frames.shape[1]
         moments = sample_frames(rng, total, self.frames)
-        others = [t for t in range(total) if t not in moments]
-        when = moments + [int(t) for t in rng.permutation(others)[: self.extra]]
+        when = moments + tracked_frames(rng, total, moments, self.extra)
         items, watched = [], []
         for number in rng.choice(self._spoken, size):
             flipped = bool(rng.random() < 0.5)

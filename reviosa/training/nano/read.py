@@ -5,7 +5,7 @@ and give, through MLP_seg, the concept vector from which stage ``segment`` has t
 segment. No mask is decoded yet, which makes this stage cheap.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from reviosa.model import ReviosaModel, ReviosaOutput, ReviosaProcessor
 from reviosa.training.nano.clips import ATTRIBUTES, ClipBank
 from reviosa.training.nano.conversations import Conversations
 from reviosa.training.nano.segment import ConceptEncoder
-from reviosa.training.nano.watch import WatchHeads
+from reviosa.training.nano.watch import WatchHeads, kept_states
 
 __all__ = ["ReadStage", "Reading"]
 
@@ -38,7 +38,6 @@ class ReadStage(nn.Module):
 
     learning_rate, batch_size, expressions, extra_frames = 1.5e-3, 8, 8, 0
     autocast = True
-    slower: tuple[str, ...] = ()
 
     def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
         super().__init__()
@@ -81,12 +80,7 @@ class ReadStage(nn.Module):
         model = self._whole[0]
         batch, watched, frames = self._draws.batch(rng, self.batch_size)
         supervised = batch["labels"][:, 1:] >= 0
-        kept: dict[int, Tensor] = {}
-        hooks = [
-            model.language_model.layers[layer].register_forward_hook(_keeper(kept, layer))
-            for layer in (WatchHeads.way_layer, WatchHeads.event_layer)
-        ]
-        try:
+        with kept_states(model, (WatchHeads.way_layer, WatchHeads.event_layer)) as states:
             # Padded on the right, no token sees padding anyway; with no mask the kernel can skip
             # the future instead of masking it.
             output = model(
@@ -95,14 +89,8 @@ class ReadStage(nn.Module):
                 logit_positions=torch.nn.functional.pad(supervised, (0, 1)),
                 use_cache=False,
             )
-        finally:
-            for hook in hooks:
-                hook.remove()
         patches = batch["input_ids"] == model.config.image_token_id
-        early, late = (
-            kept[x][patches].unflatten(0, (len(patches), -1))
-            for x in (WatchHeads.way_layer, WatchHeads.event_layer)
-        )
+        early, late = (x[patches].unflatten(0, (len(patches), -1)) for x in states)
         watching, scores = self.watch(early, late, watched)
 
         row, role = output.prompt_row, output.prompt_role
@@ -138,10 +126,3 @@ def _placing_scores(found: Tensor, cells: Tensor, role: Tensor) -> dict[str, Ten
         f"{name}_placed": best[role == index].float().mean()
         for index, name in enumerate(("actor", "target"))
     }
-
-
-def _keeper(kept: dict[int, Tensor], layer: int) -> Any:
-    def keep(module: nn.Module, inputs: Any, output: Any) -> None:
-        kept[layer] = output[0] if isinstance(output, tuple) else output
-
-    return keep

@@ -27,10 +27,17 @@ from reviosa.training.nano.optimizer import (
 from reviosa.training.nano.read import ReadStage
 from reviosa.training.nano.see import SeeStage
 from reviosa.training.nano.segment import SegmentStage
+from reviosa.training.nano.watch import WatchStage
 
 __all__ = ["STAGES", "run_stage"]
 
-STAGES = {"see": SeeStage, "segment": SegmentStage, "read": ReadStage, "bind": BindStage}
+STAGES = {
+    "see": SeeStage,
+    "segment": SegmentStage,
+    "watch": WatchStage,
+    "read": ReadStage,
+    "bind": BindStage,
+}
 
 
 def run_stage(

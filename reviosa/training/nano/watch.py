@@ -1,11 +1,13 @@
-"""What the language model's patches must tell: where their object was, what it does, and to whom.
+"""Stage ``watch``: patches come to tell where their object was, what it does, and to whom.
 
 The video stands before the question, so a patch cannot know what will be asked: it has to hold all
-that could be. These dense losses on two layers in the middle teach that; a role token then has only
-to look it up.
+that could be. Dense losses on two layers in the middle teach that, before there is any question and
+along with it; a role token then has only to look it up.
 """
 
-from typing import NamedTuple
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,9 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 
 from reviosa.data.synthetic import MOTIONS
+from reviosa.model import ReviosaModel, ReviosaProcessor
+from reviosa.training.data import sample_frames
 from reviosa.training.nano.clips import ATTRIBUTES, PARTS, ClipBank, cell_owners
 
-__all__ = ["WatchHeads", "WatchTargets", "watch_targets"]
+__all__ = ["WatchHeads", "WatchStage", "WatchTargets", "kept_states", "watch_targets"]
 
 
 class WatchTargets(NamedTuple):
@@ -111,7 +115,7 @@ class WatchHeads(nn.Module):
         """
         early, late = self.norms[0](early), self.norms[1](late)
         way = self.way(early).float().unflatten(-1, (self.frames, 2))
-        loss = 4 * smooth_l1_loss(way[truth.known], truth.way[truth.known], beta=0.1)
+        loss = 20 * smooth_l1_loss(way[truth.known], truth.way[truth.known], beta=0.1)
         scores = {"way": (way[truth.known] - truth.way[truth.known]).abs().mean().detach()}
 
         # The first frame cannot know what will move; the last has seen everything.
@@ -140,3 +144,66 @@ class WatchHeads(nn.Module):
             each = cross_entropy(logits, truth.partner_look[paired][:, index], reduction="none")
             loss = loss + 0.25 * (each * share).sum()
         return loss, scores
+
+
+class WatchStage(nn.Module):
+    """The language model over the video alone: no question yet, and half as many tokens."""
+
+    learning_rate, batch_size = 2e-3, 16
+    autocast = True
+
+    def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
+        super().__init__()
+        model.requires_grad_(False)
+        self.trained = nn.ModuleList(
+            [
+                model.language_model,
+                model.mllm.model.multi_modal_projector,
+            ]
+        )
+        self.trained.requires_grad_(True)
+        config = model.config
+        self.watch = WatchHeads(config.mllm_config.text_config.hidden_size, config.num_frames)
+        # Held in a tuple so that only the parts above are the stage's own.
+        self._whole, self._processor = (model,), processor
+        ids, _ = processor.conversation(["object"], [None], config.num_frames)
+        last = max(i for i, token in enumerate(ids) if token == config.image_token_id)
+        self._video = torch.tensor(ids[: last + 1])
+
+    def loss(self, bank: ClipBank, rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss and scores of one random batch of clips."""
+        model, grid = self._whole[0], self._processor.grid
+        total, wanted = bank.frames.shape[1], model.config.num_frames
+        clips, watched = [], []
+        for video in rng.integers(0, len(bank.frames), self.batch_size):
+            moments = sample_frames(rng, total, wanted)
+            frames, labels = bank.frames[video][moments], bank.labels[video][moments]
+            flipped = bool(rng.random() < 0.5)
+            if flipped:
+                frames, labels = frames[:, :, ::-1], labels[..., ::-1]
+            clips.append(frames)
+            watched.append(watch_targets(bank, int(video), labels, grid, flipped))
+        truth = WatchTargets(*(torch.stack(x) for x in zip(*watched, strict=True)))
+        pixels = self._processor.vision_frames(np.concatenate(clips))
+        ids = self._video.expand(self.batch_size, -1)
+        with kept_states(model, (WatchHeads.way_layer, WatchHeads.event_layer)) as states:
+            model(ids, pixel_values=pixels.unflatten(0, (self.batch_size, -1)), use_cache=False)
+        patches = ids == model.config.image_token_id
+        early, late = (x[patches].unflatten(0, (self.batch_size, -1)) for x in states)
+        return self.watch(early, late, truth)
+
+
+@contextlib.contextmanager
+def kept_states(model: ReviosaModel, layers: Sequence[int]) -> Iterator[list[Tensor]]:
+    """Collect the hidden states after some layers of the language model, in order."""
+    states: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+        states.append(output[0] if isinstance(output, tuple) else output)
+
+    hooks = [model.language_model.layers[i].register_forward_hook(keep) for i in sorted(layers)]
+    try:
+        yield states
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -39,11 +39,11 @@ def test_stages_hand_on_what_they_learned(data, tmp_path, small_batches):
     settings = {"steps": 2, "report_every": 1, "report": lines.append}
     see = run_stage("see", data, tmp_path, **settings)
     segment = run_stage("segment", data, tmp_path, **settings)
-    read = run_stage("read", data, tmp_path, start_from=(see,), **settings)
+    watch = run_stage("watch", data, tmp_path, start_from=(see,), **settings)
+    read = run_stage("read", data, tmp_path, start_from=(watch,), **settings)
     bind = run_stage("bind", data, tmp_path, start_from=(read, segment), **settings)
-    assert [line.split()[0] for line in lines] == ["see"] * 2 + ["segment"] * 2 + ["read"] * 2 + [
-        "bind"
-    ] * 2
+    stages = ("see", "segment", "watch", "read", "bind")
+    assert [line.split()[0] for line in lines] == [name for name in stages for _ in range(2)]
     weights = {f.name: load_file(f / "model.safetensors") for f in (see, segment, read, bind)}
     tower = "mllm.model.vision_tower.encoder.layer.0.mlp.fc1.weight"
     encoder = "sam2.image_encoder.trunk.patch_embed.proj.weight"
