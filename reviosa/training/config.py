@@ -70,6 +70,12 @@ class TrainConfig(_Config):
     """Run directory; must be new or empty unless the run is resumed."""
     heads: _Path | None = None
     """Heads file with the layer-head pairs that attention mask loss supervises; none, no AML."""
+    roles: Literal["both", "actor"] = "both"
+    """``actor``: one token for every expression, the baseline of the paper's Table 3."""
+    attention_data: _Path | None = None
+    """Data set on whose first videos role attention is recorded while training; none, no record."""
+    attention_steps: Annotated[int, Field(ge=1)] = 20
+    """Optimiser steps between two such records."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Fixes initial weights, sampling and dropout."""
     steps: Annotated[int, Field(ge=1)] = 1000

@@ -1,6 +1,6 @@
 """From a data set to batches: which frames, which expressions, which truth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ class ConversationDataset(Dataset):
         expressions: expressions a draw.
         mask_size: side of the mask targets in pixels: SAM2's low resolution.
         seed: fixes all draws.
-        rewrite: changes the wording of an expression, given chance and the expression.
+        targets: whether interactions are answered with two roles; else all with the actor's alone.
 
     Raises:
         DataError: no video has an expression.
@@ -79,14 +79,14 @@ class ConversationDataset(Dataset):
         expressions: int = 5,
         mask_size: int = 32,
         seed: int = 0,
-        rewrite: Callable[[np.random.Generator, str], str] | None = None,
+        targets: bool = True,
     ) -> None:
         self.videos: list[Video] = [v for v in dataset.videos if v.expressions]
         if not self.videos:
             raise DataError(f"{dataset.root}: no video has an expression; nothing to train on")
         self.dataset, self.processor = dataset, processor
         self.draws, self.num_frames, self.expressions = draws, num_frames, expressions
-        self.mask_size, self.seed, self.rewrite = mask_size, seed, rewrite
+        self.mask_size, self.seed, self.targets = mask_size, seed, targets
 
     def __len__(self) -> int:
         return self.draws
@@ -106,11 +106,8 @@ class ConversationDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Tensors of one draw; see :func:`collate` for their names and shapes."""
         video, frames, samples = self.draw(index)
-        targets = [s.expression.is_interaction for s in samples]
+        targets = [self.targets and s.expression.is_interaction for s in samples]
         texts = [s.expression.text for s in samples]
-        if self.rewrite is not None:
-            rng = np.random.default_rng([self.seed, index, 2])
-            texts = [self.rewrite(rng, text) for text in texts]
         ids, labels = self.processor.conversation(texts, [answer(t) for t in targets], len(frames))
         truth = np.stack([[s.masks(role, frames) for role in (0, 1)] for s in samples])
         masks = torch.from_numpy(truth)

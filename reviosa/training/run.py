@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,6 +72,7 @@ def train(
     config: TrainConfig,
     resume: bool = False,
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
+    observers: Callable[[ReviosaProcessor], Sequence[TrainerCallback]] | None = None,
 ) -> TrainSummary:
     """Train as ``config`` says and write ``out/model``, ``out/log.jsonl`` and ``out/run.json``.
 
@@ -82,6 +83,7 @@ def train(
         config: the run.
         resume: continue the run in ``config.out``.
         progress: called with (step, steps, last log line) after each step.
+        observers: gives callbacks that watch the training, for the model's processor.
 
     Raises:
         ReviosaError: data, checkpoint, heads file or run directory are not usable.
@@ -114,7 +116,8 @@ def train(
         freeze_for_training(model)
         if config.gradient_checkpointing:
             recompute_activations(model)
-        summary = _fit(config, model, processor, dataset, pairs, resume, progress)
+        watching = () if observers is None else observers(processor)
+        summary = _fit(config, model, processor, dataset, pairs, resume, progress, watching)
         if config.lora is not None:
             merge_lora(model)
         model.config.aml_pairs = [list(pair) for pair in pairs] or model.config.aml_pairs
@@ -133,6 +136,7 @@ def _fit(
     pairs: tuple[tuple[int, int], ...],
     resume: bool,
     progress: Callable[[int, int, dict[str, float]], None] | None,
+    observers: Sequence[TrainerCallback],
 ) -> TrainSummary:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     draws = config.steps * config.batch_size * config.gradient_accumulation * processes
@@ -144,6 +148,7 @@ def _fit(
         expressions=config.expressions_per_video,
         mask_size=processor.sam_image_size // 4,
         seed=config.seed,
+        targets=config.roles == "both",
     )
     checkpoints = Path(config.out) / "checkpoints"
     last = last_whole_checkpoint(checkpoints) if resume else None
@@ -183,7 +188,7 @@ def _fit(
         data_collator=partial(collate, processor=processor),
         loss=config.loss,
         pairs=pairs,
-        callbacks=[log],
+        callbacks=[log, *observers],
     )
     # The log file and ``progress`` say what this callback would print.
     trainer.remove_callback(PrinterCallback)

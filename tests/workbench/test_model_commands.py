@@ -4,11 +4,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
+from probes.over_training import mean_head_metrics, read_attention_log
 from probes.store import CaptureStore
+from reviosa.data import InterRVOSDataset
 from reviosa.evaluation import encode_prediction, write_predictions
+from reviosa.model import load
 from reviosa.run_record import read_run
+from reviosa.training.data import ConversationDataset
 from tests.fixtures_capture import make_dataset
 
 
@@ -158,6 +164,59 @@ def test_train_from_a_file_with_overrides(cli, tmp_path, dataset, checkpoint):
     result = cli("segment", dataset.videos[0].frame_paths[0].parent, "a dog",
                  "--model", tmp_path / "run", "--out", tmp_path / "out")  # fmt: skip
     assert result.code == 0, result.err
+
+
+def test_attention_over_training_is_recorded_and_changes_nothing(
+    cli, tmp_path, dataset, checkpoint
+):
+    arguments = ["train", "--preset", "nano", "--data", dataset.root]
+    for key, value in {
+        "model": checkpoint, "steps": 3, "batch_size": 1, "num_frames": 2,
+        "expressions_per_video": 2, "log_steps": 1, "learning_rate": 1e-3,
+    }.items():  # fmt: skip
+        arguments += ["--set", f"{key}={value}"]
+    watched = ["--set", f"attention_data={dataset.root}", "--set", "attention_steps=2"]
+    assert cli(*arguments, *watched, "--out", tmp_path / "watched").code == 0
+    assert cli(*arguments, "--out", tmp_path / "plain").code == 0
+    one, two = (
+        load_file(tmp_path / name / "model" / "model.safetensors") for name in ("watched", "plain")
+    )
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+    lines = read_attention_log(tmp_path / "watched" / "attention.jsonl")
+    assert [(x["step"], x["role"]) for x in lines] == [
+        (step, role) for step in (0, 2, 3) for role in ("actor", "target")
+    ]
+    shares = np.array([x["mask_share"] for x in lines if x["role"] == "actor"], dtype=float)
+    model, processor = load(checkpoint)
+    assert shares.shape == (3, model.config.num_layers, model.config.num_heads)
+    assert np.abs(shares[0] - shares[2]).max() > 1e-6, "training moved attention"
+    # The last line is what the saved model does on the same clips.
+    model, processor = load(tmp_path / "watched")
+    clips = ConversationDataset(
+        InterRVOSDataset(dataset.root), processor, len(dataset.videos), 2, 2
+    )
+    again = mean_head_metrics(model, processor, [clips[i] for i in range(len(clips))])
+    # Merging the adapters rounds: measured 3e-6.
+    assert np.abs(again["actor"]["mask_share"] - shares[2]).max() < 1e-4
+
+
+def test_one_token_for_every_expression(cli, tmp_path, dataset, checkpoint):
+    """The paper's baseline: interactions are answered with the actor alone."""
+    result = cli(
+        "train", "--preset", "nano", "--data", dataset.root, "--out", tmp_path / "run",
+        "--set", f"model={checkpoint}", "--set", "steps=1", "--set", "batch_size=2",
+        "--set", "roles=actor", "--json",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    processor = load(checkpoint)[1]
+    data = InterRVOSDataset(dataset.root)
+    draws = ConversationDataset(data, processor, 2, 2, 5, targets=False)
+    target = processor.tokenizer.convert_tokens_to_ids("[SEG_TAR]")
+    for index in range(2):
+        assert any(s.expression.is_interaction for s in draws.draw(index)[2])
+        assert target not in draws[index]["input_ids"]
+        assert not draws[index]["has_target"].any()
 
 
 def test_segment_a_folder_of_frames(cli, tmp_path, dataset, checkpoint):

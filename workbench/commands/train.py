@@ -1,13 +1,16 @@
 """``reviosa train``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from workbench.commands.options import Json
 
 __all__ = ["train"]
+
+_WATCHED = 16
+"""Videos on which role attention is recorded as training goes: a look takes as long as a step."""
 
 
 def train(
@@ -55,7 +58,10 @@ def train(
 
     with progress("training") as update:
         summary = run_training(
-            settings, resume=resume, progress=lambda step, steps, _: update(step, steps)
+            settings,
+            resume=resume,
+            progress=lambda step, steps, _: update(step, steps),
+            observers=_observers(settings),
         )
     losses = {name: value for name, value in summary.losses.items() if "loss" in name}
     if json:
@@ -64,3 +70,28 @@ def train(
     terms = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
     print(f"{summary.steps} steps; {terms}")
     print(f"checkpoint in {summary.model}")
+
+
+def _observers(settings: Any) -> Any:
+    """What records role attention while it trains, where the configuration asks for that."""
+    if settings.attention_data is None:
+        return None
+    from probes.over_training import ATTENTION_FILE, RoleAttentionCallback
+    from reviosa.data import InterRVOSDataset
+    from reviosa.training.data import ConversationDataset
+
+    dataset = InterRVOSDataset(settings.attention_data, limit=_WATCHED)
+
+    def build(processor: Any) -> list[Any]:
+        clips = ConversationDataset(
+            dataset,
+            processor,
+            draws=len(dataset.videos),
+            num_frames=settings.num_frames,
+            expressions=settings.expressions_per_video,
+            targets=settings.roles == "both",
+        )
+        path = settings.out / ATTENTION_FILE
+        return [RoleAttentionCallback(clips, processor, path, settings.attention_steps)]
+
+    return build

@@ -22,7 +22,7 @@ __all__ = ["BindStage"]
 class BindStage(ReadStage):
     """Trains what ``read`` trains, and SAM2 but for its image encoder."""
 
-    learning_rate, batch_size, expressions, extra_frames = 8e-4, 4, 5, 2
+    learning_rate, batch_size, expressions, extra_frames = 6e-4, 4, 5, 2
 
     def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
         super().__init__(model, processor)

@@ -22,6 +22,8 @@ from reviosa.training.nano.watch import WatchHeads, kept_states
 
 __all__ = ["ReadStage", "Reading"]
 
+_POINTER = 64
+
 
 class Reading(NamedTuple):
     """One batch as the language model has read it."""
@@ -57,6 +59,9 @@ class ReadStage(nn.Module):
         self.names = nn.ModuleList(nn.Linear(hidden, len(w)) for w in ATTRIBUTES.values())
         self.cells = nn.Linear(hidden, cells)
         self.watch = WatchHeads(hidden, config.num_frames)
+        self.point = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, _POINTER)) for _ in range(2)
+        )
         self.concepts = ConceptEncoder(model.sam2.hidden_dim, cells).requires_grad_(False)
         # Held in a tuple so that only the parts above are the stage's own.
         self._whole, self._processor = (model,), processor
@@ -110,12 +115,26 @@ class ReadStage(nn.Module):
         # Few cells are covered; without the weight "nowhere" would be a good answer.
         found = self.cells(hidden).float()
         placing = binary_cross_entropy_with_logits(found, cells, pos_weight=cells.new_tensor(4.0))
-        concept = self.concepts(looks, cells).detach()
-        resemblance = mse_loss(output.prompts.float(), concept.float())
+        with torch.autocast(hidden.device.type, enabled=False):
+            concept = self.concepts(looks, cells).detach()
+        # As a share of what guessing the mean concept would leave.
+        resemblance = mse_loss(output.prompts.float(), concept) / concept.var(dim=0).mean()
         with torch.no_grad():
             scores |= _placing_scores(found, cells, role)
+        # In the middle of the stack the role token must already describe its object in the terms in
+        # which patches describe themselves; what remains is to attend to what fits.
+        query, key = self.point[0](states[1][is_role]).float(), self.point[1](late).float()
+        sample = output.row_sample[row]
+        fits = torch.einsum("rc,rpc->rp", query, key[sample]) / _POINTER**0.5
+        covered = cells.sum(dim=1) > 0
+        share = cells[covered] / cells[covered].sum(dim=1, keepdim=True)
+        pointing = -(share * fits[covered].log_softmax(dim=1)).sum(dim=1).mean()
+        with torch.no_grad():
+            scores["pointed"] = (
+                (cells.gather(1, fits.argmax(1, keepdim=True)) > 0.25).float().mean()
+            )
         scores |= {"text": text.detach(), "resemblance": resemblance.detach()}
-        loss = text + naming + 4 * placing + watching + 2 * resemblance
+        loss = text + naming + 4 * placing + pointing + watching + 4 * resemblance
         return Reading(batch, output, frames, loss, scores)
 
 

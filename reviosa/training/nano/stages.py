@@ -136,7 +136,7 @@ def _save(stage: torch.nn.Module, model: ReviosaModel, processor: object, folder
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "model.safetensors") as temporary:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
-    heads = ("names.", "cells.", "watch.")
+    heads = ("names.", "cells.", "point.", "watch.")
     for file, prefix in (("concepts", "encoder."), ("heads", heads)):
         extra = {k: v for k, v in stage.state_dict().items() if k.startswith(prefix)}
         if extra:

@@ -40,7 +40,7 @@ def test_stages_hand_on_what_they_learned(data, tmp_path, small_batches):
     see = run_stage("see", data, tmp_path, **settings)
     segment = run_stage("segment", data, tmp_path, **settings)
     watch = run_stage("watch", data, tmp_path, start_from=(see,), **settings)
-    read = run_stage("read", data, tmp_path, start_from=(watch,), **settings)
+    read = run_stage("read", data, tmp_path, start_from=(watch, segment), **settings)
     bind = run_stage("bind", data, tmp_path, start_from=(read, segment), **settings)
     stages = ("see", "segment", "watch", "read", "bind")
     assert [line.split()[0] for line in lines] == [name for name in stages for _ in range(2)]
