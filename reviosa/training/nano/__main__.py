@@ -3,7 +3,8 @@
 ``python -m reviosa.training.nano make --recipe FILE --data DATA --out OUT`` runs the stages of a
 recipe; each writes ``OUT/<stage>`` and its scores there, is skipped when it is done, and goes on
 when it was stopped. ``... exam --model M --benchmark DIR --out FILE`` asks a model what it must be
-able to do, and fails where it cannot.
+able to do, and fails where it cannot. ``... ship --model M --out DIR`` writes a checkpoint in half
+precision, as the one in the package is.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from reviosa.errors import ReviosaError
 
 
 def main() -> int:
-    """Run one of the two commands; return the exit code."""
+    """Run one of the commands; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m reviosa.training.nano",
         description=__doc__,
@@ -31,11 +32,14 @@ def main() -> int:
     exam.add_argument("--benchmark", type=Path, required=True, help="folder of the benchmark")
     exam.add_argument("--out", type=Path, required=True, help="JSON file to write")
     exam.add_argument("--limit", type=int, help="only so many videos of each split")
+    ship = commands.add_parser("ship", help="write a checkpoint in half precision")
+    ship.add_argument("--model", required=True, help="folder of a checkpoint")
+    ship.add_argument("--out", type=Path, required=True, help="folder to make")
     arguments = parser.parse_args()
     # Its torchvision and SAM2 warn at import of things that nothing here uses.
     warnings.filterwarnings("ignore")
     try:
-        return _make(arguments) if arguments.command == "make" else _exam(arguments)
+        return {"make": _make, "exam": _exam, "ship": _ship}[arguments.command](arguments)
     except ReviosaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -78,6 +82,15 @@ def _exam(arguments: argparse.Namespace) -> int:
             f"{mark:8} {verdict['value']:7.2f} (at least {verdict['least']:g})  {verdict['name']}"
         )
     return 0 if all(verdict["reached"] for verdict in result["verdicts"]) else 1
+
+
+def _ship(arguments: argparse.Namespace) -> int:
+    from reviosa.model import load, save
+
+    model, processor = load(arguments.model, device="cpu")
+    save(model.half(), processor, arguments.out)
+    print(f"written to {arguments.out}")
+    return 0
 
 
 if __name__ == "__main__":
