@@ -20,9 +20,13 @@ __all__ = ["BindStage"]
 
 
 class BindStage(ReadStage):
-    """Trains what ``read`` trains, and SAM2 but for its image encoder."""
+    """Trains what ``read`` trains, and SAM2 but for its image encoder.
 
-    learning_rate, batch_size, expressions, extra_frames = 6e-4, 4, 5, 2
+    Gently: the halves fit each other already, and batches are small. At four times the rate the
+    IoU of the actor fell from 0.75 to 0.69 in 150 steps.
+    """
+
+    learning_rate, batch_size, expressions, extra_frames = 1.5e-4, 4, 5, 2
 
     def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
         super().__init__(model, processor)
