@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
-from probes.metrics import head_metrics
+from probes.metrics import METRICS, head_metrics
 from reviosa.data.records import ROLES
 from reviosa.io import write_text
 from reviosa.model import ReviosaModel, ReviosaProcessor, record_role_attention
@@ -57,8 +57,9 @@ def mean_head_metrics(
                     found[ROLES[role]].setdefault(name, []).append(value)
     finally:
         model.train(training)
+    nothing = np.full((1, model.config.num_layers, model.config.num_heads), np.nan)
     return {
-        role: {name: _mean(np.stack(values)) for name, values in metrics.items()}
+        role: {name: _mean(np.stack(metrics.get(name, nothing))) for name in METRICS}
         for role, metrics in found.items()
     }
 
@@ -94,20 +95,26 @@ class RoleAttentionCallback(TrainerCallback):
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
         """Look before the first step, or forget what a resumed run is about to repeat."""
+        if not state.is_world_process_zero:
+            return
         if self._path.is_file():
+            # At step 0 the first look is about to be repeated too.
             kept = [x for x in read_attention_log(self._path) if x["step"] <= state.global_step]
+            kept = kept if state.global_step else []
             write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         if state.global_step == 0:
-            self._look(model, 0)
+            self._look(model, 0, state)
 
     def on_step_end(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
         """Look every so many steps, and after the last."""
         if state.global_step % self._every == 0 or state.global_step == state.max_steps:
-            self._look(model, state.global_step)
+            self._look(model, state.global_step, state)
 
-    def _look(self, model: Any, step: int) -> None:
+    def _look(self, model: Any, step: int, state: Any) -> None:
+        if not state.is_world_process_zero:
+            return
         model = getattr(model, "module", model)
         metrics = mean_head_metrics(model, self._processor, self._draws)
         with open(self._path, "a", encoding="utf-8") as file:

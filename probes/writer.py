@@ -241,8 +241,9 @@ def _heads_table(
 
 
 def _readable(path: Path) -> bool:
+    """Whether a part is whole, and of this version: a reader would leave out any other."""
     try:
-        pq.read_metadata(path)
-    except (OSError, pa.ArrowException):
+        metadata = pq.read_metadata(path).metadata or {}
+        return json.loads(metadata.get(SHAPE_KEY, b"{}")).get("schema") == SCHEMA
+    except (OSError, pa.ArrowException, ValueError):
         return False
-    return True

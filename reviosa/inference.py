@@ -176,7 +176,13 @@ class Segmenter:
     def segment_encoded(
         self, features: VideoFeatures, expressions: Sequence[str]
     ) -> list[SegmentationResult]:
-        """As :meth:`segment`, of several expressions and on features that are at hand."""
+        """As :meth:`segment`, of several expressions and on features that are at hand.
+
+        Raises:
+            TypeError: ``expressions`` is a single text.
+        """
+        if isinstance(expressions, str):
+            raise TypeError("expressions is a text; give a list of texts")
         replies = [self.answer(features, expression) for expression in expressions]
         return self.finish(features, replies, [self.read(features, r.ids) for r in replies])
 

@@ -50,7 +50,7 @@ def run_demo(
         videos: of the synthetic data set.
 
     Raises:
-        RunError: ``out`` holds other files, or a capture of another model or other data.
+        RunError: ``out`` holds other files, or another process is capturing there.
         CheckpointError: there is no such model.
     """
     from reviosa.model import model_identity
@@ -105,7 +105,9 @@ def _captured(
     folder: Path, dataset: "InterRVOSDataset", model: str, identity: str, progress: Progress
 ) -> "CaptureStore":
     from probes.store import CaptureStore
+    from reviosa.process import locked_directory
     from reviosa.run_record import read_run
+    from workbench.console import note
 
     header = read_run(folder) if (folder / "run.json").is_file() else None
     if header is not None:
@@ -113,9 +115,12 @@ def _captured(
             (header.get("model") or {}).get("identity"),
             (header.get("data") or {}).get("identity"),
         )
-        if before != (identity, dataset.identity):
-            # The demo's own folder, and its model or its data has changed since.
-            shutil.rmtree(folder)
+        stale = before != (identity, dataset.identity)
+        if stale or (header["status"] == "done" and CaptureStore(folder).problems):
+            # The demo's own folder; its model or data, or how captures are stored, has changed.
+            note(f"{folder}: of another model, other data or another version; it is made anew")
+            with locked_directory(folder):
+                shutil.rmtree(folder)
             header = None
     if header is None or header["status"] != "done":
         _capture(folder, dataset, model, progress)

@@ -226,6 +226,9 @@ class _LogWriter(TrainerCallback):
             lines = self._path.read_text(encoding="utf-8").splitlines()
             kept = [x for x in lines if _step(x) <= state.global_step]
             write_text(self._path, "".join(f"{line}\n" for line in kept))
+            if kept:
+                # A run that was finished already trains no step and logs nothing new.
+                self.last = {k: v for k, v in json.loads(kept[-1]).items() if k != "step"}
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if not logs or "loss" not in logs or not state.is_world_process_zero:

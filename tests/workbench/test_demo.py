@@ -3,8 +3,14 @@
 import json
 
 import pytest
+import torch
 
+from reviosa import ReviosaModel, ReviosaProcessor
 from reviosa.heads import HeadSelection
+from reviosa.model import model_identity, save
+from reviosa.model.nano_tokenizer import nano_tokenizer
+from reviosa.run_record import read_run
+from tests.reviosa.conftest import tiny_config
 from workbench.demo import SEED
 
 SMALL = ("--videos", 2)
@@ -67,6 +73,20 @@ def test_a_stopped_capture_is_gone_on_with(run, tmp_path, monkeypatch):
     assert not (tmp_path / "demo" / "report.html").exists()
     assert run().code == 0
     assert (tmp_path / "demo" / "report.html").is_file()
+
+
+def test_a_capture_of_another_model_is_made_anew(cli, run, tmp_path):
+    """New weights come with a new version; the old capture would stop the demo for ever."""
+    assert run().code == 0
+    torch.manual_seed(1)
+    config = tiny_config()
+    other = tmp_path / "other"
+    save(ReviosaModel(config), ReviosaProcessor.for_config(config, nano_tokenizer()), other)
+    result = cli("demo", "--model", other, "--out", tmp_path / "demo", *SMALL)
+    assert result.code == 0
+    assert "it is made anew" in result.err
+    header = read_run(tmp_path / "demo" / "capture")
+    assert header["model"]["identity"] == model_identity(other)
 
 
 def test_another_folder_is_not_written_into(run, tmp_path):

@@ -191,6 +191,11 @@ def test_attention_over_training_is_recorded_and_changes_nothing(
     model, processor = load(checkpoint)
     assert shares.shape == (3, model.config.num_layers, model.config.num_heads)
     assert np.abs(shares[0] - shares[2]).max() > 1e-6, "training moved attention"
+    # A run that is finished is not trained again, looked at again, or robbed of its losses.
+    summary = read_run(tmp_path / "watched")["summary"]
+    assert cli(*arguments, *watched, "--out", tmp_path / "watched", "--resume").code == 0
+    assert read_run(tmp_path / "watched")["summary"] == summary and summary["losses"]
+    assert read_attention_log(tmp_path / "watched" / "attention.jsonl") == lines
     # The last line is what the saved model does on the same clips.
     model, processor = load(tmp_path / "watched")
     clips = ConversationDataset(
@@ -206,9 +211,12 @@ def test_one_token_for_every_expression(cli, tmp_path, dataset, checkpoint):
     result = cli(
         "train", "--preset", "nano", "--data", dataset.root, "--out", tmp_path / "run",
         "--set", f"model={checkpoint}", "--set", "steps=1", "--set", "batch_size=2",
-        "--set", "roles=actor", "--json",
+        "--set", "roles=actor", "--set", f"attention_data={dataset.root}", "--json",
     )  # fmt: skip
     assert result.code == 0, result.err
+    actor, target = read_attention_log(tmp_path / "run" / "attention.jsonl")[:2]
+    assert np.isfinite(np.array(actor["mask_share"], dtype=float)).all()
+    assert {x for row in target["mask_share"] for x in row} == {None}, "no target token was read"
     processor = load(checkpoint)[1]
     data = InterRVOSDataset(dataset.root)
     draws = ConversationDataset(data, processor, 2, 2, 5, targets=False)

@@ -101,7 +101,7 @@ def correlate(
     found = {name: relate(store, name, resamples, seed) for name in names}
     if not any(correlation.n for correlation in found.values()):
         raise DataError(
-            f"{store.directory}: got no sample whose {role} was named, expected at least one; "
+            f"{store.directory}: got no sample whose {' or '.join(names)} was named, expected one; "
             "capture data with such expressions or choose another role"
         )
     if json:

@@ -41,8 +41,8 @@ def synth(
         return
     if benchmark is not None or split is not None or videos is None or seed is None:
         raise ConfigError(
-            "got a mix of options, expected either --videos N --seed S or --benchmark FILE, "
-            "perhaps with --split NAME; give one of the two"
+            "expected either both --videos N and --seed S, or --benchmark FILE with or without "
+            "--split NAME; give one of the two"
         )
     with progress("synthetic videos") as update:
         write_synthetic(out, videos, seed, progress=update)

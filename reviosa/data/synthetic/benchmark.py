@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,8 +59,8 @@ def write_benchmark(
         workers: processes.
 
     Returns:
-        the manifest: name, identity (over those of the splits written so far) and, for each split,
-        its identity, videos, expressions and interactions.
+        the manifest: name, identity (over all that follows) and, for each split written so far, its
+        identity, seed, world, videos, expressions and interactions.
 
     Raises:
         ConfigError: there is no split ``only``, or a split has another identity than the benchmark
@@ -86,13 +87,16 @@ def write_benchmark(
                 f"{split.identity} of benchmark {benchmark.name}; remove the folder and write it "
                 "again, or use the version of this package that the benchmark was made with"
             )
+        _check_world(folder, dataset, split)
         splits[name] = {
             "identity": dataset.identity,
+            "seed": split.seed,
+            "world": _plain(split.world),
             "videos": len(dataset.videos),
             "expressions": len(dataset.samples),
             "interactions": len(dataset.interactions),
         }
-    identities = json.dumps({k: v["identity"] for k, v in splits.items()}, sort_keys=True)
+    identities = json.dumps(splits, sort_keys=True)
     manifest = {
         "name": benchmark.name,
         "identity": hashlib.sha256(identities.encode()).hexdigest()[:16],
@@ -100,6 +104,26 @@ def write_benchmark(
     }
     write_json(out / MANIFEST, manifest)
     return manifest
+
+
+def _plain(world: WorldConfig) -> dict[str, Any]:
+    """A world as JSON gives it back."""
+    return json.loads(json.dumps(asdict(world)))
+
+
+def _check_world(folder: Path, dataset: InterRVOSDataset, split: SplitConfig) -> None:
+    """Masks and words do not tell the backgrounds, so the world as written is compared too."""
+    written = dataset.world or {}
+    # What a setting was in sets that were written before it existed.
+    defaults = _plain(WorldConfig())
+    got = {"seed": written.get("seed"), **(written.get("config") or {})}
+    wanted = {"seed": split.seed, **_plain(split.world)}
+    for key, value in wanted.items():
+        if got.get(key, defaults.get(key)) != value:
+            raise ConfigError(
+                f"{folder}: got a world with {key} {got.get(key)!r}, expected {value!r}; remove "
+                "the folder and write it again"
+            )
 
 
 def _named(progress: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:

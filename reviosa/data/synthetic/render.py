@@ -143,7 +143,7 @@ def _draw_pattern(
     if pattern == "checks":
         odd = (rows[:, None] // pitch + columns // pitch) % 2 == 1
         mix[odd] -= 0.25
-    else:  # stones: a round dark spot in each field, every second row shifted
+    else:  # stones: a dark round outline in each field, every second row shifted
         shifted = columns + (rows[:, None] // pitch % 2) * pitch / 2
         off = np.hypot(rows[:, None] % pitch - pitch / 2, shifted % pitch - pitch / 2)
         mix[np.abs(off - 0.36 * pitch) < 0.9] -= 0.35

@@ -78,17 +78,21 @@ def _exam(arguments: argparse.Namespace) -> int:
     )
     for verdict in result["verdicts"]:
         mark = "reached" if verdict["reached"] else "MISSED"
-        print(
-            f"{mark:8} {verdict['value']:7.2f} (at least {verdict['least']:g})  {verdict['name']}"
-        )
+        value = "no data" if verdict["value"] is None else f"{verdict['value']:.2f}"
+        print(f"{mark:8} {value:>7} (at least {verdict['least']:g})  {verdict['name']}")
     return 0 if all(verdict["reached"] for verdict in result["verdicts"]) else 1
 
 
 def _ship(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from reviosa.errors import CheckpointError
     from reviosa.model import load, save
 
     model, processor = load(arguments.model, device="cpu")
-    save(model.half(), processor, arguments.out)
+    if arguments.out.exists():
+        raise CheckpointError(f"{arguments.out}: got a path that exists; choose a new folder")
+    save(model, processor, arguments.out, torch.float16)
     print(f"written to {arguments.out}")
     return 0
 

@@ -198,15 +198,17 @@ BARS = (
 
 def judge(parts: dict[str, Any]) -> list[dict[str, Any]]:
     """Compare the summaries of all parts with :data:`BARS`."""
-    return [
-        {
-            "name": bar.name,
-            "value": round(bar.value(parts), 2),
-            "least": bar.least,
-            "reached": bool(bar.value(parts) >= bar.least),
-        }
-        for bar in BARS
-    ]
+    return [_verdict(bar, parts) for bar in BARS]
+
+
+def _verdict(bar: Bar, parts: dict[str, Any]) -> dict[str, Any]:
+    """A bar's value, None where the data hold nothing to judge it by, and whether it is reached."""
+    try:
+        value = round(bar.value(parts), 2)
+    except TypeError:  # a mean of nothing is None
+        value = None
+    reached = value is not None and value >= bar.least
+    return {"name": bar.name, "value": value, "least": bar.least, "reached": reached}
 
 
 def run_exam(
@@ -235,11 +237,11 @@ def run_exam(
         ("test", "test"), ("strange", "test"), ("mirrored", "mirrored"), ("long", "long")
     ):  # fmt: skip
         dataset = InterRVOSDataset(benchmark / split, limit)
-        if part in result["parts"] and result["data"].get(split) == dataset.identity:
+        if part in result["parts"] and result["data"].get(part) == dataset.identity:
             continue
         tell = None if progress is None else _named(progress, part)
         rows = examine(segmenter, dataset, part == "strange", tell)
-        result["data"][split] = dataset.identity
+        result["data"][part] = dataset.identity
         result["parts"][part] = summarise(rows)
         write_json(out, result)
     result["verdicts"] = judge(result["parts"])

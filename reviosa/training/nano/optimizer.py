@@ -24,7 +24,7 @@ def build_optimizers(stage: nn.Module, rate: float) -> list[Optimizer]:
     """Optimisers of what ``stage`` trains, each group with its ``initial_lr``.
 
     Muon orthogonalises the update of a matrix; its step is scaled to the size of AdamW's, so one
-    rate serves both. Embeddings, heads (a row a class), convolutions and vectors are AdamW's.
+    rate serves both. Embeddings, convolutions, vectors and small matrices are AdamW's.
     """
     matrices, others = [], []
     for module in stage.modules():

@@ -1,5 +1,6 @@
 """Which stages the nano model goes through, for how long, and from what each starts."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from reviosa.errors import ConfigError
+from reviosa.errors import CheckpointError, ConfigError
 from reviosa.training.nano.stages import STAGES, run_stage
 
 __all__ = ["Recipe", "StageConfig", "run_recipe"]
@@ -41,6 +42,8 @@ class Recipe(_Config):
             if stage.stage not in STAGES:
                 raise ValueError(f"no stage {stage.stage!r}; choose one of {', '.join(STAGES)}")
             missing = [name for name in stage.start_from if name not in done]
+            if stage.stage in done:
+                raise ValueError(f"{stage.stage} stands twice; its folder can hold one")
             if missing:
                 raise ValueError(f"{stage.stage} starts from {missing[0]}, which is not before it")
             done.append(stage.stage)
@@ -76,7 +79,14 @@ def run_recipe(
         ReviosaError: data or an earlier stage cannot be used.
     """
     for stage in recipe.stages:
-        if (out / stage.stage / "scores.json").is_file():
+        scores = out / stage.stage / "scores.json"
+        if scores.is_file():
+            steps = json.loads(scores.read_text(encoding="utf-8")).get("steps")
+            if steps != stage.steps:
+                raise CheckpointError(
+                    f"{scores}: got a stage of {steps} steps, expected {stage.steps}; remove its "
+                    "folder, and those of the stages after it, to train it anew"
+                )
             report(f"{stage.stage}: done already")
             continue
         run_stage(

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.errors import CheckpointError
 from reviosa.io import atomic_path, write_json
-from reviosa.model import ReviosaConfig, ReviosaModel, ReviosaProcessor
+from reviosa.model import ReviosaConfig, ReviosaModel, ReviosaProcessor, model_identity
 from reviosa.model.nano_tokenizer import nano_tokenizer
 from reviosa.training.nano.bind import BindStage
 from reviosa.training.nano.clips import load_clips
@@ -51,7 +52,7 @@ def run_stage(
     save_every: int = 250,
     report: Callable[[str], None] = print,
 ) -> Path:
-    """Train one stage and write ``out/<name>/model`` and its scores; go on where it stopped.
+    """Train one stage and write its model and scores to ``out/<name>``; go on where it stopped.
 
     Args:
         name: one of :data:`STAGES`.
@@ -65,7 +66,9 @@ def run_stage(
         report: where the lines go.
 
     Raises:
-        CheckpointError: the folder of an earlier stage is missing.
+        CheckpointError: the folder of an earlier stage is missing, or the one of this stage was
+            begun with other data, steps, seed, rate or starting weights.
+        DataError: ``data`` is no synthetic set.
     """
     torch.manual_seed(seed)
     config = ReviosaConfig.preset("nano")
@@ -84,17 +87,27 @@ def run_stage(
 
     folder = out / name
     state_path = folder / "state.pt"
-    begun, history = 0, []
+    begun, history, spent = 0, [], 0.0
+    what = {
+        "stage": name,
+        "steps": steps,
+        "seed": seed,
+        "data": dataset.identity,
+        "learning_rate": stage.learning_rate,
+        "batch_size": stage.batch_size,
+        "start_from": [model_identity(x) for x in start_from],
+    }
     if state_path.is_file():
         state = torch.load(state_path, weights_only=True)
-        begun, history = state["step"], state["history"]
+        _require_same(state_path, state.get("what", {}), what)
+        begun, history, spent = state["step"], state["history"], state["seconds"]
         stage.load_state_dict(state["stage"])
         restore(optimizers, state["optimizers"])
     if isinstance(stage, ReadStage):
         stage.open(dataset, bank)
     model.train()
     sums: dict[str, list[float]] = {}
-    clock = time.monotonic()
+    clock = time.monotonic() - spent
     for step in range(begun, steps):
         # Warm up, stay, and fall to nothing over the second half.
         set_rate(optimizers, min(1.0, (step + 1) / warmup, 2 * (steps - step) / steps))
@@ -119,7 +132,9 @@ def run_stage(
             with atomic_path(state_path) as temporary:
                 torch.save(
                     {
+                        "what": what,
                         "step": step + 1,
+                        "seconds": time.monotonic() - clock,
                         "history": history,
                         "stage": stage.state_dict(),
                         "optimizers": state_of(optimizers),
@@ -127,9 +142,17 @@ def run_stage(
                     temporary,
                 )
     _save(stage, model, processor, folder)
-    scores = {"stage": name, "steps": steps, "seed": seed, "data": dataset.identity}
-    write_json(folder / "scores.json", {**scores, "history": history})
+    write_json(folder / "scores.json", {**what, "history": history})
     return folder
+
+
+def _require_same(path: Path, got: dict[str, Any], expected: dict[str, Any]) -> None:
+    for key, value in expected.items():
+        if got.get(key) != value:
+            raise CheckpointError(
+                f"{path}: got a stage of {key} {got.get(key)!r}, expected {value!r}; remove its "
+                "folder to train it anew, or go on with what it was begun with"
+            )
 
 
 def _save(stage: torch.nn.Module, model: ReviosaModel, processor: object, folder: Path) -> None:

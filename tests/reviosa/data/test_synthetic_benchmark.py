@@ -1,5 +1,6 @@
 """Splits of a benchmark: what is held out stays out, what is mirrored is mirrored."""
 
+import dataclasses
 import json
 
 import pytest
@@ -109,6 +110,18 @@ def test_another_world_than_the_benchmark_names_is_refused(benchmark, tmp_path):
     changed = benchmark.model_copy(update={"splits": {"test": split}})
     with pytest.raises(ConfigError, match="expected 0000000000000000 of benchmark tiny"):
         write_benchmark(changed, tmp_path)
+
+
+def test_a_set_with_other_backgrounds_is_not_taken_for_the_split(benchmark, tmp_path):
+    """Masks and words are the same, so the data's identity cannot tell."""
+    plain = benchmark.splits["test"].world
+    split = benchmark.splits["test"].model_copy(
+        update={"world": dataclasses.replace(plain, backgrounds=("tiles",))}
+    )
+    other = benchmark.model_copy(update={"splits": {"test": split}})
+    write_benchmark(other, tmp_path)
+    with pytest.raises(ConfigError, match=r"backgrounds \['tiles'\], expected \['checks'\]"):
+        write_benchmark(benchmark, tmp_path)
 
 
 def test_a_misspelled_world_is_refused():

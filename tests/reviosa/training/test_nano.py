@@ -74,6 +74,15 @@ def test_a_stopped_stage_goes_on_as_if_it_had_not_stopped(data, tmp_path, small_
     assert [x["step"] for x in scores["history"]] == [1, 2, 3, 4]
 
 
+def test_a_stage_that_was_begun_otherwise_is_not_gone_on_with(data, tmp_path, small_batches):
+    settings = {"report_every": 1, "report": lambda line: None}
+    run_stage("see", data, tmp_path, 1, **settings)
+    with pytest.raises(CheckpointError, match="got a stage of steps 1, expected 2; remove"):
+        run_stage("see", data, tmp_path, 2, **settings)
+    with pytest.raises(CheckpointError, match="got a stage of seed 0, expected 1"):
+        run_stage("see", data, tmp_path, 1, seed=1, **settings)
+
+
 def test_a_missing_stage_or_a_world_of_unknown_objects_is_refused(data, tmp_path):
     with pytest.raises(CheckpointError, match="run stage 'see' first"):
         run_stage("read", data, tmp_path, 1, start_from=(tmp_path / "see",))

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from reviosa.data import InterRVOSDataset
@@ -74,6 +73,22 @@ def test_the_truth_passes(benchmark, tmp_path):
     assert parts
 
 
+def test_a_part_of_other_data_is_done_again(benchmark, tmp_path):
+    """Both parts that are asked of the test split are, when the split has changed."""
+    out = tmp_path / "exam.json"
+    result = run_exam(Oracle(benchmark), benchmark, out, "oracle")
+    result["data"] |= {"test": "changed", "strange": "changed"}
+    out.write_text(json.dumps(result))
+    parts = []
+    run_exam(Oracle(benchmark), benchmark, out, "oracle", progress=lambda *a: parts.append(a))
+    assert {part for part, _, _ in parts} == {"test", "strange"}
+
+
+def test_a_bar_without_data_is_missed():
+    verdicts = judge({name: summarise([]) for name in ("test", "strange", "mirrored", "long")})
+    assert {(v["value"], v["reached"]) for v in verdicts} == {(None, False)}
+
+
 def test_roles_that_are_exchanged_have_no_direction(benchmark):
     rows = examine(Oracle(benchmark, exchanged=True), InterRVOSDataset(benchmark / "mirrored"))
     summary = summarise(rows)
@@ -120,4 +135,4 @@ def test_what_names_a_look(text, looks):
 def test_a_mean_of_nothing_is_none():
     summary = summarise([])
     assert summary["actor"] == {"mean": None, "n": 0}
-    assert np.isfinite(summary["rvos"]["n"])
+    assert summary["by_type"] == {}

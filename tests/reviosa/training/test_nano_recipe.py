@@ -24,6 +24,7 @@ def test_the_shipped_recipe_runs_every_stage():
         ("stages: [{stage: read, steps: 1, start_from: [see]}]", "starts from see"),
         ("stages: [{stage: see, steps: 0}]", "steps"),
         ("stages: [{stage: see, steps: 1, rate: 1}]", "rate"),
+        ("stages: [{stage: see, steps: 1}, {stage: see, steps: 1}]", "stands twice"),
         ("stages: [", "cannot read the recipe"),
     ],
 )
@@ -41,7 +42,7 @@ def test_a_stage_that_is_done_is_not_run_again(tmp_path, monkeypatch):
         recipe, "run_stage", lambda name, data, out, steps, **more: run.append((name, steps, more))
     )
     (tmp_path / "see").mkdir()
-    (tmp_path / "see" / "scores.json").write_text("{}")
+    (tmp_path / "see" / "scores.json").write_text('{"steps": 3}')
     stages = [
         {"stage": "see", "steps": 3},
         {"stage": "watch", "steps": 4, "start_from": ["see"]},
