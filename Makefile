@@ -65,7 +65,7 @@ test: $(DEV)  ## Run the test suite
 	@$(OFFLINE) OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python -m pytest -q -m "not slow and not gpu" $(TEST_ARGS)
 
 # From nothing to the nano model: benchmark, stages of the recipe, heads chosen on the selection split,
-# training with the paper's losses, exam. Every step goes on where it was stopped.
+# training with the paper's losses, exam. Stages and runs go on where they were stopped. 12 GB of disk.
 NANO := $(RUNS)/nano
 nano: $(BASE)  ## Make the nano model from nothing (a night on 2 cores)
 	@$(OFFLINE) $(BIN)/reviosa synth data/nano --benchmark configs/benchmarks/nano.yaml
