@@ -22,7 +22,7 @@ def video():
 def test_masks_are_written_as_they_are(tmp_path, video):
     actor = np.zeros((3, 10, 12), bool)
     actor[0, 2:4, 3:9] = True  # 12 of 360 pixels, on one frame of three
-    result = SimpleNamespace(text="It is [SEG_ACT].", actor=actor, target=None)
+    result = SimpleNamespace(text="It is [SEG_ACT].", babble=None, actor=actor, target=None)
     summary = write_segmentation(tmp_path / "out", video, "a dog", result)
     assert summary == {
         "expression": "a dog",
@@ -45,7 +45,7 @@ def test_overlays_take_the_colour_of_the_role(tmp_path, video):
     grey = ReadVideo(np.full((1, 64, 64, 3), 128, np.uint8), ("a",))
     target = np.zeros((1, 64, 64), bool)
     target[0, 16:48, 16:48] = True
-    result = SimpleNamespace(text="", actor=None, target=target)
+    result = SimpleNamespace(text="", babble="and", actor=None, target=target)
     write_segmentation(tmp_path / "out", grey, "x", result)
     red, green, blue = np.asarray(Image.open(tmp_path / "out" / "overlay" / "a.jpg"))[
         32, 32
@@ -57,7 +57,7 @@ def test_overlays_take_the_colour_of_the_role(tmp_path, video):
 
 
 def test_nothing_is_left_when_writing_fails(tmp_path, video):
-    result = SimpleNamespace(text="", actor=np.zeros((2, 10, 12), bool), target=None)
+    result = SimpleNamespace(text="", babble="and", actor=np.zeros((2, 10, 12), bool), target=None)
     with pytest.raises(ValueError, match="shorter"):
         write_segmentation(tmp_path / "out", video, "x", result)
     assert list(tmp_path.iterdir()) == []

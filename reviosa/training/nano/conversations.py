@@ -9,6 +9,7 @@ from torch import Tensor
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.prompts import answer
 from reviosa.data.records import Expression
+from reviosa.data.synthetic.lexicon import GRAMMAR_WORDS
 from reviosa.losses import pool_masks
 from reviosa.model import ReviosaProcessor
 from reviosa.model.processor import IGNORED
@@ -17,7 +18,10 @@ from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, cell_owners
 from reviosa.training.nano.segment import tracked_frames
 from reviosa.training.nano.watch import WatchTargets, watch_targets
 
-__all__ = ["Conversations", "mirrored", "with_strange_words"]
+__all__ = ["Conversations", "estranged", "mirrored", "with_strange_words", "with_unknown_words"]
+
+_FORM = {*GRAMMAR_WORDS, "being", "by", "each", "other", "that", "to", "from", "over", "into"}
+"""Words that give a sentence its form."""
 
 
 class Conversations:
@@ -71,7 +75,7 @@ class Conversations:
             expressions = self.videos[number].expressions
             acting = [e.is_interaction for e in expressions]
             chosen = [expressions[i] for i in sample_expressions(rng, acting, self.expressions)]
-            texts = [with_strange_words(rng, e.text) for e in chosen]
+            texts = [estranged(rng, e.text) for e in chosen]
             texts = [mirrored(text) for text in texts] if flipped else texts
             replies = [answer(e.is_interaction) for e in chosen]
             ids, target_ids = processor.conversation(texts, replies, self.frames)
@@ -125,16 +129,40 @@ def mirrored(text: str) -> str:
     return " ".join(swap.get(word, word) for word in text.split())
 
 
-def with_strange_words(rng: np.random.Generator, text: str) -> str:
-    """One expression in eight gets up to four words that the synthetic world does not know.
+def estranged(rng: np.random.Generator, text: str) -> str:
+    """Three in four as they are; the others with strange words added, or in place of known ones.
 
-    They are spelled letter by letter, as every word of a real expression will be. Without them the
-    model has never seen such tokens and answers an expression of the real world with babble.
+    Without them the model has never seen the letters in which words of the real world are spelled,
+    and cannot tell from the form of a sentence alone whether one thing acts on another.
     """
-    if rng.random() >= 0.125:
-        return text
+    roll = rng.random()
+    if roll < 0.125:
+        return with_strange_words(rng, text)
+    return with_unknown_words(rng, text) if roll < 0.25 else text
+
+
+def with_unknown_words(rng: np.random.Generator, text: str) -> str:
+    """Looks, nouns, verbs and motions give way to words that the synthetic world does not know."""
+    words = []
+    for word in text.split():
+        if word == "the" and rng.random() < 0.5:
+            words.append("a")
+        elif word in _FORM or rng.random() < 0.35:
+            words.append(word)
+        else:
+            ending = "ing" if word.endswith("ing") else ""
+            words.append(_letters(rng, int(rng.integers(2, 7))) + ending)
+    return " ".join(words)
+
+
+def _letters(rng: np.random.Generator, count: int) -> str:
+    return "".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), count))
+
+
+def with_strange_words(rng: np.random.Generator, text: str) -> str:
+    """An expression with one to four words more that the synthetic world does not know."""
     words = text.split()
     for _ in range(int(rng.integers(1, 5))):
-        letters = rng.choice(list("abcdefghijklmnopqrstuvwxyz"), int(rng.integers(1, 9)))
-        words.insert(int(rng.integers(0, len(words) + 1)), "".join(letters))
+        word = _letters(rng, int(rng.integers(1, 9)))
+        words.insert(int(rng.integers(0, len(words) + 1)), word)
     return " ".join(words)

@@ -13,7 +13,12 @@ from reviosa.errors import CheckpointError, DataError
 from reviosa.model import load
 from reviosa.training.nano import run_stage
 from reviosa.training.nano.clips import PARTS, cell_owners, load_clips
-from reviosa.training.nano.conversations import mirrored, with_strange_words
+from reviosa.training.nano.conversations import (
+    estranged,
+    mirrored,
+    with_strange_words,
+    with_unknown_words,
+)
 from reviosa.training.nano.see import cell_labels, cell_offsets
 from reviosa.training.nano.segment import draw_concepts
 from reviosa.training.nano.watch import watch_targets
@@ -172,10 +177,25 @@ def test_a_concept_means_all_objects_that_have_what_is_said():
 def test_strange_words_keep_the_known_ones_in_order():
     rng = np.random.default_rng(0)
     text = "the red star pushing the blue ring"
-    changed = 0
-    for _ in range(200):
+    for _ in range(50):
         words = with_strange_words(rng, text).split()
         known = iter(words)
         assert all(word in known for word in text.split())
-        changed += len(words) > 7
-    assert 10 <= changed <= 45  # an eighth of 200 is 25
+        assert 8 <= len(words) <= 11
+
+
+def test_unknown_words_keep_the_form_of_a_sentence():
+    rng = np.random.default_rng(0)
+    text = "the red star being pushed by the blue ring"
+    said = [with_unknown_words(rng, text).split() for _ in range(50)]
+    assert all(len(words) == 9 and words[3] == "being" and words[5] == "by" for words in said)
+    assert {words[0] for words in said} == {"the", "a"}
+    assert len({words[2] for words in said}) > 20
+    assert with_unknown_words(rng, "pushing").endswith("ing")
+
+
+def test_three_expressions_in_four_are_left_alone():
+    rng = np.random.default_rng(0)
+    text = "the red star pushing the blue ring"
+    changed = sum(estranged(rng, text) != text for _ in range(400))
+    assert 70 <= changed <= 130  # a quarter of 400 is 100
