@@ -57,7 +57,7 @@ def mean_head_metrics(
                     found[ROLES[role]].setdefault(name, []).append(value)
     finally:
         model.train(training)
-    nothing = np.full((1, model.config.num_layers, model.config.num_heads), np.nan)
+    nothing = [np.full((model.config.num_layers, model.config.num_heads), np.nan)]
     return {
         role: {name: _mean(np.stack(metrics.get(name, nothing))) for name in METRICS}
         for role, metrics in found.items()

@@ -27,6 +27,7 @@ def test_masks_are_written_as_they_are(tmp_path, video):
     assert summary == {
         "expression": "a dog",
         "text": "It is [SEG_ACT].",
+        "babble": None,
         "frames": 3,
         "actor": {"frames_with_mask": 1, "mean_area": pytest.approx(12 / 360)},
         "target": None,
