@@ -9,9 +9,9 @@ pretrained here on the synthetic one. Stages, each resumable and each handing on
 ``read``     it answers, and its role tokens name and place their objects
 ``bind``     the whole model segments what its role tokens mean
 
-What these stages add to the paper's losses (naming, placing, pointing, watching) is left behind after
-them; training that follows (``reviosa train``) is the paper's own. ``exam`` asks the result what it
-must be able to do.
+What these stages add to the paper's losses (naming, placing, pointing, watching) is left behind
+after them; training that follows (``reviosa train``) is the paper's own. ``exam`` asks the result
+what it must be able to do.
 """
 
 from reviosa.training.nano.stages import STAGES, run_stage
