@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
+from probes._json import plain
+from probes.bootstrap import defined_mean
 from probes.metrics import METRICS, head_metrics
 from reviosa.data.records import ROLES
-from reviosa.io import write_text
 from reviosa.model import ReviosaModel, ReviosaProcessor, record_role_attention
 from reviosa.training.data import ConversationDataset, collate
+from reviosa.training.log import trim_log
 
-__all__ = ["ATTENTION_FILE", "RoleAttentionCallback", "mean_head_metrics", "read_attention_log"]
+__all__ = ["ATTENTION_FILE", "RoleAttentionCallback", "mean_head_metrics"]
 
 ATTENTION_FILE = "attention.jsonl"
 
@@ -59,21 +61,16 @@ def mean_head_metrics(
         model.train(training)
     nothing = [np.full((model.config.num_layers, model.config.num_heads), np.nan)]
     return {
-        role: {name: _mean(np.stack(metrics.get(name, nothing))) for name in METRICS}
+        role: {name: defined_mean(np.stack(metrics.get(name, nothing)), axis=0) for name in METRICS}
         for role, metrics in found.items()
     }
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis of what is defined; NaN where nothing is."""
-    defined = np.isfinite(values)
-    count = defined.sum(axis=0)
-    total = np.where(defined, values, 0.0).sum(axis=0, dtype=np.float64)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
 class RoleAttentionCallback(TrainerCallback):
     """Writes the mean head metrics on fixed clips to ``attention.jsonl``, a line a look and role.
+
+    Each is ``{"step", "role", metric: [[layer, head]]}``, null where a metric is undefined;
+    :func:`reviosa.training.log.read_log` reads them.
 
     Training is the same with it and without it: the clips and their frames are drawn from a seed of
     their own, and the model is in evaluation mode while it is looked at.
@@ -97,11 +94,8 @@ class RoleAttentionCallback(TrainerCallback):
         """Look before the first step, or forget what a resumed run is about to repeat."""
         if not state.is_world_process_zero:
             return
-        if self._path.is_file():
-            # At step 0 the first look is about to be repeated too.
-            kept = [x for x in read_attention_log(self._path) if x["step"] <= state.global_step]
-            kept = kept if state.global_step else []
-            write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+        # At step 0 the first look is about to be repeated too.
+        trim_log(self._path, state.global_step or -1)
         if state.global_step == 0:
             self._look(model, 0, state)
 
@@ -119,25 +113,5 @@ class RoleAttentionCallback(TrainerCallback):
         metrics = mean_head_metrics(model, self._processor, self._draws)
         with open(self._path, "a", encoding="utf-8") as file:
             for role, values in metrics.items():
-                # NaN is no JSON: where nothing is defined, null.
-                listed = {
-                    name: [
-                        [None if np.isnan(x) else round(float(x), 6) for x in row] for row in value
-                    ]
-                    for name, value in values.items()
-                }
+                listed = {name: plain(value.round(6)) for name, value in values.items()}
                 file.write(json.dumps({"step": step, "role": role, **listed}) + "\n")
-
-
-def read_attention_log(path: str | Path) -> list[dict[str, Any]]:
-    """The lines of an ``attention.jsonl``; one that was torn when the run was killed is left out.
-
-    Each is ``{"step", "role", metric: [[layer, head]]}`` with null where a metric is undefined.
-    """
-    lines = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            continue
-    return lines

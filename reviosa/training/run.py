@@ -16,7 +16,6 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.errors import ConfigError, ReviosaError
 from reviosa.heads import HeadSelection
-from reviosa.io import write_text
 from reviosa.model import ReviosaConfig, ReviosaModel, ReviosaProcessor, load, model_identity, save
 from reviosa.model.config import PRESETS
 from reviosa.model.lora import (
@@ -29,6 +28,7 @@ from reviosa.model.nano_tokenizer import nano_tokenizer
 from reviosa.run_record import open_run
 from reviosa.training.config import TrainConfig
 from reviosa.training.data import ConversationDataset, collate
+from reviosa.training.log import trim_log
 from reviosa.training.trainer import ReviosaTrainer, last_whole_checkpoint
 
 __all__ = ["TrainSummary", "build_model", "train"]
@@ -203,14 +203,6 @@ def _fit(
     return TrainSummary(Path(config.out) / "model", trainer.state.global_step, log.last)
 
 
-def _step(line: str) -> float:
-    """Step of a log line; infinite for one that was torn when the run was killed."""
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
-
-
 class _LogWriter(TrainerCallback):
     """Writes every log line of the Trainer to a file and tells how far the run is."""
 
@@ -221,14 +213,10 @@ class _LogWriter(TrainerCallback):
         self.last: dict[str, float] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        # Lines of steps that a resumed run is about to repeat would stand there twice.
-        if self._path.is_file():
-            lines = self._path.read_text(encoding="utf-8").splitlines()
-            kept = [x for x in lines if _step(x) <= state.global_step]
-            write_text(self._path, "".join(f"{line}\n" for line in kept))
-            if kept:
-                # A run that was finished already trains no step and logs nothing new.
-                self.last = {k: v for k, v in json.loads(kept[-1]).items() if k != "step"}
+        # Lines of steps that a resumed run is about to repeat would stand there twice. A run that
+        # was finished already trains no step and logs nothing new.
+        for line in trim_log(self._path, state.global_step)[-1:]:
+            self.last = {k: v for k, v in line.items() if k != "step"}
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if not logs or "loss" not in logs or not state.is_world_process_zero:

@@ -8,13 +8,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from probes.over_training import mean_head_metrics, read_attention_log
+from probes.over_training import mean_head_metrics
 from probes.store import CaptureStore
 from reviosa.data import InterRVOSDataset
 from reviosa.evaluation import encode_prediction, write_predictions
 from reviosa.model import load
 from reviosa.run_record import read_run
 from reviosa.training.data import ConversationDataset
+from reviosa.training.log import read_log
 from tests.fixtures_capture import make_dataset
 
 
@@ -183,7 +184,7 @@ def test_attention_over_training_is_recorded_and_changes_nothing(
     )
     assert all(torch.equal(one[key], two[key]) for key in one)
 
-    lines = read_attention_log(tmp_path / "watched" / "attention.jsonl")
+    lines = read_log(tmp_path / "watched" / "attention.jsonl")
     assert [(x["step"], x["role"]) for x in lines] == [
         (step, role) for step in (0, 2, 3) for role in ("actor", "target")
     ]
@@ -195,7 +196,7 @@ def test_attention_over_training_is_recorded_and_changes_nothing(
     summary = read_run(tmp_path / "watched")["summary"]
     assert cli(*arguments, *watched, "--out", tmp_path / "watched", "--resume").code == 0
     assert read_run(tmp_path / "watched")["summary"] == summary and summary["losses"]
-    assert read_attention_log(tmp_path / "watched" / "attention.jsonl") == lines
+    assert read_log(tmp_path / "watched" / "attention.jsonl") == lines
     # The last line is what the saved model does on the same clips.
     model, processor = load(tmp_path / "watched")
     clips = ConversationDataset(
@@ -214,7 +215,7 @@ def test_one_token_for_every_expression(cli, tmp_path, dataset, checkpoint):
         "--set", "roles=actor", "--set", f"attention_data={dataset.root}", "--json",
     )  # fmt: skip
     assert result.code == 0, result.err
-    actor, target = read_attention_log(tmp_path / "run" / "attention.jsonl")[:2]
+    actor, target = read_log(tmp_path / "run" / "attention.jsonl")[:2]
     assert np.isfinite(np.array(actor["mask_share"], dtype=float)).all()
     assert {x for row in target["mask_share"] for x in row} == {None}, "no target token was read"
     processor = load(checkpoint)[1]
