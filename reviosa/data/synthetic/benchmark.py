@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,7 +79,7 @@ def write_benchmark(
         if not folder.is_dir():
             if only not in (None, name):
                 continue
-            tell = None if progress is None else _named(progress, name)
+            tell = None if progress is None else partial(progress, name)
             write_synthetic(folder, split.videos, split.seed, split.world, tell, workers)
         dataset = InterRVOSDataset(folder)
         if split.identity not in (None, dataset.identity):
@@ -124,7 +125,3 @@ def _check_world(folder: Path, dataset: InterRVOSDataset, split: SplitConfig) ->
                 f"{folder}: got a world with {key} {got.get(key)!r}, expected {value!r}; remove "
                 "the folder and write it again"
             )
-
-
-def _named(progress: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(name, done, total)

@@ -1,5 +1,6 @@
 """The synthetic world as arrays: frames, which object each pixel shows, what each object is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,15 @@ from reviosa.data.synthetic import COLORS, MOTIONS, MUTUAL_VERBS, SHAPES, SIZES,
 from reviosa.errors import DataError
 from reviosa.io import atomic_directory, write_json
 
-__all__ = ["ATTRIBUTES", "PARTS", "ClipBank", "cell_owners", "load_clips", "object_masks"]
+__all__ = [
+    "ATTRIBUTES",
+    "PARTS",
+    "ClipBank",
+    "cell_owners",
+    "count_objects",
+    "load_clips",
+    "object_masks",
+]
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "color": COLORS,
@@ -39,9 +48,15 @@ class ClipBank:
     """Index into the world's MOTIONS, int64 [video, object]."""
     partners: np.ndarray
     """Number of the other object of the event, -1 for bystanders, int64 [video, object]."""
-    video_ids: tuple[str, ...]
     objects: tuple[dict[int, int], ...]
     """For each video: annotation id -> object number."""
+
+    def clip(
+        self, video: int, moments: Sequence[int], flipped: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Frames and labels of some moments of a video, left and right exchanged if asked."""
+        frames, labels = self.frames[video][moments], self.labels[video][moments]
+        return (frames[:, :, ::-1], labels[..., ::-1]) if flipped else (frames, labels)
 
 
 def load_clips(dataset: InterRVOSDataset, cache: Path) -> ClipBank:
@@ -87,7 +102,6 @@ def load_clips(dataset: InterRVOSDataset, cache: Path) -> ClipBank:
         parts,
         motions,
         partners,
-        tuple(v.video_id for v in dataset.videos),
         tuple(objects),
     )
 
@@ -105,6 +119,11 @@ def _decode(dataset: InterRVOSDataset, folder: Path) -> None:
     frames.flush()
     labels.flush()
     write_json(folder / "clips.json", {"identity": dataset.identity, "videos": len(frames)})
+
+
+def count_objects(attributes: np.ndarray) -> int:
+    """Objects of a video, from its [object, attribute] with -1 beyond the last."""
+    return int((attributes[:, 0] >= 0).sum())
 
 
 def object_masks(labels: np.ndarray, count: int) -> np.ndarray:

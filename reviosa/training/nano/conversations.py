@@ -14,7 +14,7 @@ from reviosa.losses import pool_masks
 from reviosa.model import ReviosaProcessor
 from reviosa.model.processor import IGNORED
 from reviosa.training.data import sample_expressions, sample_frames
-from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, cell_owners
+from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, cell_owners, count_objects
 from reviosa.training.nano.segment import tracked_frames
 from reviosa.training.nano.watch import WatchTargets, watch_targets
 
@@ -69,9 +69,7 @@ class Conversations:
         items, watched = [], []
         for number in rng.choice(self._spoken, size):
             flipped = bool(rng.random() < 0.5)
-            frames, labels = bank.frames[number][when], bank.labels[number][when]
-            if flipped:
-                frames, labels = frames[:, :, ::-1], labels[..., ::-1]
+            frames, labels = bank.clip(int(number), when, flipped)
             expressions = self.videos[number].expressions
             acting = [e.is_interaction for e in expressions]
             chosen = [expressions[i] for i in sample_expressions(rng, acting, self.expressions)]
@@ -97,8 +95,7 @@ class Conversations:
             "cells": torch.from_numpy(np.concatenate([x[4] for x in items])),
             "mask_targets": torch.cat([x[5] for x in items]),
         }
-        joined = WatchTargets(*(torch.stack(x) for x in zip(*watched, strict=True)))
-        return batch, joined, when
+        return batch, WatchTargets.stack(watched), when
 
     def _roles(
         self, chosen: Sequence[Expression], number: int, labels: np.ndarray
@@ -106,7 +103,7 @@ class Conversations:
         """Looks [row, role, attribute], cells [row, role, frame * cell] and masks of the roles."""
         bank, grid = self.bank, self.processor.grid
         attributes = bank.attributes[number]
-        _, cover = cell_owners(labels[: self.frames], grid, int((attributes[:, 0] >= 0).sum()))
+        _, cover = cell_owners(labels[: self.frames], grid, count_objects(attributes))
         looks = np.full((len(chosen), 2, len(ATTRIBUTES)), -1, np.int64)
         cells = np.zeros((len(chosen), 2, self.frames * grid * grid), np.float32)
         masks = np.zeros((len(chosen), 2, *labels.shape), bool)

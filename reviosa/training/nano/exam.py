@@ -6,6 +6,7 @@ Each question is a plain number over a synthetic data set; nothing here trains o
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -239,7 +240,7 @@ def run_exam(
         dataset = InterRVOSDataset(benchmark / split, limit)
         if part in result["parts"] and result["data"].get(part) == dataset.identity:
             continue
-        tell = None if progress is None else _named(progress, part)
+        tell = None if progress is None else partial(progress, part)
         rows = examine(segmenter, dataset, part == "strange", tell)
         result["data"][part] = dataset.identity
         result["parts"][part] = summarise(rows)
@@ -247,7 +248,3 @@ def run_exam(
     result["verdicts"] = judge(result["parts"])
     write_json(out, result)
     return result
-
-
-def _named(progress: Callable[[str, int, int], None], part: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(part, done, total)

@@ -21,7 +21,7 @@ def bf16_is_fast() -> bool:
 
 
 def build_optimizers(stage: nn.Module, rate: float) -> list[Optimizer]:
-    """Optimisers of what ``stage`` trains, each group with its ``initial_lr``.
+    """Optimisers of what ``stage`` trains.
 
     Muon orthogonalises the update of a matrix; its step is scaled to the size of AdamW's, so one
     rate serves both. Embeddings, convolutions, vectors and small matrices are AdamW's.
@@ -37,17 +37,14 @@ def build_optimizers(stage: nn.Module, rate: float) -> list[Optimizer]:
         optimizers.append(
             Muon(matrices, lr=rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
         )
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["initial_lr"] = rate
     return optimizers
 
 
-def set_rate(optimizers: list[Optimizer], share: float) -> None:
-    """Set every group to this share of its initial rate."""
+def set_rate(optimizers: list[Optimizer], rate: float) -> None:
+    """Set the rate of every group."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = share * group["initial_lr"]
+            group["lr"] = rate
 
 
 def state_of(optimizers: list[Optimizer]) -> list[dict]:

@@ -119,8 +119,9 @@ class ReadStage(nn.Module):
             concept = self.concepts(looks, cells).detach()
         # As a share of what guessing the mean concept would leave.
         resemblance = mse_loss(output.prompts.float(), concept) / concept.var(dim=0).mean()
-        with torch.no_grad():
-            scores |= _placing_scores(found, cells, role)
+        hit = _hits(found, cells)
+        for which, name in enumerate(("actor", "target")):
+            scores[f"{name}_placed"] = hit[role == which].float().mean()
         # In the middle of the stack the role token must already describe its object in the terms in
         # which patches describe themselves; what remains is to attend to what fits.
         query, key = self.point[0](states[1][is_role]).float(), self.point[1](late).float()
@@ -129,19 +130,12 @@ class ReadStage(nn.Module):
         covered = cells.sum(dim=1) > 0
         share = cells[covered] / cells[covered].sum(dim=1, keepdim=True)
         pointing = -(share * fits[covered].log_softmax(dim=1)).sum(dim=1).mean()
-        with torch.no_grad():
-            scores["pointed"] = (
-                (cells.gather(1, fits.argmax(1, keepdim=True)) > 0.25).float().mean()
-            )
+        scores["pointed"] = _hits(fits, cells).float().mean()
         scores |= {"text": text.detach(), "resemblance": resemblance.detach()}
         loss = text + naming + 4 * placing + pointing + watching + 4 * resemblance
         return Reading(batch, output, frames, loss, scores)
 
 
-def _placing_scores(found: Tensor, cells: Tensor, role: Tensor) -> dict[str, Tensor]:
-    """Share of role tokens whose likeliest cell is one of their object, by role."""
-    best = cells.gather(1, found.argmax(1, keepdim=True))[:, 0] > 0.25
-    return {
-        f"{name}_placed": best[role == index].float().mean()
-        for index, name in enumerate(("actor", "target"))
-    }
+def _hits(scores: Tensor, cells: Tensor) -> Tensor:
+    """Whether the cell with the highest score is one of the object, bool [role token]."""
+    return cells.gather(1, scores.argmax(1, keepdim=True))[:, 0] > 0.25

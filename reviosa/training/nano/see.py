@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 
 from reviosa.model import ReviosaModel, ReviosaProcessor
-from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, cell_owners
+from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, cell_owners, count_objects
 
 __all__ = ["SeeStage", "cell_labels", "cell_offsets", "naming_loss"]
 
@@ -86,7 +86,7 @@ def cell_labels(labels: np.ndarray, attributes: np.ndarray, grid: int) -> np.nda
         attributes: of the objects of the video, [object, attribute], -1 beyond the last.
         grid: cells along one side.
     """
-    owner, _ = cell_owners(labels, grid, int((attributes[:, 0] >= 0).sum()))
+    owner, _ = cell_owners(labels, grid, count_objects(attributes))
     return np.where(owner[:, None] >= 0, attributes[owner] + 1, 0)
 
 

@@ -12,12 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from reviosa.losses import pool_masks
+from reviosa.losses import dice_loss, mask_bce_loss, pool_masks
 from reviosa.model import ReviosaModel, ReviosaProcessor
 from reviosa.model.segmenter import DecodedMasks, decode_prompts, encode_frames
 from reviosa.model.tracker import MemoryTracker
 from reviosa.training.data import sample_frames
-from reviosa.training.nano.clips import ATTRIBUTES, ClipBank, cell_owners, object_masks
+from reviosa.training.nano.clips import (
+    ATTRIBUTES,
+    ClipBank,
+    cell_owners,
+    count_objects,
+    object_masks,
+)
 from reviosa.training.nano.see import cell_labels, naming_loss
 
 __all__ = ["ConceptEncoder", "SegmentStage", "candidate_loss", "draw_concepts", "tracked_frames"]
@@ -72,17 +78,12 @@ def candidate_loss(decoded: DecodedMasks, truth: Tensor) -> tuple[Tensor, Tensor
     """
     logits = decoded.candidates
     wanted = truth[:, None].expand_as(logits)
-    bce = binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean((-2, -1))
-    soft = logits.sigmoid()
-    overlap = 2 * (soft * wanted).sum((-2, -1)) + 1
-    dice = 1 - overlap / (soft.sum((-2, -1)) + wanted.sum((-2, -1)) + 1)
-    each = 10 * bce + dice
     with torch.no_grad():
         hard, real = logits > 0, wanted > 0.5
         union = (hard | real).sum((-2, -1))
         iou = torch.where(union > 0, (hard & real).sum((-2, -1)) / union.clamp(min=1), 1.0)
     estimate = ((decoded.iou - iou) ** 2).mean()
-    loss = each.mean() + estimate
+    loss = 10 * mask_bce_loss(logits, wanted) + dice_loss(logits, wanted) + estimate
     rows = torch.arange(len(logits))
     return loss, iou[rows, decoded.best]
 
@@ -204,7 +205,7 @@ def draw_concepts(
         the place is not said, float32 [count, frame, cell]; truth, bool [count, frame, height,
         width].
     """
-    present = int((attributes[:, 0] >= 0).sum())
+    present = count_objects(attributes)
     _, cover = cell_owners(labels, grid, present)
     masks = object_masks(labels, present)
     said = np.full((count, attributes.shape[1]), -1, np.int64)

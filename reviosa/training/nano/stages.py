@@ -110,7 +110,8 @@ def run_stage(
     clock = time.monotonic() - spent
     for step in range(begun, steps):
         # Warm up, stay, and fall to nothing over the second half.
-        set_rate(optimizers, min(1.0, (step + 1) / warmup, 2 * (steps - step) / steps))
+        share = min(1.0, (step + 1) / warmup, 2 * (steps - step) / steps)
+        set_rate(optimizers, share * stage.learning_rate)
         with cast:
             loss, scores = stage.loss(bank, np.random.default_rng([seed, step]))
         stage.zero_grad(set_to_none=True)

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, smooth_l1_loss
 from reviosa.data.synthetic import MOTIONS
 from reviosa.model import ReviosaModel, ReviosaProcessor
 from reviosa.training.data import sample_frames
-from reviosa.training.nano.clips import ATTRIBUTES, PARTS, ClipBank, cell_owners
+from reviosa.training.nano.clips import ATTRIBUTES, PARTS, ClipBank, cell_owners, count_objects
 
 __all__ = ["WatchHeads", "WatchStage", "WatchTargets", "kept_states", "watch_targets"]
 
@@ -38,6 +38,11 @@ class WatchTargets(NamedTuple):
     partner_look: Tensor
     """Its attributes, -1 where there is none, int64 [patch, attribute]."""
 
+    @classmethod
+    def stack(cls, targets: "Sequence[WatchTargets]") -> "WatchTargets":
+        """Those of several videos as a batch."""
+        return cls(*(torch.stack(x) for x in zip(*targets, strict=True)))
+
 
 def watch_targets(
     bank: ClipBank, video: int, labels: np.ndarray, grid: int, flipped: bool
@@ -51,8 +56,7 @@ def watch_targets(
         grid: cells along one side.
         flipped: whether left and right are exchanged.
     """
-    count = int((bank.attributes[video, :, 0] >= 0).sum())
-    owner, cover = cell_owners(labels, grid, count)
+    owner, cover = cell_owners(labels, grid, count_objects(bank.attributes[video]))
     owner = owner.reshape(-1)
     frames = len(labels)
     axis = (np.arange(grid) + 0.5) / grid * 2 - 1
@@ -177,13 +181,11 @@ class WatchStage(nn.Module):
         clips, watched = [], []
         for video in rng.integers(0, len(bank.frames), self.batch_size):
             moments = sample_frames(rng, total, wanted)
-            frames, labels = bank.frames[video][moments], bank.labels[video][moments]
             flipped = bool(rng.random() < 0.5)
-            if flipped:
-                frames, labels = frames[:, :, ::-1], labels[..., ::-1]
+            frames, labels = bank.clip(int(video), moments, flipped)
             clips.append(frames)
             watched.append(watch_targets(bank, int(video), labels, grid, flipped))
-        truth = WatchTargets(*(torch.stack(x) for x in zip(*watched, strict=True)))
+        truth = WatchTargets.stack(watched)
         pixels = self._processor.vision_frames(np.concatenate(clips))
         ids = self._video.expand(self.batch_size, -1)
         with kept_states(model, (WatchHeads.way_layer, WatchHeads.event_layer)) as states:
