@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from reviosa.data.frames import FRAME_SUFFIXES
+from reviosa.data.prompts import has_words
 from reviosa.data.records import CAPTION_TYPES, Expression, Video, VideoSample
 from reviosa.data.rle import decode, rle_size
 from reviosa.errors import DataError
@@ -69,6 +70,16 @@ class InterRVOSDataset:
             _parse(world, world.read_bytes()) if world.is_file() else None
         )
         """What the synthetic world knows of its objects; None for other data."""
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Its identity, and how many videos, expressions and interactions it holds."""
+        return {
+            "identity": self.identity,
+            "videos": len(self.videos),
+            "expressions": len(self.samples),
+            "interactions": len(self.interactions),
+        }
 
     @property
     def interactions(self) -> tuple[VideoSample, ...]:
@@ -247,7 +258,7 @@ def _read_expression(video_id: str, exp_id: str, entry: Any) -> Expression:
             "repair meta_expressions.json"
         )
     text = entry.get("exp")
-    if not isinstance(text, str) or not any(letter.isalnum() for letter in text):
+    if not isinstance(text, str) or not has_words(text):
         raise DataError(
             f'{where}: got the expression {text!r}, expected words in "exp"; fill it or remove it'
         )

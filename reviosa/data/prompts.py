@@ -2,11 +2,16 @@
 
 from reviosa.errors import DataError
 
-__all__ = ["ACTOR_TOKEN", "TARGET_TOKEN", "answer", "normalise", "question"]
+__all__ = ["ACTOR_TOKEN", "TARGET_TOKEN", "answer", "has_words", "normalise", "question"]
 
 ACTOR_TOKEN = "[SEG_ACT]"
 TARGET_TOKEN = "[SEG_TAR]"
 _RESERVED = (ACTOR_TOKEN, TARGET_TOKEN, "<IMG_CONTEXT>", "<img>", "</img>", "<|im_")
+
+
+def has_words(expression: str) -> bool:
+    """Whether there is anything to ask for: a letter or a digit, of any script."""
+    return any(character.isalnum() for character in expression)
 
 
 def normalise(expression: str) -> str:
@@ -16,7 +21,7 @@ def normalise(expression: str) -> str:
         DataError: nothing is left.
     """
     text = expression.replace(".", "").strip().lower()
-    if not any(character.isalnum() for character in text):
+    if not has_words(text):
         raise DataError(
             f"got the empty expression {expression!r}, expected a phrase that names an object; "
             "write one such as 'a rider jumping a horse'"

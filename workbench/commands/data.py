@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,22 +46,18 @@ def synth(
         )
     with progress("synthetic videos") as update:
         write_synthetic(out, videos, seed, progress=update)
-    dataset = InterRVOSDataset(out)
-    result = {
-        "out": str(out),
-        "videos": len(dataset.videos),
-        "expressions": len(dataset.samples),
-        "interactions": len(dataset.interactions),
-        "seed": seed,
-        "identity": dataset.identity,
-    }
+    summary = InterRVOSDataset(out).summary
     if json:
-        print_json(result)
+        print_json({"out": str(out), "seed": seed, **summary})
     else:
-        print(
-            f"{result['videos']} videos, {result['expressions']} expressions "
-            f"({result['interactions']} interactions) in {out}"
-        )
+        print(f"{_counts(summary)} in {out}")
+
+
+def _counts(summary: dict[str, Any]) -> str:
+    return (
+        f"{summary['videos']} videos, {summary['expressions']} expressions "
+        f"({summary['interactions']} interactions)"
+    )
 
 
 def _write_benchmark(path: Path, out: Path, split: str | None, json: bool) -> None:
@@ -80,8 +76,5 @@ def _write_benchmark(path: Path, out: Path, split: str | None, json: bool) -> No
         print_json(manifest)
         return
     for name, found in manifest["splits"].items():
-        print(
-            f"{name}: {found['videos']} videos, {found['expressions']} expressions "
-            f"({found['interactions']} interactions), identity {found['identity']}"
-        )
+        print(f"{name}: {_counts(found)}, identity {found['identity']}")
     print(f"benchmark {manifest['name']}, identity {manifest['identity']}, in {out}")

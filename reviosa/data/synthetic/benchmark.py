@@ -89,14 +89,7 @@ def write_benchmark(
                 "again, or use the version of this package that the benchmark was made with"
             )
         _check_world(folder, dataset, split)
-        splits[name] = {
-            "identity": dataset.identity,
-            "seed": split.seed,
-            "world": _plain(split.world),
-            "videos": len(dataset.videos),
-            "expressions": len(dataset.samples),
-            "interactions": len(dataset.interactions),
-        }
+        splits[name] = {**dataset.summary, "seed": split.seed, "world": _plain(split.world)}
     identities = json.dumps(splits, sort_keys=True)
     manifest = {
         "name": benchmark.name,
