@@ -249,9 +249,12 @@ class Segmenter:
         for frame in features.frame_indices:
             decoded = tracker.condition(frame, features.sam[frame].take(repeat), prompts)
             keep(frame, decoded.masks())
-        for frame in range(total):
+        # From the first seen frame back to the start, then on to the end.
+        first = min(features.frame_indices)
+        for frame in (*reversed(range(first)), *range(first + 1, total)):
             if frame not in features.frame_indices:
-                keep(frame, tracker.track(frame, features.sam[frame].take(repeat)).masks())
+                view = features.sam[frame].take(repeat)
+                keep(frame, tracker.track(frame, view, reverse=frame < first).masks())
         return masks
 
 

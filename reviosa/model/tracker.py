@@ -42,8 +42,16 @@ class MemoryTracker:
         self._bank["cond_frame_outputs"][frame] = self._remember(features, decoded)
         return decoded
 
-    def track(self, frame: int, features: FrameFeatures) -> DecodedMasks:
-        """Segment ``frame`` from what is remembered of the others, and remember it too."""
+    def track(self, frame: int, features: FrameFeatures, reverse: bool = False) -> DecodedMasks:
+        """Segment ``frame`` from what is remembered of the others, and remember it too.
+
+        Args:
+            frame: index of the frame in the video.
+            features: that frame's features, one entry an object.
+            reverse: the video is walked backwards, from the first conditioning frame to its start.
+                SAM2 looks at object pointers of the past alone; walked forwards, a frame before
+                all of them has none, and its mask is lost.
+        """
         maps, position, sizes = features.flat()
         conditioned = self._sam2._prepare_memory_conditioned_features(
             frame_idx=frame,
@@ -53,12 +61,13 @@ class MemoryTracker:
             feat_sizes=sizes[-1:],
             output_dict=self._bank,
             num_frames=self._num_frames,
+            track_in_reverse=reverse,
         )
         decoded = decode_conditioned(self._sam2, features, conditioned, None)
         memory = self._bank["non_cond_frame_outputs"]
         memory[frame] = self._remember(features, decoded)
         horizon = max(self._sam2.num_maskmem, self._sam2.max_obj_ptrs_in_encoder)
-        memory.pop(frame - horizon, None)
+        memory.pop(frame + horizon if reverse else frame - horizon, None)
         return decoded
 
     def _remember(self, features: FrameFeatures, decoded: DecodedMasks) -> dict:
