@@ -112,7 +112,7 @@ def test_a_frame_that_was_not_seen_is_tracked_from_those_that_were(segmenter, fr
 
 
 def test_frames_before_the_first_seen_one_are_tracked_back_to_the_start():
-    """Walked forwards they have no object pointer: frame 0 of 16 scored J&F 5 where others had 84."""
+    """Walked forwards they had no object pointer: J&F 5 on frame 0 of 16, 84 on the others."""
     model, processor = load("nano")
     video = generate_video(0, 3)
     expression = next(e for e in video.expressions if e.targets)
