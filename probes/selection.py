@@ -9,7 +9,10 @@ from reviosa.heads import PUBLISHED, HeadSelection
 
 __all__ = ["STRATEGIES", "select", "top_layer"]
 
-STRATEGIES = ("top-layer", "top-pairs", "bottom-pairs", "random", "published")
+STRATEGIES = (
+    "top-layer", "top-layers", "bottom-layers", "top-pairs", "bottom-pairs", "random",
+    "matched-random", "published",
+)  # fmt: skip
 
 
 def select(
@@ -20,35 +23,45 @@ def select(
     run: str | None = None,
     data: str | None = None,
     preset: str | None = None,
+    layers: int = 3,
+    like: HeadSelection | None = None,
 ) -> HeadSelection:
-    """Choose ``k`` pairs.
+    """Choose ``k`` pairs, or ``k`` in each of several layers.
 
     Args:
         ranking: scores of all pairs; higher is better.
         strategy: "top-layer": the layer with the highest mean over heads, then its best k heads
-            (the paper's protocol as far as it is public, REVIOSA 8.3); "top-pairs" and
-            "bottom-pairs": the best or worst k of all; "random": k of all pairs, drawn with
-            ``seed``; "published": the release's list for ``preset``.
-        k: number of pairs.
-        seed: of "random" alone.
+            (the paper's protocol as far as it is public, REVIOSA 8.3); "top-layers" and
+            "bottom-layers": the ``layers`` layers with the highest or lowest mean, then the best k
+            heads of each (the paper's Fig. 6c); "top-pairs" and "bottom-pairs": the best or worst
+            k of all; "random": k of all pairs, drawn with ``seed``; "matched-random": as many
+            heads of each layer as ``like`` has, drawn among those that it does not have;
+            "published": the release's list for ``preset``.
+        k: number of pairs, of each layer where there are several.
+        seed: of the random strategies.
         run: name of the capture run, kept in the selection.
         data: identity of the data set, kept in the selection.
         preset: "1b" or "4b", for "published" alone.
+        layers: number of layers, for "top-layers" and "bottom-layers".
+        like: the selection that "matched-random" is a control of.
 
     Returns:
-        The pairs, best first ("bottom-pairs": worst first; "random": in the order of layer and
-        head). Ties go to the lower layer, then the lower head. Undefined pairs are never chosen,
-        except by "random", which looks at no score.
+        The pairs, best first ("bottom-pairs": worst first; layer after layer; random ones in the
+        order of layer and head). Ties go to the lower layer, then the lower head. Undefined pairs
+        are never chosen, except at random, which looks at no score.
 
     Raises:
-        ConfigError: unknown strategy or preset, k below 1 or above what there is.
+        ConfigError: unknown strategy or preset, k or layers below 1 or above what there is, or
+            "matched-random" without ``like``.
     """
     if strategy not in STRATEGIES:
         raise ConfigError(f"unknown strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}")
     if strategy == "published":
         return _published(ranking, preset)
-    if k < 1:
-        raise ConfigError(f"k is {k}; choose at least 1 pair")
+    if strategy == "matched-random":
+        return HeadSelection(_matched(ranking, like, seed), strategy, None, run, data)
+    if k < 1 or layers < 1:
+        raise ConfigError(f"k is {k} of {layers} layers; choose at least 1 pair of 1 layer")
     pairs = [(p.layer, p.head) for p in ranking.pairs]
     defined = [(p.layer, p.head) for p in ranking.pairs if p.score is not None]
     if strategy == "random":
@@ -60,9 +73,14 @@ def select(
         worst = sorted(defined, key=lambda pair: (scores[pair], pair))
         chosen = worst[: _enough(k, len(defined), "pairs with a score")]
     else:
-        layer = top_layer(ranking)
-        heads = [pair for pair in defined if pair[0] == layer]
-        chosen = heads[: _enough(k, len(heads), f"heads with a score in layer {layer}")]
+        order = _layer_order(ranking)
+        if strategy == "bottom-layers":
+            order.reverse()
+        count = 1 if strategy == "top-layer" else _enough(layers, len(order), "layers with a score")
+        chosen = []
+        for layer in order[:count]:
+            heads = [pair for pair in defined if pair[0] == layer]
+            chosen += heads[: _enough(k, len(heads), f"heads with a score in layer {layer}")]
     criterion = None if strategy == "random" else ranking.criterion
     return HeadSelection(tuple(chosen), strategy, criterion, run, data)
 
@@ -73,14 +91,36 @@ def top_layer(ranking: Ranking) -> int:
     Raises:
         ConfigError: no pair has a score.
     """
-    scores = ranking.scores
-    if not np.isfinite(scores).any():
+    return _layer_order(ranking)[0]
+
+
+def _layer_order(ranking: Ranking) -> list[int]:
+    """Layers with a score, the highest mean over heads first."""
+    means = defined_mean(ranking.scores, axis=1)
+    if not np.isfinite(means).any():
         raise ConfigError(
             f"no pair has a {ranking.criterion} score for role {ranking.role}: "
             f"{ranking.reason or 'all are undefined'}; capture more samples or choose another role"
         )
-    means = np.nan_to_num(defined_mean(scores, axis=1), nan=-np.inf)
-    return int(np.argmax(means))
+    return [int(i) for i in np.argsort(-means, kind="stable") if np.isfinite(means[i])]
+
+
+def _matched(
+    ranking: Ranking, like: HeadSelection | None, seed: int
+) -> tuple[tuple[int, int], ...]:
+    if like is None:
+        raise ConfigError("matched-random needs the selection that it is a control of; give one")
+    layers, heads = ranking.scores.shape
+    like.validate(layers, heads)
+    rng = np.random.default_rng(seed)
+    chosen: list[tuple[int, int]] = []
+    for layer in like.layers:
+        others = [(layer, head) for head in range(heads) if (layer, head) not in like.pairs]
+        wanted = heads - len(others)
+        size = _enough(wanted, len(others), f"other heads in layer {layer}")
+        picks = rng.choice(len(others), size, replace=False)
+        chosen += [others[index] for index in sorted(picks)]
+    return tuple(chosen)
 
 
 def _random(pairs: list[tuple[int, int]], k: int, seed: int) -> list[tuple[int, int]]:

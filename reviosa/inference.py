@@ -1,7 +1,7 @@
 """Video and expression in; actor track, target track and the model's answer out."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from reviosa.data.prompts import answer
+from reviosa.data.prompts import answer, ask_for_target
 from reviosa.data.records import VideoSample
 from reviosa.errors import DataError
 from reviosa.evaluation import encode_prediction
@@ -276,22 +276,46 @@ def _well_formed(ids: list[int], start: int, model: ReviosaModel) -> list[int]:
 
 
 def predict(
-    segmenter: Segmenter, samples: Iterable[VideoSample]
+    segmenter: Segmenter, samples: Iterable[VideoSample], target_by_prompt: bool = False
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Predictions of many samples in the release's form (EVALUATION.md, Formats).
 
     Samples of one video that follow each other share its features and are tracked together.
+
+    Args:
+        segmenter: the model.
+        samples: what to ask.
+        target_by_prompt: take the target from the first mask of a second question,
+            :func:`~reviosa.data.prompts.ask_for_target`, asked of interactions: how the paper's
+            Table 4 tries models that know one token alone.
     """
     predictions: dict[str, dict[str, dict[str, Any]]] = {}
     for video_id, group in groupby(samples, key=lambda sample: sample.video.video_id):
         of_video = list(group)
         features = segmenter.encode(of_video[0].video.read_frames())
         results = segmenter.segment_encoded(features, [s.expression.text for s in of_video])
+        if target_by_prompt:
+            results = _targets_by_prompt(segmenter, features, of_video, results)
         predictions.setdefault(video_id, {}).update(
             (sample.expression.exp_id, prediction_record(sample, result))
             for sample, result in zip(of_video, results, strict=True)
         )
     return predictions
+
+
+def _targets_by_prompt(
+    segmenter: Segmenter,
+    features: VideoFeatures,
+    samples: Sequence[VideoSample],
+    results: Sequence[SegmentationResult],
+) -> list[SegmentationResult]:
+    acting = [i for i, sample in enumerate(samples) if sample.expression.is_interaction]
+    asked = [ask_for_target(samples[i].expression.text) for i in acting]
+    found = dict(zip(acting, segmenter.segment_encoded(features, asked), strict=True))
+    return [
+        replace(result, masks=(result.actor, found[i].actor if i in found else None))
+        for i, result in enumerate(results)
+    ]
 
 
 def prediction_record(sample: VideoSample, result: SegmentationResult) -> dict[str, Any]:

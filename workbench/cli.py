@@ -19,6 +19,7 @@ from workbench.commands.evaluate import evaluate, score
 from workbench.commands.health import doctor
 from workbench.commands.segment import segment
 from workbench.commands.show import dashboard, report
+from workbench.commands.sweep import sweep
 from workbench.commands.train import train
 
 __all__ = ["app", "main"]
@@ -38,6 +39,7 @@ _COMMANDS = (
     rank,
     select,
     correlate,
+    sweep,
     report,
     dashboard,
 )
@@ -45,6 +47,7 @@ _RESUME_HINTS = {
     "capture": "the finished part is kept; go on with the same command and --resume",
     "evaluate": "the finished part is kept; go on with the same command and --resume",
     "train": "the last checkpoint is kept; go on with the same command and --resume",
+    "sweep": "what is finished is kept; go on with the same command",
     "demo": "what is finished is kept; go on with the same command",
 }
 # Nothing here may reach for the network unless the user has said so.

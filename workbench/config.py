@@ -208,6 +208,9 @@ def _explain(error: ValidationError, model_class: type[BaseModel], sources: str)
         message = f"unknown key {key!r}{where}; {hint}"
     elif first["type"] == "missing":
         message = f"the configuration{where} lacks the key {key!r}; add it or give --set {key}=..."
+    elif first["type"] == "value_error":  # one of our own rules, which says what was got
+        rule = first["msg"].removeprefix("Value error, ")
+        message = ": ".join(filter(None, (sources, key, rule)))
     else:
         wanted = first["msg"].replace("Input should be ", "expected ")
         message = f"{key}{where}: got {first['input']!r}, {wanted}; mend it"

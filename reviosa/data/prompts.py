@@ -2,7 +2,15 @@
 
 from reviosa.errors import DataError
 
-__all__ = ["ACTOR_TOKEN", "TARGET_TOKEN", "answer", "has_words", "normalise", "question"]
+__all__ = [
+    "ACTOR_TOKEN",
+    "TARGET_TOKEN",
+    "answer",
+    "ask_for_target",
+    "has_words",
+    "normalise",
+    "question",
+]
 
 ACTOR_TOKEN = "[SEG_ACT]"
 TARGET_TOKEN = "[SEG_TAR]"
@@ -45,6 +53,11 @@ def question(expression: str) -> str:
     if "?" in expression:
         return expression.strip()
     return f"Please segment {text} in this video."
+
+
+def ask_for_target(expression: str) -> str:
+    """What to ask a model without a target token, so that its one mask be the target (Table 4)."""
+    return f"the object that is directly interacting with {expression}"
 
 
 def answer(has_target: bool) -> str:

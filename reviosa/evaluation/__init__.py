@@ -13,8 +13,10 @@ from reviosa.evaluation.protocols import (
     evaluate_predictions,
     protocol_means,
 )
+from reviosa.evaluation.score_table import SCORES_FILE, read_scores, write_scores
 
 __all__ = [
+    "SCORES_FILE",
     "Evaluation",
     "RoleScore",
     "boundary_f",
@@ -25,5 +27,7 @@ __all__ = [
     "jaccard",
     "protocol_means",
     "read_predictions",
+    "read_scores",
     "write_predictions",
+    "write_scores",
 ]

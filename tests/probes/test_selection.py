@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from probes.ranking import rank_pairs
-from probes.selection import STRATEGIES, select, top_layer
+from probes.selection import select, top_layer
 from reviosa.errors import ConfigError
 from reviosa.heads import PUBLISHED
 
@@ -28,6 +28,39 @@ def test_top_and_bottom_pairs(ranking):
     assert select(ranking, "top-pairs", k=3).pairs == ((2, 0), (1, 1), (1, 0))
     # 0.2 stands at (0, 0) and (2, 1): the tie goes to the lower layer.
     assert select(ranking, "bottom-pairs", k=3).pairs == ((0, 0), (2, 1), (2, 2))
+
+
+def test_layers_at_the_top_and_at_the_bottom(ranking):
+    # Means 0.3, 0.5, 0.45: layers 1 and 2 are the upper two; 0 and 2 the lower two, lowest first.
+    assert select(ranking, "top-layers", k=1, layers=2).pairs == ((1, 1), (2, 0))
+    assert select(ranking, "bottom-layers", k=2, layers=2).pairs == (
+        (0, 2), (0, 1), (2, 0), (2, 2),
+    )  # fmt: skip
+    assert select(ranking, "top-layers", k=2, layers=1).pairs == (
+        select(ranking, "top-layer", k=2).pairs
+    )
+
+
+def test_a_layer_without_any_score_is_neither_at_the_top_nor_at_the_bottom(table):
+    scores = SCORES.copy()
+    scores[0] = np.nan
+    ranking = rank_pairs([table(np.stack([scores] * 4), metric="visual_mass")], 20)
+    assert select(ranking, "bottom-layers", k=1, layers=1).pairs == ((2, 0),)
+    with pytest.raises(ConfigError, match="only 2 layers with a score"):
+        select(ranking, "bottom-layers", k=1, layers=3)
+
+
+def test_matched_random_heads_are_others_of_the_same_layers(ranking):
+    like = select(ranking, "top-layers", k=1, layers=2)
+    drawn = {select(ranking, "matched-random", like=like, seed=s).pairs for s in range(30)}
+    for pairs in drawn:
+        assert [layer for layer, _ in pairs] == [1, 2]
+        assert not set(pairs) & set(like.pairs)
+    assert len(drawn) == 4, "two other heads in each of two layers"
+    with pytest.raises(ConfigError, match="needs the selection"):
+        select(ranking, "matched-random")
+    with pytest.raises(ConfigError, match="only 1 other heads in layer 1"):
+        select(ranking, "matched-random", like=select(ranking, "top-layer", k=2))
 
 
 def test_random_is_seeded_and_looks_at_no_score(ranking, table):
@@ -79,7 +112,3 @@ def test_nothing_to_choose_from_says_why(table):
         select(empty, "top-layer", k=1)
     with pytest.raises(ConfigError, match="only 0 pairs with a score"):
         select(empty, "top-pairs", k=1)
-
-
-def test_strategies_are_those_of_the_command():
-    assert STRATEGIES == ("top-layer", "top-pairs", "bottom-pairs", "random", "published")

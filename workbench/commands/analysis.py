@@ -48,11 +48,24 @@ def select(
         typer.Option(
             "--strategy",
             metavar="NAME",
-            help="top-layer, top-pairs, bottom-pairs, random or published.",
+            help="top-layer, top-layers, bottom-layers, top-pairs, bottom-pairs, random, "
+            "matched-random or published.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Heads file to write.")],
-    k: Annotated[int, typer.Option("--k", metavar="K", help="Number of pairs.")] = 4,
+    k: Annotated[
+        int, typer.Option("--k", metavar="K", help="Number of pairs; of each layer with -layers.")
+    ] = 4,
+    layers: Annotated[
+        int,
+        typer.Option("--layers", metavar="N", help="Layers, for top-layers and bottom-layers."),
+    ] = 3,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            "--like", metavar="FILE", help="Heads file that matched-random is a control of."
+        ),
+    ] = None,
     criterion: CriterionOption = "visual_mass",
     role: Role = "both",
     preset: Annotated[
@@ -64,6 +77,7 @@ def select(
 ) -> None:
     """Choose layer-head pairs by a ranking and write them as a heads file."""
     from probes.selection import select as choose
+    from reviosa.heads import HeadSelection
     from workbench.console import print_json
 
     store = open_store(run)
@@ -71,9 +85,17 @@ def select(
     # pairs need no scores at all, so a run without any will do for them.
     rank_run = _scores if strategy == "published" else _rank
     ranking = rank_run(store, criterion, role, resamples=1, seed=seed)
-    identity = (store.run.get("data") or {}).get("identity")
-    name = run.resolve().name
-    selection = choose(ranking, strategy, k, seed=seed, run=name, data=identity, preset=preset)
+    selection = choose(
+        ranking,
+        strategy,
+        k,
+        seed=seed,
+        run=run.resolve().name,
+        data=(store.run.get("data") or {}).get("identity"),
+        preset=preset,
+        layers=layers,
+        like=HeadSelection.load(like) if like is not None else None,
+    )
     selection.save(out)
     if json:
         print_json(selection.to_json())

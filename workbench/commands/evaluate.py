@@ -42,13 +42,25 @@ def evaluate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an evaluation that was stopped.")
     ] = False,
+    target_by_prompt: Annotated[
+        bool,
+        typer.Option(
+            "--target-by-prompt",
+            help="Ask for each target in words, as the paper's Table 4 asks models with one token.",
+        ),
+    ] = False,
     limit: Limit = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Predict every expression of a data set and score the masks: Actor, Target, RVOS."""
     from reviosa.data import InterRVOSDataset
-    from reviosa.evaluation import evaluate_predictions, write_predictions
+    from reviosa.evaluation import (
+        SCORES_FILE,
+        evaluate_predictions,
+        write_predictions,
+        write_scores,
+    )
     from reviosa.inference import Segmenter
     from reviosa.io import write_json
     from reviosa.run_record import open_run
@@ -59,17 +71,20 @@ def evaluate(
     dataset.check_frames()
     _require(dataset, protocol)
     loaded = load_model(model, device)
-    config = {"limit": limit, "protocol": str(protocol)}
+    config: dict[str, Any] = {"limit": limit, "protocol": str(protocol)}
+    if target_by_prompt:
+        config["target_by_prompt"] = True
     header = {"path": str(data), "identity": dataset.identity}
     with open_run(out, "evaluate", config, None, header, loaded.header, resume) as run:
         with progress("predicting") as update:
             segmenter = Segmenter(loaded.model, loaded.processor)
             parts = run.directory / "parts"
-            predictions = _predict(segmenter, dataset, parts, update)
+            predictions = _predict(segmenter, dataset, parts, target_by_prompt, update)
         write_predictions(run.directory / "predictions.json", predictions)
         shutil.rmtree(parts, ignore_errors=True)
         with progress("scoring") as update:
             evaluation = evaluate_predictions(dataset, predictions, update)
+        write_scores(run.directory / SCORES_FILE, evaluation.scores)
         result = _chosen(evaluation.to_json(), protocol)
         result["put_into_form"] = sum(
             "babble" in entry for video in predictions.values() for entry in video.values()
@@ -83,6 +98,7 @@ def _predict(
     segmenter: "Segmenter",
     dataset: "InterRVOSDataset",
     parts: Path,
+    target_by_prompt: bool,
     update: Callable[[int, int], None],
 ) -> dict[str, Any]:
     """Predictions of all expressions; each finished video is kept in ``parts`` and not redone."""
@@ -98,7 +114,7 @@ def _predict(
         if not samples:
             continue
         if not part.is_file():
-            write_predictions(part, predict(segmenter, samples))
+            write_predictions(part, predict(segmenter, samples, target_by_prompt))
         predictions |= read_predictions(part)
         done += len(samples)
         update(done, len(dataset.samples))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.commands.options import Json, Resamples, Run, Seed
+from workbench.commands.options import Json, Resamples, Seed
 
 __all__ = ["dashboard", "report"]
 
@@ -15,36 +15,89 @@ _APP = Path(__file__).resolve().parent.parent.parent / "streamlit_app.py"
 
 
 def report(
-    run: Run,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Capture runs and sweeps (RUNS/sweeps/NAME)."),
+    ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE.html", help="Document to write.")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Document to write: .html of one capture run; .md of sweeps and captures.",
+        ),
     ],
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="DIR", help="Also write the tables as CSV files."),
     ] = None,
+    heading: Annotated[
+        str, typer.Option("--heading", metavar="TEXT", help="First line of a .md page.")
+    ] = "Results",
     resamples: Resamples = 2000,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Write one self-contained HTML report of a capture run."""
+    """Write a report: one self-contained HTML of a capture, or a results page of several runs."""
+    from reviosa.errors import ConfigError
+
+    command = f"reviosa report {' '.join(str(run) for run in runs)} -o {out}"
+    if out.suffix == ".md":
+        if csv is not None:
+            raise ConfigError("--csv goes with an .html report; a .md page has its results.json")
+        _study(runs, out, command, heading, resamples, seed, json)
+        return
+    if len(runs) > 1 or (runs[0] / "sweep.json").is_file():
+        raise ConfigError(
+            f"{out}: several runs, or a sweep, make a page in Markdown; end it on .md"
+        )
     from probes.analysis import analyse
     from reports.tables import write_csv
     from workbench.commands.analysis import open_store
     from workbench.console import print_json, progress
     from workbench.reporting import make_report
 
-    store = open_store(run)
+    store = open_store(runs[0])
     with progress("analysis"):
         results = analyse(store, resamples, seed)
     with progress("report"):
-        make_report(store, results, out, command=f"reviosa report {run} -o {out}")
+        make_report(store, results, out, command=command)
         if csv is not None:
             write_csv(results, csv)
     if json:
         print_json(results.to_json())
     else:
         print(f"report in {out}")
+
+
+def _study(
+    runs: list[Path], out: Path, command: str, heading: str, resamples: int, seed: int, json: bool
+) -> None:
+    from probes.analysis import analyse
+    from probes.study import study_runs
+    from probes.sweeps import SWEEP_FILE, read_sweep
+    from reports.study import write_study
+    from workbench.commands.analysis import open_store
+    from workbench.console import note, print_json, progress
+
+    with progress("analysis"):
+        sweeps = [read_sweep(run) for run in runs if (run / SWEEP_FILE).is_file()]
+        captures = [
+            analyse(open_store(run), resamples, seed)
+            for run in runs
+            if not (run / SWEEP_FILE).is_file()
+        ]
+        results = study_runs(sweeps, captures, resamples, seed)
+    write_study(results, out, command, heading)
+    for problem in (p for sweep in sweeps for p in sweep.problems):
+        note(f"left out: {problem}")
+    if json:
+        print_json(results.to_json())
+        return
+    for claim in results.claims:
+        print(f"{claim.verdict:14}  {claim.says} ({claim.source})")
+    print(f"page in {out}")
 
 
 def dashboard(

@@ -1,0 +1,116 @@
+"""Training runs against each other: means and paired differences of J&F, with intervals.
+
+Two things would differ if everything were done again: the videos, and the chance in the training.
+The first is taken from a cluster bootstrap over videos, the second from the spread over seeds;
+their variances add, and the interval is Student's, with the degrees of freedom of Welch and
+Satterthwaite: with three seeds that differ much it is wide, as it must be.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+from probes.bootstrap import draw_weights, video_codes, weighted_means
+
+__all__ = ["SCORES", "SeedMean", "difference", "mean_score"]
+
+SCORES = ("actor", "target", "rvos", "target_by_prompt")
+"""The three protocols, and the target protocol with the target asked for in words."""
+
+
+@dataclass(frozen=True)
+class SeedMean:
+    """A mean over seeds and samples, in per cent or points, with its 95 % interval."""
+
+    value: float
+    ci: tuple[float, float] | None
+    """None with one video."""
+    seeds: dict[int, float]
+    """The mean of each seed."""
+    n: int
+    """Samples."""
+    n_videos: int
+    reason: str | None = None
+    """What the interval does not hold, or why there is none."""
+
+
+def mean_score(
+    tables: Mapping[int, pd.DataFrame], resamples: int = 2000, seed: int = 0
+) -> SeedMean:
+    """Mean J&F in per cent of several seeds of one arm.
+
+    Args:
+        tables: seed -> rows of one protocol: sample_id, video_id, jf from 0 to 1.
+        resamples: bootstrap draws over videos.
+        seed: of the draws.
+
+    Raises:
+        ValueError: no seed, no row, or seeds with different samples.
+    """
+    names, videos, values = _aligned(tables)
+    return _estimate(100 * values, list(tables), names, videos, resamples, seed)
+
+
+def difference(
+    better: Mapping[int, pd.DataFrame],
+    than: Mapping[int, pd.DataFrame],
+    resamples: int = 2000,
+    seed: int = 0,
+) -> SeedMean:
+    """Mean difference of J&F in points over the seeds that both have; see :func:`mean_score`."""
+    common = [s for s in better if s in than]
+    names, videos, high = _aligned({s: better[s] for s in common})
+    others, _, low = _aligned({s: than[s] for s in common})
+    if names != others:
+        raise ValueError("the two arms were scored on different samples; score both on the same")
+    return _estimate(100 * (high - low), common, names, videos, resamples, seed)
+
+
+def _aligned(
+    tables: Mapping[int, pd.DataFrame],
+) -> tuple[list[str], NDArray, NDArray[np.float64]]:
+    """Sample ids, their videos [sample], and J&F [seed, sample], samples in sorted order."""
+    ordered = [table.sort_values("sample_id") for table in tables.values()]
+    if not ordered or not len(ordered[0]):
+        raise ValueError("no seed or no sample to compare; give at least one of each")
+    names = ordered[0].sample_id.tolist()
+    if any(table.sample_id.tolist() != names for table in ordered[1:]):
+        raise ValueError("the seeds were scored on different samples; score all on the same")
+    return (
+        names,
+        ordered[0].video_id.to_numpy(dtype=str),
+        np.stack([table.jf.to_numpy(dtype=np.float64) for table in ordered]),
+    )
+
+
+def _estimate(
+    values: NDArray[np.float64],
+    seeds: Sequence[int],
+    names: Sequence[str],
+    videos: NDArray,
+    resamples: int,
+    seed: int,
+) -> SeedMean:
+    codes, count = video_codes(videos)
+    means = values.mean(axis=1)
+    by_seed = {s: float(mean) for s, mean in zip(seeds, means, strict=True)}
+    value = float(means.mean())
+    if count < 2:
+        return SeedMean(value, None, by_seed, len(names), count, "1 video: no interval")
+    draws = weighted_means(values.mean(axis=0), codes, draw_weights(count, resamples, seed))
+    of_videos = float(draws.var(ddof=1))
+    if len(seeds) < 2:
+        reach = float(student.ppf(0.975, count - 1)) * of_videos**0.5
+        reason = "1 seed: the interval holds the chance of the videos alone"
+        return SeedMean(value, (value - reach, value + reach), by_seed, len(names), count, reason)
+    of_seeds = float(means.var(ddof=1)) / len(seeds)
+    total = of_videos + of_seeds
+    freedom = total**2 / max(
+        of_videos**2 / (count - 1) + of_seeds**2 / (len(seeds) - 1), np.finfo(float).tiny
+    )
+    reach = float(student.ppf(0.975, max(freedom, 1.0))) * total**0.5
+    return SeedMean(value, (value - reach, value + reach), by_seed, len(names), count)

@@ -1,0 +1,356 @@
+"""What a set of runs says about stated claims: :func:`study_runs`.
+
+A claim is written down before its runs are made: the paper's in the sweep files, those about one
+model's attention here. Its verdict follows from one rule, :func:`verdict`, whichever way it falls.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from probes._json import plain, record
+from probes.bootstrap import Estimate, defined_mean
+from probes.comparison import SeedMean, difference, mean_score
+from probes.results import AnalysisResults
+from probes.sweeps import SweepRuns, TrialRuns
+from reviosa.data.records import ROLES
+from reviosa.errors import RunError
+from reviosa.io import write_json
+
+__all__ = [
+    "ArmResult", "AttentionCurve", "Claim", "StudyResults", "SweepResults", "study_runs", "verdict",
+]  # fmt: skip
+
+SCHEMA = 1
+WEAKEST = 0.1
+"""Smallest rank correlation, and smallest difference of attention, that would count."""
+REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement, what was found, and the verdict."""
+
+    says: str
+    source: str
+    """Where it is stated, such as "Table 3"."""
+    value: float | None
+    """What was found; in the direction of the statement."""
+    ci: tuple[float, float] | None
+    unit: str
+    paper: float | None
+    """What the source reports in the same unit."""
+    least: float
+    """Smallest effect that would count."""
+    n: int
+    n_videos: int
+    seeds: dict[str, float]
+    """Value of each seed; empty where nothing was trained."""
+    verdict: str
+    runs: tuple[str, ...]
+    """Run directories behind it, relative to the folder of runs."""
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm of a sweep."""
+
+    arm: str
+    title: str
+    pairs: dict[str, tuple[tuple[int, int], ...]]
+    """Seed -> supervised pairs."""
+    trials: dict[str, str]
+    """Seed -> id."""
+    scores: dict[str, SeedMean]
+    """One of :data:`probes.comparison.SCORES` -> mean in per cent; those that the arm has."""
+    differences: dict[str, SeedMean]
+    """The same, less the baseline, in points; empty for the baseline."""
+    steps: int
+    """Optimiser steps of each trial."""
+
+
+@dataclass(frozen=True)
+class AttentionCurve:
+    """Mask share of some pairs as training goes, mean over pairs and over seeds."""
+
+    arm: str
+    role: str
+    group: str
+    """"watched": the pairs that some arm supervises; "others": all other pairs."""
+    supervised: bool
+    """Whether this arm's loss pulled these pairs."""
+    steps: tuple[int, ...]
+    mean: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    """Lowest and highest seed."""
+    high: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class SweepResults:
+    """A sweep's arms side by side."""
+
+    name: str
+    baseline: str
+    arms: tuple[ArmResult, ...]
+    curves: tuple[AttentionCurve, ...]
+    config: dict[str, Any]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """Everything that a results page shows."""
+
+    claims: tuple[Claim, ...]
+    sweeps: tuple[SweepResults, ...]
+    captures: tuple[AnalysisResults, ...]
+    resamples: int
+    schema: int = SCHEMA
+
+    def to_json(self) -> Any:
+        """Plain JSON value; undefined numbers as null."""
+        return plain(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the results as JSON, whole or not at all."""
+        write_json(path, self.to_json(), indent=1)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "StudyResults":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            RunError: the file is missing, no JSON, or of another schema.
+        """
+        try:
+            value = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot read the results {path}: {error}; make them again") from error
+        if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+            raise RunError(f"{path}: got results of another schema, expected {SCHEMA}")
+        return record(cls, value, "results")
+
+
+def verdict(ci: Sequence[float] | None, least: float, agree: bool = True) -> str:
+    """Judge an effect whose stated direction is up.
+
+    Reproduced: the 95 % interval lies above 0 and every seed agrees. Not reproduced: it lies below
+    ``least``, the smallest effect that would count. Else undecided: the data do not tell.
+    """
+    if ci is None:
+        return UNDECIDED
+    if ci[1] < least:
+        return NOT_REPRODUCED
+    return REPRODUCED if ci[0] > 0 and agree else UNDECIDED
+
+
+def study_runs(
+    sweeps: Sequence[SweepRuns],
+    captures: Sequence[AnalysisResults] = (),
+    resamples: int = 2000,
+    seed: int = 0,
+) -> StudyResults:
+    """Put sweeps and analysed captures together and judge every claim that they speak to.
+
+    Raises:
+        RunError: a sweep states a claim about an arm or score that it has no finished trial of.
+    """
+    claims = [claim for results in captures for claim in _attention_claims(results)]
+    found = []
+    for sweep in sweeps:
+        tables = _tables(sweep.trials)
+        claims += [_judge(sweep, tables, stated, resamples, seed) for stated in _stated(sweep)]
+        found.append(_sweep_results(sweep, tables, resamples, seed))
+    return StudyResults(tuple(claims), tuple(found), tuple(captures), resamples)
+
+
+Tables = Mapping[tuple[str, str], Mapping[int, Any]]
+"""(arm, score) -> seed -> rows."""
+
+
+def _tables(trials: Sequence[TrialRuns]) -> Tables:
+    tables: dict[tuple[str, str], dict[int, Any]] = {}
+    for trial in trials:
+        for name, rows in trial.scores.items():
+            # An arm with one token has no target of its own to be scored.
+            if len(rows) and not (name == "target" and trial.train["config"]["roles"] == "actor"):
+                tables.setdefault((trial.arm, name), {})[trial.seed] = rows
+    return tables
+
+
+def _stated(sweep: SweepRuns) -> Sequence[Mapping[str, Any]]:
+    return sweep.config.get("claims", ())
+
+
+def _judge(
+    sweep: SweepRuns, tables: Tables, stated: Mapping[str, Any], resamples: int, seed: int
+) -> Claim:
+    sides = [tuple(stated[side].split("/")) for side in ("better", "than")]
+    for side in sides:
+        if side not in tables:
+            raise RunError(
+                f"sweep {sweep.name}: no finished trial has {'/'.join(side)}, which a claim is "
+                "about; run the sweep to its end"
+            )
+    gap = difference(tables[sides[0]], tables[sides[1]], resamples, seed)
+    paper = stated.get("paper")
+    least = paper / 2 if paper is not None else stated.get("least", 0.0)
+    signs = {np.sign(value) for value in gap.seeds.values()}
+    arms = {arm for arm, _ in sides}
+    return Claim(
+        stated["says"],
+        stated["source"],
+        gap.value,
+        gap.ci,
+        "points of J&F",
+        paper,
+        least,
+        gap.n,
+        gap.n_videos,
+        {str(s): value for s, value in gap.seeds.items()},
+        verdict(gap.ci, least, len(signs) == 1),
+        tuple(f"trials/{t.id}" for t in sweep.trials if t.arm in arms and t.seed in gap.seeds),
+    )
+
+
+def _sweep_results(sweep: SweepRuns, tables: Tables, resamples: int, seed: int) -> SweepResults:
+    arms = []
+    for arm, title in sweep.arms.items():
+        trials = [trial for trial in sweep.trials if trial.arm == arm]
+        if not trials:
+            continue
+        own = {score: rows for (name, score), rows in tables.items() if name == arm}
+        base = {score: tables.get((sweep.baseline, score), {}) for score in own}
+        arms.append(
+            ArmResult(
+                arm,
+                title,
+                {str(trial.seed): trial.pairs for trial in trials},
+                {str(trial.seed): trial.id for trial in trials},
+                {score: mean_score(rows, resamples, seed) for score, rows in own.items()},
+                {
+                    score: difference(rows, base[score], resamples, seed)
+                    for score, rows in own.items()
+                    if arm != sweep.baseline and set(rows) & set(base[score])
+                },
+                trials[0].train["config"]["steps"],
+            )
+        )
+    return SweepResults(
+        sweep.name, sweep.baseline, tuple(arms), _curves(sweep), sweep.config, sweep.problems
+    )
+
+
+def _curves(sweep: SweepRuns) -> tuple[AttentionCurve, ...]:
+    """Of every arm, the pairs that the sweep's first supervised arm supervises, and all others."""
+    watched = next((t.pairs for t in sweep.trials if t.pairs), ())
+    curves = []
+    for arm in sweep.arms:
+        trials = [t for t in sweep.trials if t.arm == arm and t.attention]
+        for role in ROLES:
+            series = [_shares(trial, role, watched) for trial in trials]
+            series = [one for one in series if one]
+            steps = sorted(set.intersection(*(set(one) for one in series))) if series else []
+            for place, group in enumerate(("watched", "others")):
+                values = np.array([[one[step][place] for step in steps] for one in series])
+                if not values.size or not np.isfinite(values).any():
+                    continue
+                pulled = any(set(watched) & set(trial.pairs) for trial in trials)
+                curves.append(
+                    AttentionCurve(
+                        arm,
+                        role,
+                        group,
+                        pulled and group == "watched",
+                        tuple(steps),
+                        *(
+                            tuple(None if np.isnan(x) else float(x) for x in line)
+                            for line in (values.mean(0), values.min(0), values.max(0))
+                        ),
+                    )  # fmt: skip
+                )
+    return tuple(curves)
+
+
+def _shares(
+    trial: TrialRuns, role: str, watched: Sequence[tuple[int, int]]
+) -> dict[int, tuple[float, float]]:
+    """Step -> mean mask share of the watched pairs, and of all others."""
+    found = {}
+    for line in trial.attention:
+        if line["role"] == role:
+            share = np.array(line["mask_share"], dtype=np.float64)
+            chosen = np.zeros(share.shape, bool)
+            for layer, head in watched:
+                chosen[layer, head] = True
+            found[line["step"]] = tuple(
+                float(defined_mean(share[pick], axis=0)) if pick.any() else np.nan
+                for pick in (chosen, ~chosen)
+            )
+    return found
+
+
+def _attention_claims(results: AnalysisResults) -> list[Claim]:
+    """The paper's Fig. 6a and 6b, and what a reviewer would ask beside them."""
+    claims = []
+    runs = (results.name,)
+    for role in ROLES:
+        correlation = results.correlations[role]
+        if not correlation.n:
+            continue
+        for says, source, estimate in (
+            (
+                f"Masks are better where the {role} token attends more to the object",
+                "Fig. 6a",
+                correlation.overall.spearman,
+            ),
+            (
+                f"The same holds for the {role} among objects of equal area",
+                "asked beside Fig. 6a",
+                correlation.overall.partial,
+            ),
+        ):
+            claims.append(_correlation_claim(says, source, estimate, runs))
+        spread = _layer_spread(results, role)
+        if spread is not None:
+            claims.append(spread)
+    return claims
+
+
+def _correlation_claim(says: str, source: str, estimate: Estimate, runs: tuple[str, ...]) -> Claim:
+    return Claim(
+        says, source, estimate.value, estimate.ci, "Spearman", None, WEAKEST, estimate.n,
+        estimate.n_videos, {}, verdict(estimate.ci, WEAKEST), runs,
+    )  # fmt: skip
+
+
+def _layer_spread(results: AnalysisResults, role: str) -> Claim | None:
+    points = [p.vision for p in results.layer_profile[role] if p.vision.value is not None]
+    if len(points) < 2:
+        return None
+    high = max(points, key=lambda p: p.value or 0.0)
+    low = min(points, key=lambda p: p.value or 0.0)
+    assert high.value is not None and low.value is not None
+    ci = None
+    if high.ci and low.ci:
+        # Both come from the same samples; ends against ends is wider than the truth.
+        ci = (high.ci[0] - low.ci[1], high.ci[1] - low.ci[0])
+    return Claim(
+        f"Layers differ in how much the {role} token attends to vision (highest less lowest)",
+        "Fig. 6b",
+        high.value - low.value,
+        ci,
+        "share of attention",
+        None,
+        WEAKEST,
+        high.n,
+        high.n_videos,
+        {},
+        verdict(ci, WEAKEST),
+        (results.name,),
+    )

@@ -1,0 +1,119 @@
+"""The runs of a sweep, read side: ``RUNS/sweeps/<name>/sweep.json`` and ``RUNS/trials/<id>``."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from probes.over_training import ATTENTION_FILE
+from reviosa.errors import DataError, RunError
+from reviosa.evaluation import SCORES_FILE, read_scores
+from reviosa.run_record import read_run
+from reviosa.training.log import read_log
+
+__all__ = ["SWEEP_FILE", "SWEEP_SCHEMA", "SweepRuns", "TrialRuns", "read_sweep"]
+
+SWEEP_FILE = "sweep.json"
+SWEEP_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class TrialRuns:
+    """What one trial left behind."""
+
+    id: str
+    arm: str
+    seed: int
+    pairs: tuple[tuple[int, int], ...]
+    """Layer-head pairs that were supervised."""
+    train: dict[str, Any]
+    """Header of the training run."""
+    scores: dict[str, pd.DataFrame]
+    """One of :data:`probes.comparison.SCORES` -> rows with sample_id, video_id and jf."""
+    attention: tuple[dict[str, Any], ...]
+    """Lines of the attention log (:mod:`probes.over_training`), empty where none was kept."""
+
+
+@dataclass(frozen=True)
+class SweepRuns:
+    """A sweep and its finished trials."""
+
+    name: str
+    directory: Path
+    baseline: str
+    arms: dict[str, str]
+    """Name -> title, in the order of the file."""
+    config: dict[str, Any]
+    """The sweep file as it was resolved."""
+    capture: Path | None
+    """Run that pairs were chosen from."""
+    trials: tuple[TrialRuns, ...]
+    problems: tuple[str, ...]
+    """Trials that are not finished or cannot be read."""
+
+
+def read_sweep(directory: str | Path) -> SweepRuns:
+    """Read a sweep; trials that are not whole are left out and named in ``problems``.
+
+    Raises:
+        RunError: there is no sweep, or it is of another schema.
+    """
+    directory = Path(directory)
+    path = directory / SWEEP_FILE
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path}: cannot read the sweep: {reason}; check the path") from None
+    if not isinstance(value, dict) or value.get("schema") != SWEEP_SCHEMA:
+        got = value.get("schema") if isinstance(value, dict) else type(value).__name__
+        raise RunError(f"{path}: got schema {got!r}, expected {SWEEP_SCHEMA}; run the sweep again")
+    runs = directory.resolve().parent.parent
+    trials: list[TrialRuns] = []
+    problems: list[str] = []
+    for entry in value["trials"]:
+        try:
+            trials.append(_trial(entry, runs / "trials" / entry["id"]))
+        except (RunError, DataError) as error:
+            problems.append(f"{entry['arm']}, seed {entry['seed']} ({entry['id']}): {error}")
+    capture = value.get("capture")
+    return SweepRuns(
+        value["name"],
+        directory,
+        value["baseline"],
+        value["arms"],
+        value["config"],
+        runs / capture if capture else None,
+        tuple(trials),
+        tuple(problems),
+    )
+
+
+def _trial(entry: dict[str, Any], folder: Path) -> TrialRuns:
+    headers = {part: read_run(folder / part) for part in ("train", "evaluate")}
+    for part, header in headers.items():
+        if header["status"] != "done":
+            raise RunError(f"{part} is {header['status']}")
+    scores = _protocols(read_scores(folder / "evaluate" / SCORES_FILE))
+    prompted = folder / "target-by-prompt"
+    if prompted.is_dir():
+        if (status := read_run(prompted)["status"]) != "done":
+            raise RunError(f"target-by-prompt is {status}")
+        scores["target_by_prompt"] = _protocols(read_scores(prompted / SCORES_FILE))["target"]
+    log = folder / "train" / ATTENTION_FILE
+    attention = tuple(read_log(log)) if log.is_file() else ()
+    pairs = tuple((int(layer), int(head)) for layer, head in entry["pairs"])
+    return TrialRuns(
+        entry["id"], entry["arm"], entry["seed"], pairs, headers["train"], scores, attention
+    )
+
+
+def _protocols(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    actor, acting = table.role == "actor", table.caption_type == "unidirectional"
+    return {
+        "actor": table.loc[actor & acting, :],
+        "target": table.loc[table.role == "target", :],
+        "rvos": table.loc[actor, :],
+    }

@@ -1,0 +1,208 @@
+"""The results page: claims, what was found, and the verdicts, as Markdown with SVG figures."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from markupsafe import escape
+
+from reports.canvas import Figure
+from reports.figures import layer_profile
+from reports.outcome_figures import correlation_by_layer, share_against_jf
+from reports.study_figures import SCORE_TITLES, arm_scores, attention_over_training
+from reports.style import count, number, pair_label, with_interval
+from reports.summary import model_name
+from reports.tables import Table, correlation_table
+from reviosa.io import write_text
+
+if TYPE_CHECKING:
+    from probes.results import AnalysisResults
+    from probes.study import ArmResult, Claim, StudyResults, SweepResults
+
+__all__ = ["claim_table", "render_study", "write_study"]
+
+_RULE = (
+    "Reproduced: the 95 % interval lies above 0, in the direction stated, and every seed agrees. "
+    "Not reproduced: it lies below the least effect that would count (half of what the paper "
+    "reports; 0.1 for correlations and shares). Undecided: the data do not tell."
+)
+
+
+def write_study(
+    results: "StudyResults", path: str | Path, command: str, heading: str = "Results"
+) -> Path:
+    """Write the page, its figures and ``results.json`` beside it; the same input, the same bytes.
+
+    Args:
+        results: what :func:`probes.study.study_runs` found.
+        path: the Markdown file; figures go to a folder of its name without the suffix.
+        command: the command line that made the page.
+        heading: of the page.
+    """
+    path = Path(path)
+    folder = path.with_suffix("")
+    text, figures = render_study(results, folder.name, command, heading)
+    for figure in figures:
+        write_text(folder / f"{figure.name}.svg", _standing_alone(figure))
+    results.save(folder / "results.json")
+    write_text(path, text)
+    return path
+
+
+def render_study(
+    results: "StudyResults", folder: str, command: str, heading: str
+) -> tuple[str, list[Figure]]:
+    """The page as Markdown text, and the figures it shows; see :func:`write_study`."""
+    figures: list[Figure] = []
+
+    def drawn(figure: Figure) -> list[str]:
+        figures.append(figure)
+        name = f"{folder}/{figure.name}.svg"
+        return [f"![{_one_line(figure.alt)}]({name})", f"*{_text(figure.caption)}*"]
+
+    parts = [
+        f"# {_text(heading)}",
+        f"Written by `{command}`; every number also stands in [{folder}/results.json]"
+        f"({folder}/results.json). Run directories are named beside the numbers.",
+        "## Claims and verdicts",
+        _RULE,
+        _markdown(claim_table(results.claims)),
+    ]
+    for sweep in results.sweeps:
+        parts += [f"## Sweep {_text(sweep.name)}", _markdown(_arm_table(sweep))]
+        parts += drawn(arm_scores(sweep))
+        if sweep.curves:
+            parts += drawn(attention_over_training(sweep))
+        parts += [_trials(sweep)]
+        parts += [f"Left out: {_text(problem)}." for problem in sweep.problems]
+    for capture in results.captures:
+        parts += [f"## Attention of {_text(model_name(capture.run))}", _capture_words(capture)]
+        for figure in (layer_profile, share_against_jf, correlation_by_layer):
+            parts += drawn(figure(capture))
+        parts += [
+            part
+            for role in ("actor", "target")
+            if capture.correlations[role].n
+            for part in (
+                f"Correlation of mask share with J&F, {role}:",
+                _markdown(correlation_table(capture, role)),
+            )
+        ]
+    return "\n\n".join(parts) + "\n", figures
+
+
+def claim_table(claims: "Sequence[Claim]") -> Table:
+    """One row a claim with its verdict."""
+    rows = tuple(
+        (
+            claim.says,
+            claim.source,
+            "" if claim.paper is None else _signed(claim.paper, 1),
+            with_interval(claim.value, claim.ci, _digits(claim)),
+            claim.unit,
+            ", ".join(number(value, 1) for value in claim.seeds.values()),
+            f"{claim.n:,} / {claim.n_videos:,}",
+            claim.verdict,
+        )
+        for claim in claims
+    )
+    return Table(
+        ("claim", "source", "paper", "here [95 % interval]", "unit", "each seed",
+         "samples / videos", "verdict"),
+        rows, "", text_columns=2,
+    )  # fmt: skip
+
+
+def _arm_table(sweep: "SweepResults") -> Table:
+    shown = [s for s in SCORE_TITLES if any(s in arm.scores for arm in sweep.arms)]
+    rows = []
+    for arm in sweep.arms:
+        cells = []
+        for score in shown:
+            found, gap = arm.scores.get(score), arm.differences.get(score)
+            text = "" if found is None else with_interval(found.value, found.ci, 1)
+            if gap is not None:
+                text += f"; {_signed(gap.value, 1)} {_brackets(gap.ci)}"
+            cells.append(text)
+        rows.append((arm.title, _pairs(arm), *cells))
+    return Table(("arm", "supervised pairs", *(SCORE_TITLES[s] for s in shown)), tuple(rows), "", 2)
+
+
+def _trials(sweep: "SweepResults") -> str:
+    lines = [
+        "J&F in per cent with its 95 % interval; after the semicolon the paired difference to "
+        f"“{_text(next(a.title for a in sweep.arms if a.arm == sweep.baseline))}”. "
+        f"Each trial: {count(sweep.arms[0].steps, 'optimiser step')}. Trials (seed: directory):"
+    ]
+    for arm in sweep.arms:
+        runs = ", ".join(f"{seed}: `trials/{name}`" for seed, name in arm.trials.items())
+        lines.append(f"- {_text(arm.title)}: {runs}")
+    return "\n".join([lines[0], "", *lines[1:]])
+
+
+def _capture_words(results: "AnalysisResults") -> str:
+    counts = results.counts
+    data = results.run.get("data") or {}
+    return _text(
+        f"Capture `{results.name}`: {count(counts.expressions, 'expression')} of "
+        f"{count(counts.videos, 'video')}, data {data.get('identity')}, model "
+        f"{(results.run.get('model') or {}).get('identity')}."
+    )
+
+
+def _pairs(arm: "ArmResult") -> str:
+    choices = list(dict.fromkeys(arm.pairs.values()))
+    if not choices or choices == [()]:
+        return "none"
+    if len(choices) > 1:
+        return f"{len(choices[0])} drawn for each seed"
+    return ", ".join(pair_label(*pair) for pair in choices[0])
+
+
+def _digits(claim: "Claim") -> int:
+    return 1 if claim.unit.startswith("points") else 2
+
+
+def _signed(value: float, digits: int) -> str:
+    text = number(value, digits)
+    return text if text.startswith("\N{MINUS SIGN}") else f"+{text}"
+
+
+def _brackets(ci: Sequence[float] | None) -> str:
+    return "" if ci is None else f"[{_signed(ci[0], 1)}, {_signed(ci[1], 1)}]"
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cells) + " |"
+
+    def lines() -> Iterator[str]:
+        yield line([_cell(c) for c in table.columns])
+        yield line(["---" if i < table.text_columns else "---:" for i in range(len(table.columns))])
+        for row in table.rows:
+            yield line([_cell(c) for c in row])
+
+    text = "\n".join(lines())
+    return f"{text}\n\n*{_text(table.caption)}*" if table.caption else text
+
+
+def _cell(text: str) -> str:
+    return _text(text).replace("|", "\\|")
+
+
+def _text(text: str) -> str:
+    """Words of data and configurations as text that neither HTML nor Markdown can run away with."""
+    safe = str(escape(" ".join(text.split())))
+    return safe.replace("[", "\\[").replace("*", "\\*").replace("&#39;", "'").replace("&amp;", "&")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("[", "(").replace("]", ")")
+
+
+def _standing_alone(figure: Figure) -> str:
+    """The SVG with what a file of its own needs: a name space, a size and white paper."""
+    svg = figure.svg()
+    if "xmlns=" not in svg[:400]:
+        svg = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    return svg

@@ -1,0 +1,40 @@
+"""Per-expression scores as a Parquet file, so that two systems can be compared pair by pair."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+
+from reviosa.errors import DataError
+from reviosa.evaluation.protocols import RoleScore
+from reviosa.io import atomic_path
+
+__all__ = ["SCORES_FILE", "read_scores", "write_scores"]
+
+SCORES_FILE = "scores.parquet"
+_COLUMNS = [field.name for field in fields(RoleScore)]
+
+
+def write_scores(path: str | Path, scores: Sequence[RoleScore]) -> None:
+    """Write one row a role of an expression, with the fields of :class:`RoleScore` as columns."""
+    table = pd.DataFrame([vars(score) for score in scores], columns=_COLUMNS)
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False, compression="zstd")
+
+
+def read_scores(path: str | Path) -> pd.DataFrame:
+    """Read what :func:`write_scores` wrote, in its order, with ``sample_id`` and ``jf`` added.
+
+    Raises:
+        DataError: the file is missing, no Parquet, or lacks a column.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot read the scores: {reason}; evaluate again") from None
+    missing = [name for name in _COLUMNS if name not in table]
+    if missing:
+        raise DataError(f"{path}: got scores without {missing[0]!r}; evaluate again")
+    return table.assign(sample_id=table.video_id + "/" + table.exp_id, jf=(table.j + table.f) / 2)
