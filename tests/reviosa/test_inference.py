@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from reviosa.data.prompts import ask_for_target
 from reviosa.data.synthetic import generate_video
 from reviosa.errors import DataError
-from reviosa.evaluation import jaccard
-from reviosa.inference import Segmenter, uniform_frames
+from reviosa.evaluation import decode_masks, jaccard
+from reviosa.inference import Segmenter, predict, uniform_frames
 from reviosa.model import load
 
 
@@ -127,6 +128,27 @@ def test_frames_before_the_first_seen_one_are_tracked_back_to_the_start():
 def test_one_frame_is_a_video_too(segmenter, frames, monkeypatch):
     answering(segmenter, monkeypatch, 8, 2)
     assert segmenter.segment(frames[:1], "the star").actor.shape == (1, 40, 56)
+
+
+def test_a_target_can_be_asked_for_in_words(segmenter, planted_dataset, monkeypatch):
+    """The one mask of a second question, after what interacts with the actor, is the target."""
+    answering(segmenter, monkeypatch, 8, 2)
+    of_video = [s for s in planted_dataset.samples if s.video is planted_dataset.videos[0]]
+    acting = next(s for s in of_video if s.expression.is_interaction)
+    other = next(s for s in of_video if not s.expression.is_interaction)
+    found = predict(segmenter, [acting, other], target_by_prompt=True)[acting.video.video_id]
+    asked = ask_for_target(acting.expression.text)
+    assert asked == f"the object that is directly interacting with {acting.expression.text}"
+    features = segmenter.encode(acting.video.read_frames())
+    texts = [acting.expression.text, other.expression.text]
+    both = segmenter.segment_encoded(features, texts)
+    (by_words,) = segmenter.segment_encoded(features, [asked])
+    record = found[acting.expression.exp_id]
+    size = acting.masks(0).shape
+    assert np.array_equal(decode_masks(record, "actor", size, ""), both[0].actor)
+    assert np.array_equal(decode_masks(record, "target", size, ""), by_words.actor)
+    assert not np.array_equal(by_words.actor, both[0].actor)
+    assert found[other.expression.exp_id]["prediction_masks_tar"] == []
 
 
 def test_bad_input_is_refused(segmenter, frames):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from probes.over_training import mean_head_metrics
 from probes.store import CaptureStore
 from reviosa.data import InterRVOSDataset
-from reviosa.evaluation import encode_prediction, write_predictions
+from reviosa.evaluation import encode_prediction, read_scores, write_predictions
 from reviosa.model import load
 from reviosa.run_record import read_run
 from reviosa.training.data import ConversationDataset
@@ -105,6 +105,11 @@ def test_evaluate_writes_a_whole_run(cli, tmp_path, dataset, checkpoint):
     # video of two, so the other's expressions are missing there.
     again = json.loads(cli("score", out / "predictions.json", "--data", dataset.root, "--json").out)
     assert {s.split("/")[0] for s in again["missing"]} == {dataset.videos[1].video_id}
+    # The scores of single expressions average to what is printed.
+    table = read_scores(out / "scores.parquet")
+    actor = table[table.role == "actor"]
+    assert len(actor) == scores["rvos"]["n"]
+    assert 100 * actor.jf.mean() == pytest.approx(scores["rvos"]["J&F"])
     header = read_run(out)
     assert (header["kind"], header["status"]) == ("evaluate", "done")
     assert header["model"]["name"] == str(checkpoint)
