@@ -31,7 +31,7 @@ from reviosa.training.data import ConversationDataset, collate
 from reviosa.training.log import trim_log
 from reviosa.training.trainer import ReviosaTrainer, last_whole_checkpoint
 
-__all__ = ["TrainSummary", "build_model", "train"]
+__all__ = ["TrainSummary", "build_model", "renew_role_tokens", "train"]
 
 LOG_FILE = "log.jsonl"
 
@@ -66,6 +66,19 @@ def build_model(source: str, seed: int) -> tuple[ReviosaModel, ReviosaProcessor]
             "give the folder of a converted checkpoint"
         )
     return load(source, device="cpu")
+
+
+@torch.no_grad()
+def renew_role_tokens(model: ReviosaModel) -> None:
+    """Draw the rows of both role tokens in embeddings and head anew, as the release adds them.
+
+    The release takes the default of transformers for new tokens, a normal distribution with the
+    model's own ``initializer_range`` (REVIOSA.md 1.3).
+    """
+    std = model.config.mllm_config.text_config.initializer_range
+    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        for token in (model.config.actor_token_id, model.config.target_token_id):
+            layer.weight[token].normal_(0, std)
 
 
 def train(
@@ -111,6 +124,8 @@ def train(
         if selection is not None:
             selection.validate(model.config.num_layers, model.config.num_heads)
         torch.manual_seed(config.seed)
+        if config.new_role_tokens:
+            renew_role_tokens(model)
         if config.lora is not None:
             inject_lora(model, **config.lora.model_dump())
         freeze_for_training(model)

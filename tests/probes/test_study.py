@@ -3,36 +3,12 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from probes.study import StudyResults, study_runs, verdict
-from probes.sweeps import SweepRuns, TrialRuns, read_sweep
+from probes.sweeps import read_sweep
 from reviosa.errors import RunError
-
-PAIR = (1, 0)
-CLAIM = {"says": "b beats a", "source": "nowhere", "better": "b/rvos", "than": "a/rvos"}
-
-
-def trial(arm, seed, gain=0.0, pairs=(), attention=(), roles="both", scores=("rvos",)):
-    rng = np.random.default_rng(7)
-    table = pd.DataFrame(
-        {
-            "sample_id": [f"s{i:02d}" for i in range(40)],
-            "video_id": [f"v{i // 2}" for i in range(40)],
-            "jf": rng.uniform(0.2, 0.6, 40) + gain,
-        }
-    )
-    header = {"config": {"roles": roles, "steps": 5}}
-    found = {name: table for name in scores}
-    return TrialRuns(f"{arm}{seed}", arm, seed, pairs, header, found, tuple(attention))
-
-
-def sweep(trials, claims=(CLAIM,), baseline="a"):
-    arms = {t.arm: t.arm.upper() for t in trials}
-    return SweepRuns(
-        "made-up", None, baseline, arms, {"claims": list(claims)}, None, tuple(trials), ()
-    )
+from tests.fixtures_sweep import CLAIM, PAIR, look, sweep, trial
 
 
 @pytest.mark.parametrize(
@@ -84,12 +60,6 @@ def test_a_model_of_one_token_has_no_target_score_but_one_by_prompt():
     assert set(arms[0].scores) == {"rvos", "target_by_prompt"}
     assert set(arms[1].scores) == {"rvos", "target"}
     assert set(arms[1].differences) == {"rvos"}
-
-
-def look(step, watched, others):
-    share = np.full((2, 2), others)
-    share[PAIR] = watched
-    return {"step": step, "role": "actor", "mask_share": share.tolist()}
 
 
 def test_attention_curves_part_the_watched_pairs_from_the_others():

@@ -18,7 +18,7 @@ from reviosa.heads import HeadSelection
 from reviosa.model import load, save
 from reviosa.training.config import TrainConfig
 from reviosa.training.data import ConversationDataset, sample_expressions, sample_frames
-from reviosa.training.run import train
+from reviosa.training.run import build_model, renew_role_tokens, train
 from reviosa.training.trainer import TRAINABLE_FILE, last_whole_checkpoint
 
 
@@ -104,6 +104,26 @@ def test_only_what_the_paper_trains_moves(start, data, tmp_path):
     assert load(tmp_path / "run")[0].config.lora is None
 
 
+def test_new_role_tokens_forget_both_roles_and_nothing_else(start):
+    before, _ = build_model(str(start), seed=0)
+    roles = [before.config.actor_token_id, before.config.target_token_id]
+    renewed = []
+    for _ in range(2):
+        model, _ = build_model(str(start), seed=0)
+        torch.manual_seed(5)
+        renew_role_tokens(model)
+        renewed.append(model)
+    one, two = (model.state_dict() for model in renewed)
+    changed = {name for name, old in before.state_dict().items() if not torch.equal(one[name], old)}
+    assert len(changed) == 2, "embeddings and head"
+    for name in changed:
+        moved = (one[name] != before.state_dict()[name]).any(dim=1).nonzero()[:, 0].tolist()
+        assert moved == sorted(roles)
+        assert torch.equal(one[name], two[name]), "every arm with this seed starts alike"
+        # 0.02 is the initializer_range of the text model; 64 draws lie within a third of it.
+        assert float(one[name][roles].std()) == pytest.approx(0.02, rel=0.34)
+
+
 def test_checkpoints_hold_the_trainable_part_alone(start, data, tmp_path):
     train(config(start, data, tmp_path / "run", lora={"rank": 2, "alpha": 4, "dropout": 0.0}))
     checkpoint = last_whole_checkpoint(tmp_path / "run" / "checkpoints")
@@ -116,7 +136,7 @@ SCRIPT = """
 import sys, warnings
 warnings.filterwarnings("ignore")
 from reviosa.training.config import TrainConfig
-from reviosa.training.run import train
+from reviosa.training.run import build_model, renew_role_tokens, train
 config = TrainConfig.model_validate_json(sys.argv[1])
 train(config, resume=sys.argv[2] == "resume")
 """
