@@ -30,7 +30,10 @@ def sample_frames(rng: np.random.Generator, num_frames: int, wanted: int) -> lis
 
 
 def sample_expressions(
-    rng: np.random.Generator, interaction: Sequence[bool], wanted: int
+    rng: np.random.Generator,
+    interaction: Sequence[bool],
+    wanted: int,
+    preferred: Sequence[bool] | None = None,
 ) -> list[int]:
     """Draw ``wanted`` expressions, an interaction among them where there is one, in any order.
 
@@ -38,9 +41,13 @@ def sample_expressions(
     puts the interaction first (REVIOSA.md 2.5). Whether there is a target can then be read off the
     turn instead of the expression, and a single question, which is a first turn, is always
     answered with two roles: seen so on the nano model.
+
+    ``preferred`` ones are taken before any others.
     """
     count = len(interaction)
     order = rng.permutation(count)
+    if preferred is not None:
+        order = sorted(order, key=lambda i: not preferred[i])
     acting = [int(i) for i in order if interaction[i]]
     first = acting[:1]
     rest = [int(i) for i in order if int(i) not in first]

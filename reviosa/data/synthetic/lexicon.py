@@ -18,6 +18,7 @@ __all__ = [
     "VERBS",
     "VERB_PHRASES",
     "is_held_out",
+    "names_a_look",
     "vocabulary",
 ]
 
@@ -100,3 +101,11 @@ def is_held_out(color: str, shape: str, verb: str) -> bool:
     """
     place = 3 * COLORS.index(color) + SHAPES.index(shape) + 5 * VERBS.index(verb)
     return place % 8 == 0
+
+
+_LOOKS = {*SHAPES, *COLORS, *TEXTURES, *SIZES, *PLURALS.values()} - {"objects"}
+
+
+def names_a_look(text: str) -> bool:
+    """Whether any word of an expression says what an object looks like."""
+    return not _LOOKS.isdisjoint(text.split())

@@ -9,7 +9,7 @@ from torch import Tensor
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.prompts import answer
 from reviosa.data.records import Expression
-from reviosa.data.synthetic.lexicon import GRAMMAR_WORDS
+from reviosa.data.synthetic.lexicon import GRAMMAR_WORDS, names_a_look
 from reviosa.losses import pool_masks
 from reviosa.model import ReviosaProcessor
 from reviosa.model.processor import IGNORED
@@ -72,7 +72,10 @@ class Conversations:
             frames, labels = bank.clip(int(number), when, flipped)
             expressions = self.videos[number].expressions
             acting = [e.is_interaction for e in expressions]
-            chosen = [expressions[i] for i in sample_expressions(rng, acting, self.expressions)]
+            # One in eleven names no look, and what things do is harder to learn than how they look.
+            blind = [not names_a_look(e.text) for e in expressions]
+            drawn = sample_expressions(rng, acting, self.expressions, preferred=blind)
+            chosen = [expressions[i] for i in drawn]
             texts = [estranged(rng, e.text) for e in chosen]
             texts = [mirrored(text) for text in texts] if flipped else texts
             replies = [answer(e.is_interaction) for e in chosen]

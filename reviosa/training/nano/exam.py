@@ -14,19 +14,12 @@ import numpy as np
 
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.records import VideoSample
-from reviosa.data.synthetic.lexicon import COLORS, PLURALS, SHAPES, SIZES, TEXTURES
+from reviosa.data.synthetic.lexicon import names_a_look
 from reviosa.evaluation import boundary_f, jaccard
 from reviosa.inference import SegmentationResult, Segmenter
 from reviosa.io import write_json
 
-__all__ = ["BARS", "Bar", "ExamRow", "examine", "judge", "names_a_look", "run_exam", "summarise"]
-
-_LOOKS = {*SHAPES, *COLORS, *TEXTURES, *SIZES, *PLURALS.values()} - {"objects"}
-
-
-def names_a_look(text: str) -> bool:
-    """Whether any word of an expression says what an object looks like."""
-    return not _LOOKS.isdisjoint(text.split())
+__all__ = ["BARS", "Bar", "ExamRow", "examine", "judge", "run_exam", "summarise"]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import pytest
 from reviosa.data import InterRVOSDataset
 from reviosa.data.records import VideoSample
 from reviosa.data.synthetic import WorldConfig, write_synthetic
+from reviosa.data.synthetic.lexicon import names_a_look
 from reviosa.inference import SegmentationResult
-from reviosa.training.nano.exam import examine, judge, names_a_look, run_exam, summarise
+from reviosa.training.nano.exam import examine, judge, run_exam, summarise
 
 
 @pytest.fixture(scope="module")

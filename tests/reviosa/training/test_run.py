@@ -231,6 +231,16 @@ def test_an_interaction_is_among_the_expressions_but_at_no_fixed_turn():
     assert sorted(set(sample_expressions(rng, [False, True], 5))) == [0, 1]
 
 
+def test_preferred_expressions_are_taken_before_others():
+    rng = np.random.default_rng(0)
+    acting = [True, True, False, False, False, False]
+    for _ in range(20):
+        drawn = sample_expressions(
+            rng, acting, 3, preferred=[False, False, False, True, False, True]
+        )
+        assert {3, 5} <= set(drawn) and len({0, 1} & set(drawn)) == 1
+
+
 def test_an_unreadable_frame_leaves_nothing_behind(start, data, tmp_path):
     for frame in data.glob("JPEGImages/*/*.jpg"):
         if frame.stem != "00000":  # the reader opens the first frame of each video
