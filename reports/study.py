@@ -69,7 +69,9 @@ def render_study(
         _markdown(claim_table(results.claims)),
     ]
     for sweep in results.sweeps:
-        parts += [f"## Sweep {_text(sweep.name)}", _markdown(_arm_table(sweep))]
+        note = str(sweep.config.get("note", ""))
+        parts += [f"## Sweep {_text(sweep.name)}", *([_text(note)] if note else [])]
+        parts += [_markdown(_arm_table(sweep))]
         parts += drawn(arm_scores(sweep))
         if sweep.curves:
             parts += drawn(attention_over_training(sweep))

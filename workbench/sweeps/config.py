@@ -92,6 +92,8 @@ class SweepConfig(_Config):
     baseline: str
     """The arm that the others are compared with."""
     claims: Annotated[tuple[StatedClaim, ...], Field(strict=False)] = ()
+    note: str = ""
+    """What a reader of the results has to know, in a sentence or two."""
 
     @model_validator(mode="after")
     def _check(self) -> "SweepConfig":
