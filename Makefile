@@ -75,16 +75,17 @@ nano: $(BASE)  ## Make the nano model from nothing (three hours on 2 cores, 12 G
 
 # The paper's comparisons on the nano model. What is done is not done again; results are kept, weights
 # and masks are not. The page is made from what is kept, so that anyone can make it again.
+PAPER := $(RUNS)/paper
 KEPT := docs/results/runs
 results: $(BASE)  ## Run the paper's comparisons on the nano model and write docs/results.md
 	@$(OFFLINE) $(BIN)/reviosa synth data/nano --benchmark configs/benchmarks/nano.yaml
-	@test -f $(RUNS)/nano-on-test/run.json || $(OFFLINE) $(BIN)/reviosa capture --model nano \
-		--data data/nano/test --out $(RUNS)/nano-on-test --maps none
-	@$(OFFLINE) $(BIN)/reviosa sweep configs/sweeps/table-3.yaml --out $(RUNS)
-	@$(OFFLINE) $(BIN)/reviosa sweep configs/sweeps/figure-6c.yaml --out $(RUNS)
-	@mkdir -p $(KEPT)
-	@tar -C $(RUNS) --exclude=model --exclude=predictions --exclude=predictions.json --exclude=log.txt \
-		--exclude=.lock -cf - sweeps trials nano-on-test | tar -C $(KEPT) -xf -
+	@$(OFFLINE) $(BIN)/reviosa capture --model nano --data data/nano/test --out $(PAPER)/nano-on-test \
+		--maps none --resume
+	@$(OFFLINE) $(BIN)/reviosa sweep configs/sweeps/table-3.yaml --out $(PAPER)
+	@$(OFFLINE) $(BIN)/reviosa sweep configs/sweeps/figure-6c.yaml --out $(PAPER)
+	@rm -rf $(KEPT) && mkdir -p $(KEPT)
+	@tar -C $(PAPER) --exclude=model --exclude=checkpoints --exclude=predictions --exclude=.lock \
+		--exclude=predictions.json --exclude='*.log' --exclude=log.txt -cf - . | tar -C $(KEPT) -xf -
 	@$(BIN)/reviosa report $(KEPT)/sweeps/table-3 $(KEPT)/sweeps/figure-6c $(KEPT)/nano-on-test \
 		-o docs/results.md --heading "The paper's analysis on the nano model"
 

@@ -2,8 +2,9 @@
 
 Two things would differ if everything were done again: the videos, and the chance in the training.
 The first is taken from a cluster bootstrap over videos, the second from the spread over seeds;
-their variances add, and the interval is Student's, with the degrees of freedom of Welch and
-Satterthwaite: with three seeds that differ much it is wide, as it must be.
+their variances add, less what stands in both (how a seed does on a video), and the interval is
+Student's, with the degrees of freedom of Welch and Satterthwaite: with three seeds that differ much
+it is wide, as it must be.
 """
 
 from collections.abc import Mapping, Sequence
@@ -101,16 +102,26 @@ def _estimate(
     value = float(means.mean())
     if count < 2:
         return SeedMean(value, None, by_seed, len(names), count, "1 video: no interval")
-    draws = weighted_means(values.mean(axis=0), codes, draw_weights(count, resamples, seed))
-    of_videos = float(draws.var(ddof=1))
+    weights = draw_weights(count, resamples, seed)
+    of_videos = _variance(values.mean(axis=0), codes, weights)
     if len(seeds) < 2:
         reach = float(student.ppf(0.975, count - 1)) * of_videos**0.5
         reason = "1 seed: the interval holds the chance of the videos alone"
         return SeedMean(value, (value - reach, value + reach), by_seed, len(names), count, reason)
     of_seeds = float(means.var(ddof=1)) / len(seeds)
-    total = of_videos + of_seeds
+    # How a seed does on a video stands in both, and must be counted once.
+    apart = [_variance(own - values.mean(axis=0), codes, weights) for own in values]
+    both = float(np.mean(apart)) / (len(seeds) - 1)
+    total = max(of_videos + of_seeds - both, of_videos, of_seeds)
     freedom = total**2 / max(
         of_videos**2 / (count - 1) + of_seeds**2 / (len(seeds) - 1), np.finfo(float).tiny
     )
     reach = float(student.ppf(0.975, max(freedom, 1.0))) * total**0.5
     return SeedMean(value, (value - reach, value + reach), by_seed, len(names), count)
+
+
+def _variance(
+    values: NDArray[np.float64], codes: NDArray[np.intp], weights: NDArray[np.float64]
+) -> float:
+    """Variance of the mean of ``values`` [sample] over resampled videos."""
+    return float(weighted_means(values, codes, weights).var(ddof=1))

@@ -4,28 +4,27 @@ A claim is written down before its runs are made: the paper's in the sweep files
 model's attention here. Its verdict follows from one rule, :func:`verdict`, whichever way it falls.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from probes._json import plain, record
+from probes._json import plain
 from probes.bootstrap import Estimate, defined_mean
 from probes.comparison import SeedMean, difference, mean_score
 from probes.results import AnalysisResults
 from probes.sweeps import SweepRuns, TrialRuns
 from reviosa.data.records import ROLES
 from reviosa.errors import RunError
-from reviosa.io import write_json
 
 __all__ = [
     "ArmResult", "AttentionCurve", "Claim", "StudyResults", "SweepResults", "study_runs", "verdict",
 ]  # fmt: skip
 
 SCHEMA = 1
+FEWEST_SEEDS = 3
+"""With fewer, a difference of trainings is not decided."""
 WEAKEST = 0.1
 """Smallest rank correlation, and smallest difference of attention, that would count."""
 REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
@@ -80,9 +79,8 @@ class AttentionCurve:
     arm: str
     role: str
     group: str
-    """"watched": the pairs that some arm supervises; "others": all other pairs."""
-    supervised: bool
-    """Whether this arm's loss pulled these pairs."""
+    """"supervised": the trial's own pairs or, where it has none, all pairs that any trial of the
+    sweep supervises; "others": the pairs that no trial supervises."""
     steps: tuple[int, ...]
     mean: tuple[float | None, ...]
     low: tuple[float | None, ...]
@@ -96,7 +94,10 @@ class SweepResults:
 
     name: str
     baseline: str
+    titles: dict[str, str]
+    """Of every arm in the file."""
     arms: tuple[ArmResult, ...]
+    """Those with a finished trial."""
     curves: tuple[AttentionCurve, ...]
     config: dict[str, Any]
     problems: tuple[str, ...]
@@ -115,25 +116,6 @@ class StudyResults:
     def to_json(self) -> Any:
         """Plain JSON value; undefined numbers as null."""
         return plain(self)
-
-    def save(self, path: str | Path) -> None:
-        """Write the results as JSON, whole or not at all."""
-        write_json(path, self.to_json(), indent=1)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "StudyResults":
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            RunError: the file is missing, no JSON, or of another schema.
-        """
-        try:
-            value = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"cannot read the results {path}: {error}; make them again") from error
-        if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-            raise RunError(f"{path}: got results of another schema, expected {SCHEMA}")
-        return record(cls, value, "results")
 
 
 def verdict(ci: Sequence[float] | None, least: float, agree: bool = True) -> str:
@@ -197,10 +179,17 @@ def _judge(
                 f"sweep {sweep.name}: no finished trial has {'/'.join(side)}, which a claim is "
                 "about; run the sweep to its end"
             )
-    gap = difference(tables[sides[0]], tables[sides[1]], resamples, seed)
+    high, low = tables[sides[0]], tables[sides[1]]
+    if not set(high) & set(low):
+        raise RunError(
+            f"sweep {sweep.name}: {stated['better']} and {stated['than']} have no finished seed in "
+            "common; run the sweep to its end"
+        )
+    gap = difference(high, low, resamples, seed)
     paper = stated.get("paper")
-    least = paper / 2 if paper is not None else stated.get("least", 0.0)
-    signs = {np.sign(value) for value in gap.seeds.values()}
+    least = stated["least"] if paper is None else paper / 2
+    agree = len({np.sign(value) for value in gap.seeds.values()}) == 1
+    enough = len(gap.seeds) >= FEWEST_SEEDS
     arms = {arm for arm, _ in sides}
     return Claim(
         stated["says"],
@@ -213,7 +202,7 @@ def _judge(
         gap.n,
         gap.n_videos,
         {str(s): value for s, value in gap.seeds.items()},
-        verdict(gap.ci, least, len(signs) == 1),
+        verdict(gap.ci if enough else None, least, agree),
         tuple(f"trials/{t.id}" for t in sweep.trials if t.arm in arms and t.seed in gap.seeds),
     )
 
@@ -242,55 +231,51 @@ def _sweep_results(sweep: SweepRuns, tables: Tables, resamples: int, seed: int) 
             )
         )
     return SweepResults(
-        sweep.name, sweep.baseline, tuple(arms), _curves(sweep), sweep.config, sweep.problems
+        sweep.name,
+        sweep.baseline,
+        sweep.arms,
+        tuple(arms),
+        _curves(sweep),
+        sweep.config,
+        sweep.problems,
     )
 
 
 def _curves(sweep: SweepRuns) -> tuple[AttentionCurve, ...]:
-    """Of every arm, the pairs that the sweep's first supervised arm supervises, and all others."""
-    watched = next((t.pairs for t in sweep.trials if t.pairs), ())
+    union = {pair for trial in sweep.trials for pair in trial.pairs}
     curves = []
     for arm in sweep.arms:
         trials = [t for t in sweep.trials if t.arm == arm and t.attention]
         for role in ROLES:
-            series = [_shares(trial, role, watched) for trial in trials]
+            series = [_shares(trial, role, union) for trial in trials]
             series = [one for one in series if one]
             steps = sorted(set.intersection(*(set(one) for one in series))) if series else []
-            for place, group in enumerate(("watched", "others")):
+            for place, group in enumerate(("supervised", "others")):
                 values = np.array([[one[step][place] for step in steps] for one in series])
                 if not values.size or not np.isfinite(values).any():
                     continue
-                pulled = any(set(watched) & set(trial.pairs) for trial in trials)
-                curves.append(
-                    AttentionCurve(
-                        arm,
-                        role,
-                        group,
-                        pulled and group == "watched",
-                        tuple(steps),
-                        *(
-                            tuple(None if np.isnan(x) else float(x) for x in line)
-                            for line in (values.mean(0), values.min(0), values.max(0))
-                        ),
-                    )  # fmt: skip
-                )
+                lines = (values.mean(0), values.min(0), values.max(0))
+                shown = (tuple(None if np.isnan(x) else float(x) for x in line) for line in lines)
+                curves.append(AttentionCurve(arm, role, group, tuple(steps), *shown))
     return tuple(curves)
 
 
 def _shares(
-    trial: TrialRuns, role: str, watched: Sequence[tuple[int, int]]
+    trial: TrialRuns, role: str, union: Collection[tuple[int, int]]
 ) -> dict[int, tuple[float, float]]:
-    """Step -> mean mask share of the watched pairs, and of all others."""
+    """Step -> mean mask share of the supervised pairs, and of those that no trial supervises."""
     found = {}
     for line in trial.attention:
         if line["role"] == role:
             share = np.array(line["mask_share"], dtype=np.float64)
-            chosen = np.zeros(share.shape, bool)
-            for layer, head in watched:
-                chosen[layer, head] = True
+            own, free = np.zeros(share.shape, bool), np.ones(share.shape, bool)
+            for pair in trial.pairs or union:
+                own[pair] = True
+            for pair in union:
+                free[pair] = False
             found[line["step"]] = tuple(
                 float(defined_mean(share[pick], axis=0)) if pick.any() else np.nan
-                for pick in (chosen, ~chosen)
+                for pick in (own, free)
             )
     return found
 
@@ -338,10 +323,11 @@ def _layer_spread(results: AnalysisResults, role: str) -> Claim | None:
     assert high.value is not None and low.value is not None
     ci = None
     if high.ci and low.ci:
-        # Both come from the same samples; ends against ends is wider than the truth.
+        # Ends against ends: wider than a paired interval of two layers that were named before.
         ci = (high.ci[0] - low.ci[1], high.ci[1] - low.ci[0])
     return Claim(
-        f"Layers differ in how much the {role} token attends to vision (highest less lowest)",
+        f"Layers differ in how much the {role} token attends to vision (highest less lowest "
+        "layer, picked on the same data)",
         "Fig. 6b",
         high.value - low.value,
         ci,

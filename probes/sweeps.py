@@ -47,8 +47,6 @@ class SweepRuns:
     """Name -> title, in the order of the file."""
     config: dict[str, Any]
     """The sweep file as it was resolved."""
-    capture: Path | None
-    """Run that pairs were chosen from."""
     trials: tuple[TrialRuns, ...]
     problems: tuple[str, ...]
     """Trials that are not finished or cannot be read."""
@@ -70,6 +68,9 @@ def read_sweep(directory: str | Path) -> SweepRuns:
     if not isinstance(value, dict) or value.get("schema") != SWEEP_SCHEMA:
         got = value.get("schema") if isinstance(value, dict) else type(value).__name__
         raise RunError(f"{path}: got schema {got!r}, expected {SWEEP_SCHEMA}; run the sweep again")
+    missing = [key for key in ("name", "baseline", "arms", "config", "trials") if key not in value]
+    if missing:
+        raise RunError(f"{path}: got a sweep without {missing[0]!r}; run the sweep again")
     runs = directory.resolve().parent.parent
     trials: list[TrialRuns] = []
     problems: list[str] = []
@@ -78,14 +79,13 @@ def read_sweep(directory: str | Path) -> SweepRuns:
             trials.append(_trial(entry, runs / "trials" / entry["id"]))
         except (RunError, DataError) as error:
             problems.append(f"{entry['arm']}, seed {entry['seed']} ({entry['id']}): {error}")
-    capture = value.get("capture")
+    problems += _mixed(trials)
     return SweepRuns(
         value["name"],
         directory,
         value["baseline"],
         value["arms"],
         value["config"],
-        runs / capture if capture else None,
         tuple(trials),
         tuple(problems),
     )
@@ -104,10 +104,19 @@ def _trial(entry: dict[str, Any], folder: Path) -> TrialRuns:
         scores["target_by_prompt"] = _protocols(read_scores(prompted / SCORES_FILE))["target"]
     log = folder / "train" / ATTENTION_FILE
     attention = tuple(read_log(log)) if log.is_file() else ()
-    pairs = tuple((int(layer), int(head)) for layer, head in entry["pairs"])
+    supervised = headers["train"]["config"].get("heads", ())
+    pairs = tuple((int(layer), int(head)) for layer, head in supervised)
     return TrialRuns(
         entry["id"], entry["arm"], entry["seed"], pairs, headers["train"], scores, attention
     )
+
+
+def _mixed(trials: list[TrialRuns]) -> list[str]:
+    """Say so where trials were made by different versions of the code."""
+    commits = sorted({str((t.train.get("git") or {}).get("commit"))[:7] for t in trials})
+    if len(commits) < 2:
+        return []
+    return [f"trials were trained by different versions of the code: {', '.join(commits)}"]
 
 
 def _protocols(table: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -1,6 +1,7 @@
 """The results page: claims, what was found, and the verdicts, as Markdown with SVG figures."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from reports.study_figures import SCORE_TITLES, arm_scores, attention_over_train
 from reports.style import count, number, pair_label, with_interval
 from reports.summary import model_name
 from reports.tables import Table, correlation_table
-from reviosa.io import write_text
+from reviosa.io import write_json, write_text
 
 if TYPE_CHECKING:
     from probes.results import AnalysisResults
@@ -23,8 +24,8 @@ __all__ = ["claim_table", "render_study", "write_study"]
 
 _RULE = (
     "Reproduced: the 95 % interval lies above 0, in the direction stated, and every seed agrees. "
-    "Not reproduced: it lies below the least effect that would count (half of what the paper "
-    "reports; 0.1 for correlations and shares). Undecided: the data do not tell."
+    "Not reproduced: it lies below the least effect that counts, which was set before anything ran. "
+    "Undecided: the data do not tell, or fewer than three seeds were trained."
 )
 
 
@@ -43,8 +44,8 @@ def write_study(
     folder = path.with_suffix("")
     text, figures = render_study(results, folder.name, command, heading)
     for figure in figures:
-        write_text(folder / f"{figure.name}.svg", _standing_alone(figure))
-    results.save(folder / "results.json")
+        write_text(folder / f"{figure.name}.svg", figure.svg())
+    write_json(folder / "results.json", results.to_json(), indent=1)
     write_text(path, text)
     return path
 
@@ -55,7 +56,8 @@ def render_study(
     """The page as Markdown text, and the figures it shows; see :func:`write_study`."""
     figures: list[Figure] = []
 
-    def drawn(figure: Figure) -> list[str]:
+    def drawn(figure: Figure, prefix: str = "") -> list[str]:
+        figure = replace(figure, name=f"{prefix}{figure.name}")
         figures.append(figure)
         name = f"{folder}/{figure.name}.svg"
         return [f"![{_one_line(figure.alt)}]({name})", f"*{_text(figure.caption)}*"]
@@ -71,16 +73,20 @@ def render_study(
     for sweep in results.sweeps:
         note = str(sweep.config.get("note", ""))
         parts += [f"## Sweep {_text(sweep.name)}", *([_text(note)] if note else [])]
+        if not sweep.arms:
+            parts += ["No trial is finished yet."]
+            parts += [f"Mind: {_text(problem)}." for problem in sweep.problems]
+            continue
         parts += [_markdown(_arm_table(sweep))]
         parts += drawn(arm_scores(sweep))
         if sweep.curves:
             parts += drawn(attention_over_training(sweep))
         parts += [_trials(sweep)]
-        parts += [f"Left out: {_text(problem)}." for problem in sweep.problems]
+        parts += [f"Mind: {_text(problem)}." for problem in sweep.problems]
     for capture in results.captures:
         parts += [f"## Attention of {_text(model_name(capture.run))}", _capture_words(capture)]
         for figure in (layer_profile, share_against_jf, correlation_by_layer):
-            parts += drawn(figure(capture))
+            parts += drawn(figure(capture), f"{capture.name}-")
         parts += [
             part
             for role in ("actor", "target")
@@ -100,6 +106,7 @@ def claim_table(claims: "Sequence[Claim]") -> Table:
             claim.says,
             claim.source,
             "" if claim.paper is None else _signed(claim.paper, 1),
+            number(claim.least, 2),
             with_interval(claim.value, claim.ci, _digits(claim)),
             claim.unit,
             ", ".join(number(value, 1) for value in claim.seeds.values()),
@@ -109,8 +116,8 @@ def claim_table(claims: "Sequence[Claim]") -> Table:
         for claim in claims
     )
     return Table(
-        ("claim", "source", "paper", "here [95 % interval]", "unit", "each seed",
-         "samples / videos", "verdict"),
+        ("claim", "source", "paper", "least that counts", "here [95 % interval]", "unit",
+         "each seed", "samples / videos", "verdict"),
         rows, "", text_columns=2,
     )  # fmt: skip
 
@@ -133,7 +140,7 @@ def _arm_table(sweep: "SweepResults") -> Table:
 def _trials(sweep: "SweepResults") -> str:
     lines = [
         "J&F in per cent with its 95 % interval; after the semicolon the paired difference to "
-        f"“{_text(next(a.title for a in sweep.arms if a.arm == sweep.baseline))}”. "
+        f"“{_text(sweep.titles[sweep.baseline])}”. "
         f"Each trial: {count(sweep.arms[0].steps, 'optimiser step')}. Trials (seed: directory):"
     ]
     for arm in sweep.arms:
@@ -200,11 +207,3 @@ def _text(text: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split()).replace("[", "(").replace("]", ")")
-
-
-def _standing_alone(figure: Figure) -> str:
-    """The SVG with what a file of its own needs: a name space, a size and white paper."""
-    svg = figure.svg()
-    if "xmlns=" not in svg[:400]:
-        svg = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-    return svg

@@ -1,6 +1,7 @@
 """Figures of a study: arms of a sweep side by side, and attention as training goes."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from matplotlib.ticker import MaxNLocator
@@ -73,12 +74,14 @@ def arm_scores(sweep: "SweepResults") -> Figure:
 def attention_over_training(sweep: "SweepResults") -> Figure:
     """Mask share of the watched pairs and of all others over the steps, one line an arm."""
     titles = {arm.arm: arm.title for arm in sweep.arms}
-    styles = {arm.arm: style for arm, style in zip(sweep.arms, _STYLES, strict=False)}
+    styles = {arm.arm: style for arm, style in zip(sweep.arms, cycle(_STYLES), strict=False)}
     with drawing(4, 3.4) as (plot, panels):
-        places = [(role, group) for role in ("actor", "target") for group in ("watched", "others")]
+        places = [
+            (role, group) for role in ("actor", "target") for group in ("supervised", "others")
+        ]
         top = max((max(filter(None, c.high), default=0) for c in sweep.curves), default=1)
         for (role, group), axes in zip(places, panels, strict=True):
-            words = "supervised pairs" if group == "watched" else "all other pairs"
+            words = "supervised pairs" if group == "supervised" else "never supervised"
             axes.set_title(f"{ROLE_TOKENS[role]}\n{words}", color=ROLE_COLORS[role])
             curves = [c for c in sweep.curves if (c.role, c.group) == (role, group)]
             if not curves:
@@ -104,9 +107,10 @@ def attention_over_training(sweep: "SweepResults") -> Figure:
         title=f"Sweep {sweep.name}: attention as training goes",
         caption=(
             "Mask share (share of the attention on vision tokens that lies on the true object), "
-            "mean over the pairs that the loss pulls in the arms that have it, and over all other "
-            "pairs; on fixed clips of the selection split. Line: mean over seeds; band: lowest to "
-            "highest seed. On supervised pairs a rise is the training target, not evidence."
+            "mean over the pairs that the arm's loss pulls (of an arm without AML: the pairs that "
+            "any arm pulls), and over the pairs that no arm pulls; on fixed clips of the selection "
+            "split. Line: mean over seeds; band: lowest to highest seed. On supervised pairs a "
+            "rise is the training target, not evidence."
         ),
         alt="; ".join(
             f"{titles[c.arm]}, {ROLE_TITLES[c.role]}, {c.group}: "

@@ -10,7 +10,13 @@ from probes.sweeps import SweepRuns, TrialRuns
 __all__ = ["CLAIM", "PAIR", "look", "sweep", "trial"]
 
 PAIR = (1, 0)
-CLAIM = {"says": "b beats a", "source": "nowhere", "better": "b/rvos", "than": "a/rvos"}
+CLAIM = {
+    "says": "b beats a",
+    "source": "nowhere",
+    "better": "b/rvos",
+    "than": "a/rvos",
+    "least": 1.0,
+}
 
 
 def trial(arm, seed, gain=0.0, pairs=(), attention=(), roles="both", scores=("rvos",)):
@@ -29,19 +35,11 @@ def trial(arm, seed, gain=0.0, pairs=(), attention=(), roles="both", scores=("rv
 
 def sweep(trials, claims=(CLAIM,), baseline="a"):
     arms = {t.arm: t.arm.upper() for t in trials}
-    return SweepRuns(
-        "made-up",
-        Path("made-up"),
-        baseline,
-        arms,
-        {"claims": list(claims)},
-        None,
-        tuple(trials),
-        (),
-    )
+    return SweepRuns("made-up", Path("made-up"), baseline, arms, config, tuple(trials), ())
 
 
-def look(step, watched, others):
+def look(step, pulled, others, pair=PAIR):
+    """A line of the attention log: the mask share of one pair, and of the three others."""
     share = np.full((2, 2), others)
-    share[PAIR] = watched
+    share[pair] = pulled
     return {"step": step, "role": "actor", "mask_share": share.tolist()}

@@ -1,11 +1,9 @@
 """Claims, verdicts and curves from the runs of a sweep that were made up here."""
 
-import json
-
 import numpy as np
 import pytest
 
-from probes.study import StudyResults, study_runs, verdict
+from probes.study import study_runs, verdict
 from probes.sweeps import read_sweep
 from reviosa.errors import RunError
 from tests.fixtures_sweep import CLAIM, PAIR, look, sweep, trial
@@ -46,6 +44,17 @@ def test_a_stated_claim_is_judged_by_its_pairs(gains, paper, expected):
                           "trials/b2")  # fmt: skip
 
 
+def test_two_seeds_decide_nothing():
+    trials = [trial(arm, s, gain) for arm, gain in (("a", 0), ("b", 0.05)) for s in range(2)]
+    (claim,) = study_runs([sweep(trials, [CLAIM | {"least": 1.0}])]).claims
+    assert claim.value == pytest.approx(5) and claim.verdict == "undecided"
+
+
+def test_arms_without_a_common_seed_cannot_be_judged():
+    with pytest.raises(RunError, match="no finished seed in common"):
+        study_runs([sweep([trial("a", 0), trial("b", 1)])])
+
+
 def test_a_claim_about_what_was_not_run_is_an_error():
     with pytest.raises(RunError, match="no finished trial has b/rvos"):
         study_runs([sweep([trial("a", 0)])])
@@ -62,20 +71,25 @@ def test_a_model_of_one_token_has_no_target_score_but_one_by_prompt():
     assert set(arms[1].differences) == {"rvos"}
 
 
-def test_attention_curves_part_the_watched_pairs_from_the_others():
+def test_attention_curves_part_supervised_pairs_from_those_that_none_supervises():
+    """Arm c supervises another pair: in a and b it is neither supervised nor free."""
+    other = (0, 1)
     trials = [
-        trial("a", 0, attention=[look(0, 0.1, 0.2), look(5, 0.2, 0.2)]),
+        trial("a", 0, attention=[look(0, 0.1, 0.2), look(5, 0.3, 0.2)]),
         trial("b", 0, pairs=(PAIR,), attention=[look(0, 0.1, 0.2), look(5, 0.6, 0.2)]),
         trial("b", 1, pairs=(PAIR,), attention=[look(0, 0.1, 0.2), look(5, 0.8, 0.4)]),
+        trial("c", 0, pairs=(other,), attention=[look(0, 0.1, 0.2), look(5, 0.1, 0.5, other)]),
     ]
     curves = {(c.arm, c.group): c for c in study_runs([sweep(trials, [])]).sweeps[0].curves}
-    pulled = curves["b", "watched"]
-    assert pulled.supervised and not curves["a", "watched"].supervised
+    pulled = curves["b", "supervised"]
     assert pulled.steps == (0, 5)
     assert pulled.mean == pytest.approx((0.1, 0.7))
     assert (pulled.low[1], pulled.high[1]) == (pytest.approx(0.6), pytest.approx(0.8))
-    assert curves["a", "watched"].mean == pytest.approx((0.1, 0.2))
+    # Without AML: both supervised pairs, 0.3 and 0.2.
+    assert curves["a", "supervised"].mean == pytest.approx((0.15, 0.25))
     assert curves["b", "others"].mean == pytest.approx((0.2, 0.3))
+    assert curves["c", "supervised"].mean == pytest.approx((0.2, 0.1))
+    assert curves["c", "others"].mean == pytest.approx((0.2, 0.5))
 
 
 def test_the_papers_claims_about_attention_are_judged_on_a_capture(planted_results):
@@ -92,21 +106,7 @@ def test_the_papers_claims_about_attention_are_judged_on_a_capture(planted_resul
     assert spread.verdict == "reproduced"
 
 
-def test_results_come_back_from_their_file(tmp_path, planted_results):
-    trials = [
-        trial(arm, s, 0.01 * s, attention=[look(0, 0.1, 0.2)]) for arm in "ab" for s in (0, 1)
-    ]
-    results = study_runs([sweep(trials)], [planted_results])
-    results.save(tmp_path / "results.json")
-    assert StudyResults.load(tmp_path / "results.json").to_json() == results.to_json()
-    (tmp_path / "old.json").write_text(json.dumps({"schema": 0}))
-    with pytest.raises(RunError, match="another schema"):
-        StudyResults.load(tmp_path / "old.json")
-    with pytest.raises(RunError, match="cannot read"):
-        StudyResults.load(tmp_path / "absent.json")
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"schema": 99}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": 99}', '{"schema": 1}'])
 def test_a_folder_that_is_no_sweep_says_so(tmp_path, text):
     (tmp_path / "sweep.json").write_text(text)
     with pytest.raises(RunError, match=r"sweep\.json"):

@@ -25,9 +25,9 @@ def test_every_claim_stands_with_its_numbers_and_verdict(planted_results):
     text, _ = render_study(results(planted_results), "page", "reviosa report x", "Results")
     row = next(line for line in text.splitlines() if line.startswith("| b beats a"))
     cells = [cell.strip() for cell in row.strip("|").split(" | ")]
-    assert cells[1:3] == ["nowhere", "+1.5"]
-    assert cells[3].startswith("2.0 ")
-    assert cells[5:] == ["2.0, 2.0, 2.0", "40 / 20", "reproduced"]
+    assert cells[1:4] == ["nowhere", "+1.5", "0.75"]
+    assert cells[4].startswith("2.0 ")
+    assert cells[6:] == ["2.0, 2.0, 2.0", "40 / 20", "reproduced"]
     assert "not reproduced" in next(x for x in text.splitlines() if x.startswith("| b is far"))
     assert "| B | L01H00 |" in text
     assert "trials/b2" in text, "numbers can be traced to their runs"
@@ -56,5 +56,5 @@ def test_words_of_a_sweep_file_are_text_and_nothing_else(planted_results):
     text, _ = render_study(results(planted_results, HOSTILE), "page", "reviosa report x", "R")
     row = next(line for line in text.splitlines() if "alert(1)" in line)
     assert "<script>" not in text
-    assert row.count(" | ") == 7, "the bar in the text starts no new cell"
+    assert row.count(" | ") == 8, "the bar in the text starts no new cell"
     assert "\\*beats" in row and "\\[a]" in row

@@ -21,6 +21,8 @@ from workbench.sweeps.run import run_sweep, trial_state
 TRAIN = {
     "steps": 2, "batch_size": 1, "num_frames": 2, "expressions_per_video": 2, "attention_steps": 1,
 }  # fmt: skip
+CLAIM = {"says": "AML <b>helps</b> | most", "source": "nowhere", "better": "aml/rvos",
+         "than": "plain/rvos", "paper": 1.0}  # fmt: skip
 
 
 @pytest.fixture
@@ -43,10 +45,7 @@ def sweep_file(tmp_path, dataset, checkpoint):
                 "plain": {"title": "no AML", "set": {"roles": "actor"}, "target_by_prompt": True},
                 "aml": {"title": "AML", "heads": {"strategy": "top-layer", "k": 2}},
             },
-            "claims": [
-                {"says": "AML <b>helps</b> | most", "source": "nowhere", "better": "aml/rvos",
-                 "than": "plain/rvos", "paper": 1.0},
-            ],
+            "claims": [CLAIM],
             **changes,
         }  # fmt: skip
         path = tmp_path / "sweep.yaml"
@@ -81,9 +80,13 @@ def load(path, **values):
             "like names the arm",
         ),
         (
-            {"claims": [{"says": "x", "source": "y", "better": "aml/iou", "than": "plain/rvos"}]},
+            {"claims": [CLAIM | {"better": "aml/iou"}]},
             "'aml/iou', expected ARM/SCORE",
         ),
+        ({"claims": [CLAIM | {"better": "aml/actor"}]}, "expected scores of the same masks"),
+        ({"claims": [CLAIM | {"than": "plain/target"}]}, "that arm names no targets"),
+        ({"claims": [CLAIM | {"than": "aml/target_by_prompt"}]}, "target_by_prompt: true"),
+        ({"claims": [CLAIM | {"least": 1.0}]}, "either paper, whose half counts, or least"),
     ],
 )  # fmt: skip
 def test_a_bad_sweep_file_is_refused_before_anything_runs(

@@ -1,5 +1,6 @@
 """``reviosa report`` and ``reviosa dashboard``."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -42,10 +43,11 @@ def report(
     """Write a report: one self-contained HTML of a capture, or a results page of several runs."""
     from reviosa.errors import ConfigError
 
-    command = f"reviosa report {' '.join(str(run) for run in runs)} -o {out}"
+    command = f"reviosa report {shlex.join(str(run) for run in runs)} -o {shlex.quote(str(out))}"
     if out.suffix == ".md":
         if csv is not None:
             raise ConfigError("--csv goes with an .html report; a .md page has its results.json")
+        command += f" --heading {shlex.quote(heading)} --resamples {resamples} --seed {seed}"
         _study(runs, out, command, heading, resamples, seed, json)
         return
     if len(runs) > 1 or (runs[0] / "sweep.json").is_file():
@@ -91,7 +93,7 @@ def _study(
         results = study_runs(sweeps, captures, resamples, seed)
     write_study(results, out, command, heading)
     for problem in (p for sweep in sweeps for p in sweep.problems):
-        note(f"left out: {problem}")
+        note(f"mind: {problem}")
     if json:
         print_json(results.to_json())
         return

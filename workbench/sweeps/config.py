@@ -26,8 +26,7 @@ class HeadsRule(_Config):
         "matched-random",
     ]  # fmt: skip
     """Of :func:`probes.selection.select`; random ones are drawn anew with every seed."""
-    criterion: str = "visual_mass"
-    """Of :data:`probes.ranking.CRITERIA`."""
+    criterion: Literal["visual_mass", "text_mass", "mask_share", "lift"] = "visual_mass"
     role: Literal["act", "tar", "both"] = "both"
     k: Annotated[int, Field(ge=1)] = 4
     """Pairs, of each layer where there are several."""
@@ -67,8 +66,14 @@ class StatedClaim(_Config):
     than: str
     paper: float | None = None
     """Difference that the source reports, in points; half of it is the least that counts."""
-    least: float = 0.0
+    least: Annotated[float, Field(ge=0)] | None = None
     """Smallest difference that counts, in points, where the source gives no number."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "StatedClaim":
+        if (self.paper is None) == (self.least is None):
+            raise ValueError("a claim has either paper, whose half counts, or least; give one")
+        return self
 
 
 class SweepConfig(_Config):
@@ -103,12 +108,14 @@ class SweepConfig(_Config):
             raise ValueError(f"baseline is {self.baseline!r}; choose one of {', '.join(self.arms)}")
         for claim in self.claims:
             for side in (claim.better, claim.than):
-                arm, _, score = side.partition("/")
-                if arm not in self.arms or score not in SCORES:
-                    raise ValueError(
-                        f"a claim is about {side!r}, expected ARM/SCORE with one of "
-                        f"{', '.join(self.arms)} and one of {', '.join(SCORES)}"
-                    )
+                self._check_side(side)
+            kinds = {side.rpartition("/")[2].removesuffix("_by_prompt")
+                     for side in (claim.better, claim.than)}  # fmt: skip
+            if len(kinds) > 1:
+                raise ValueError(
+                    f"a claim compares {claim.better} with {claim.than}, expected scores of the "
+                    "same masks"
+                )
         for name, arm in self.arms.items():
             like = arm.heads.like if arm.heads else None
             rule = self.arms[like].heads if like in self.arms else None
@@ -117,3 +124,16 @@ class SweepConfig(_Config):
                     f"{name}: like is {like!r}, expected an arm whose pairs are ranked"
                 )
         return self
+
+    def _check_side(self, side: str) -> None:
+        name, _, score = side.partition("/")
+        if name not in self.arms or score not in SCORES:
+            raise ValueError(
+                f"a claim is about {side!r}, expected ARM/SCORE with one of "
+                f"{', '.join(self.arms)} and one of {', '.join(SCORES)}"
+            )
+        arm = self.arms[name]
+        if score == "target_by_prompt" and not arm.target_by_prompt:
+            raise ValueError(f"a claim is about {side!r}; give that arm target_by_prompt: true")
+        if score == "target" and arm.set.get("roles") == "actor":
+            raise ValueError(f"a claim is about {side!r}, but that arm names no targets")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from reviosa.training.config import TrainConfig
 from workbench.config import load_config
 from workbench.sweeps.config import HeadsRule, SweepConfig
 
-__all__ = ["Trial", "base_config", "choose_heads", "data_used", "plan_trials"]
+__all__ = ["Trial", "base_config", "choose_heads", "plan_trials", "ranked_capture"]
 
 
 @dataclass(frozen=True)
@@ -35,20 +36,34 @@ class Trial:
 
 
 def base_config(sweep: SweepConfig, arm: str) -> TrainConfig:
-    """The training configuration of an arm, checked; ``data`` and ``out`` are filled in later.
+    """The training configuration of an arm, checked; ``out`` is filled in later.
 
     Raises:
         ConfigError: the base or what the arm sets is no training configuration.
     """
     settings = sweep.arms[arm].set
-    taken = sorted({"data", "out", "heads", "seed"} & set(settings))
+    taken = sorted({"data", "out", "heads", "seed", "attention_data"} & set(settings))
     if taken:
         raise ConfigError(
             f"arm {arm}: set holds {taken[0]!r}, which the sweep itself sets; drop it"
         )
     overrides = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
     values = {"data": sweep.data, "out": Path("out"), "attention_data": sweep.selection}
-    return load_config(TrainConfig, sweep.train, overrides, values)
+    try:
+        config = load_config(TrainConfig, sweep.train, overrides, values)
+    except ConfigError as error:
+        raise ConfigError(f"arm {arm}: {error}") from None
+    if Path(config.model).is_dir():
+        # The trial's own file lies elsewhere.
+        config = config.model_copy(update={"model": os.path.abspath(config.model)})
+    return config
+
+
+def ranked_capture(sweep: SweepConfig) -> tuple[str, str]:
+    """The model that pairs are chosen from, the baseline's, and the folder of its capture."""
+    model = base_config(sweep, sweep.baseline).model
+    data, videos = data_used(sweep.selection, sweep.selection_videos).split("-")
+    return model, f"capture-{_identity(model)[:8]}-{data[:8]}-{videos}"
 
 
 def plan_trials(sweep: SweepConfig) -> list[Trial]:
@@ -63,6 +78,7 @@ def plan_trials(sweep: SweepConfig) -> list[Trial]:
     report = data_used(sweep.report, sweep.report_videos)
     bases = {name: base_config(sweep, name) for name in sweep.arms}
     models = {base.model: _identity(base.model) for base in bases.values()}
+    ranked = models[bases[sweep.baseline].model]
     trials: dict[str, Trial] = {}
     for seed in sweep.seeds:
         for name, arm in sweep.arms.items():
@@ -74,7 +90,7 @@ def plan_trials(sweep: SweepConfig) -> list[Trial]:
                 "data": data,
                 "selection": selection,
                 "report": report,
-                "heads": _rule(sweep, arm.heads),
+                "heads": {"of": ranked, **rule} if (rule := _rule(sweep, arm.heads)) else None,
                 "target_by_prompt": arm.target_by_prompt,
             }
             text = json.dumps(decides, sort_keys=True)

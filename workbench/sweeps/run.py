@@ -1,9 +1,8 @@
 """Run the trials of a sweep in processes of their own, and go on where a stopped one left off.
 
-A trial lies in ``RUNS/trials/<id>``: ``trial.json``, the training configuration and the heads file
-it was started with, and its runs ``train``, ``evaluate`` and, where asked for,
-``target-by-prompt``, each made by the command that a person would give. Sweeps that hold the same
-trial share it.
+A trial lies in ``RUNS/trials/<id>``: the training configuration and the heads file it was started
+with, and its runs ``train``, ``evaluate`` and, where asked for, ``target-by-prompt``, each made by
+the command that a person would give. Sweeps that hold the same trial share it.
 """
 
 import os
@@ -25,15 +24,16 @@ from probes.sweeps import SWEEP_FILE, SWEEP_SCHEMA
 from reviosa.errors import ReviosaError, RunError
 from reviosa.heads import HeadSelection
 from reviosa.io import write_json, write_text
-from reviosa.model import model_identity
+from reviosa.process import sigterm_raises
 from reviosa.run_record import read_run
 from workbench.sweeps.config import SweepConfig
-from workbench.sweeps.plan import Trial, base_config, choose_heads, data_used, plan_trials
+from workbench.sweeps.plan import Trial, choose_heads, plan_trials, ranked_capture
 
-__all__ = ["SweepFailure", "TrialState", "capture_directory", "run_sweep", "trial_state"]
+__all__ = ["TrialState", "run_sweep", "trial_state"]
 
 _CLI: Final = (sys.executable, "-m", "workbench.cli")
-_LAST_LINES: Final = 400
+_LONGEST: Final = 400
+"""Characters of a message that are shown."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class TrialState:
     directory: Path
 
 
-class SweepFailure(Exception):
-    """A process of a trial ended with an error; the message is its last line."""
+class _Failure(Exception):
+    """A process of a trial ended with an error; the message says which."""
 
 
 def trial_state(trial: Trial, runs: Path) -> TrialState:
@@ -59,13 +59,6 @@ def trial_state(trial: Trial, runs: Path) -> TrialState:
     begun = [status for status in found if status != "new"]
     status = next((s for s in ("running", "failed", "stopped") if s in begun), None)
     return TrialState(trial, status or ("stopped" if begun else "new"), directory)
-
-
-def capture_directory(sweep: SweepConfig, runs: Path) -> Path:
-    """Where the capture of the start model lies; sweeps from the same start share it."""
-    model = model_identity(base_config(sweep, sweep.baseline).model)
-    data, videos = data_used(sweep.selection, sweep.selection_videos).split("-")
-    return runs / f"capture-{model[:8]}-{data[:8]}-{videos}"
 
 
 def run_sweep(
@@ -89,28 +82,43 @@ def run_sweep(
         KeyboardInterrupt: stopped; the processes were told to stop too, and keep their last save.
         ReviosaError: the capture failed, or the file cannot be met.
     """
-    pool = _Processes(max(1, (os.cpu_count() or 1) // workers))
-    runs.mkdir(parents=True, exist_ok=True)
-
     trials = plan_trials(sweep)
+    pool = _Processes(max(1, (os.cpu_count() or 1) // workers))
+    with sigterm_raises():
+        try:
+            _run_trials(sweep, trials, runs, workers, pool, tell)
+        except BaseException:
+            pool.stop()
+            raise
+    return [trial_state(trial, runs) for trial in trials]
+
+
+def _run_trials(
+    sweep: SweepConfig,
+    trials: Sequence[Trial],
+    runs: Path,
+    workers: int,
+    pool: "_Processes",
+    tell: Callable[[str], None],
+) -> None:
     heads = _heads(sweep, trials, runs, pool, tell)
-    _write_sweep(sweep, trials, heads, runs)
+    _write_sweep(sweep, trials, runs)
     states = [trial_state(trial, runs) for trial in trials]
     waiting = [state for state in states if state.status != "done"]
     tell(f"{len(states)} trials, {len(states) - len(waiting)} done already")
     with ThreadPoolExecutor(workers) as threads:
-        futures = {
-            threads.submit(_run_trial, s, sweep, heads[s.trial.id], pool, tell): s for s in waiting
-        }
+        futures = [
+            threads.submit(_run_trial, s, sweep, heads[s.trial.id], pool, tell) for s in waiting
+        ]
         try:
             for future in as_completed(futures):
                 future.result()
         except BaseException:
             for future in futures:
                 future.cancel()
+            # Here already: leaving the block waits for the threads, which wait for the processes.
             pool.stop()
             raise
-    return [trial_state(trial, runs) for trial in trials]
 
 
 def _heads(
@@ -123,16 +131,16 @@ def _heads(
     """The pairs of every trial, by its id; the capture that they are chosen from is made first."""
     if all(trial.heads is None for trial in trials):
         return {trial.id: None for trial in trials}
-    folder = capture_directory(sweep, runs)
+    model, name = ranked_capture(sweep)
+    folder = runs / name
     if _status(folder) != "done":
-        tell("capture of the start model")
+        tell("capture of the model that pairs are chosen from")
         limit = () if sweep.selection_videos is None else ("--limit", str(sweep.selection_videos))
-        model = base_config(sweep, sweep.baseline).model
         command = ("capture", "--model", model, "--data", str(sweep.selection), "--maps", "none",
                    "--out", str(folder), "--resume", *limit)  # fmt: skip
         try:
             pool.run(command, runs / "sweeps" / sweep.name / "capture.log")
-        except SweepFailure as error:
+        except _Failure as error:
             raise RunError(f"the capture that pairs are chosen from failed: {error}") from None
     store = CaptureStore(folder)
     return {
@@ -151,7 +159,8 @@ def _run_trial(
     trial, folder = state.trial, state.directory
     name = f"{trial.arm}, seed {trial.seed} ({trial.id})"
     tell(f"begun: {name}")
-    _write_trial(trial, heads, folder, sweep)
+    if _status(folder / "train") == "new":
+        _write_trial(trial, heads, folder, sweep)
     log = folder / "log.txt"
     model = str(folder / "train")
     commands: dict[str, tuple[str, ...]] = {
@@ -167,8 +176,8 @@ def _run_trial(
             if _status(folder / part) != "done":
                 out = () if part == "train" else ("--out", str(folder / part))
                 pool.run((*commands[part], *out, "--resume"), log)
-    except SweepFailure as error:
-        tell(f"FAILED: {name}: {error}; see {log}")
+    except _Failure as error:
+        tell(f"stopped: {name}" if pool.stopped else f"FAILED: {name}: {error}; see {log}")
         return
     # Only a training that is to go on needs them.
     shutil.rmtree(folder / "train" / "checkpoints", ignore_errors=True)
@@ -194,39 +203,24 @@ def _status(directory: Path) -> str:
 def _write_trial(
     trial: Trial, heads: HeadSelection | None, folder: Path, sweep: SweepConfig
 ) -> None:
-    settings = {**trial.train, "data": str(sweep.data.resolve())}
-    settings["attention_data"] = str(sweep.selection.resolve())
+    settings: dict[str, Any] = {**trial.train, "data": os.path.abspath(sweep.data)}
+    settings["attention_data"] = os.path.abspath(sweep.selection)
     if heads is not None:
         heads.save(folder / "heads.json")
         settings["heads"] = "heads.json"
     write_text(folder / "train.yaml", yaml.safe_dump(settings, sort_keys=False))
-    write_json(folder / "trial.json", {"id": trial.id, "seed": trial.seed, "pairs": _pairs(heads)})
 
 
-def _write_sweep(
-    sweep: SweepConfig,
-    trials: Sequence[Trial],
-    heads: Mapping[str, HeadSelection | None],
-    runs: Path,
-) -> None:
-    capture = capture_directory(sweep, runs).name
-    needs = any(arm.heads is not None for arm in sweep.arms.values())
-    value: dict[str, Any] = {
+def _write_sweep(sweep: SweepConfig, trials: Sequence[Trial], runs: Path) -> None:
+    value: Mapping[str, Any] = {
         "schema": SWEEP_SCHEMA,
         "name": sweep.name,
         "baseline": sweep.baseline,
-        "capture": capture if needs else None,
         "config": sweep.model_dump(mode="json"),
         "arms": {name: arm.title for name, arm in sweep.arms.items()},
-        "trials": [
-            {"id": t.id, "arm": t.arm, "seed": t.seed, "pairs": _pairs(heads[t.id])} for t in trials
-        ],
+        "trials": [{"id": t.id, "arm": t.arm, "seed": t.seed} for t in trials],
     }
     write_json(runs / "sweeps" / sweep.name / SWEEP_FILE, value)
-
-
-def _pairs(heads: HeadSelection | None) -> list[list[int]]:
-    return [list(pair) for pair in heads.pairs] if heads else []
 
 
 class _Processes:
@@ -236,40 +230,43 @@ class _Processes:
         self._threads = str(threads)
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
-        self._stopped = False
+        self.stopped = False
 
     def run(self, arguments: Sequence[str], log: Path) -> None:
         """Run ``reviosa ARGUMENTS``; what it says goes to the end of ``log``.
 
         Raises:
-            SweepFailure: it ended with an error.
+            _Failure: it ended with an error, or all were stopped.
         """
         environment = {**os.environ, "OMP_NUM_THREADS": self._threads}
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as file:
             file.write(f"$ reviosa {' '.join(arguments)}\n".encode())
             file.flush()
+            start = file.tell()
             with self._lock:
-                if self._stopped:
-                    raise SweepFailure("the sweep was stopped")
+                if self.stopped:
+                    raise _Failure("the sweep was stopped")
                 # A session of its own: Ctrl-C reaches us, and we tell the processes.
                 process = subprocess.Popen(
                     [*_CLI, *arguments], stdout=file, stderr=subprocess.STDOUT, env=environment,
                     start_new_session=True,
                 )  # fmt: skip
                 self._running.add(process)
-            try:
-                code = process.wait()
-            finally:
-                with self._lock:
-                    self._running.discard(process)
+            code = process.wait()
+        with self._lock:
+            self._running.discard(process)
+        if code < 0:
+            raise _Failure(f"killed by {signal.Signals(-code).name}; was there memory enough?")
         if code:
-            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise SweepFailure(lines[-1][:_LAST_LINES] if lines else f"exit code {code}")
+            said = log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
+            raise _Failure(said[-1][:_LONGEST] if said else f"exit code {code}")
 
     def stop(self) -> None:
-        """Tell every process to stop, and let none begin."""
+        """Tell every process to stop, let none begin, and wait until they have ended."""
         with self._lock:
-            self._stopped = True
+            self.stopped = True
             for process in self._running:
                 process.send_signal(signal.SIGTERM)
+        for process in list(self._running):
+            process.wait()

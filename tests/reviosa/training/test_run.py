@@ -138,7 +138,7 @@ SCRIPT = """
 import sys, warnings
 warnings.filterwarnings("ignore")
 from reviosa.training.config import TrainConfig
-from reviosa.training.run import build_model, renew_role_tokens, train
+from reviosa.training.run import train
 config = TrainConfig.model_validate_json(sys.argv[1])
 train(config, resume=sys.argv[2] == "resume")
 """
