@@ -24,7 +24,7 @@ __all__ = ["claim_table", "render_study", "write_study"]
 
 _RULE = (
     "Reproduced: the 95 % interval lies above 0, in the direction stated, and every seed agrees. "
-    "Not reproduced: it lies below the least effect that counts, which was set before anything ran. "
+    "Not reproduced: it lies below the least effect that counts, set before anything ran. "
     "Undecided: the data do not tell, or fewer than three seeds were trained."
 )
 

@@ -35,6 +35,7 @@ def trial(arm, seed, gain=0.0, pairs=(), attention=(), roles="both", scores=("rv
 
 def sweep(trials, claims=(CLAIM,), baseline="a"):
     arms = {t.arm: t.arm.upper() for t in trials}
+    config = {"claims": list(claims)}
     return SweepRuns("made-up", Path("made-up"), baseline, arms, config, tuple(trials), ())
 
 
