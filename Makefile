@@ -66,7 +66,7 @@ test: $(DEV)  ## Run the test suite
 
 # From nothing to the nano model: benchmark, stages of the recipe, exam. A stage that was stopped goes on.
 NANO := $(RUNS)/nano
-nano: $(BASE)  ## Make the nano model from nothing (three hours on 2 cores, 12 GB)
+nano: $(BASE)  ## Make the nano model from nothing (two to three hours on 2 cores, 12 GB)
 	@$(OFFLINE) $(BIN)/reviosa synth data/nano --benchmark configs/benchmarks/nano.yaml
 	@$(OFFLINE) $(BIN)/python -m reviosa.training.nano make --recipe configs/nano/recipe.yaml \
 		--data data/nano/train --out $(NANO)
