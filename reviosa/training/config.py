@@ -72,9 +72,9 @@ class TrainConfig(_Config):
     """Heads file with the layer-head pairs that attention mask loss supervises; none, no AML."""
     roles: Literal["both", "actor"] = "both"
     """``actor``: one token for every expression, the baseline of the paper's Table 3."""
-    new_role_tokens: bool = False
-    """Give the role tokens new random rows, as a language model has them that never knew any: so
-    that trainings which are to be compared start alike, whatever the checkpoint has learned."""
+    common_role_token: bool = False
+    """Start both role tokens from one common row, so that a comparison of one token with two does
+    not begin with what the checkpoint has learned of their difference."""
     attention_data: _Path | None = None
     """Data set on whose first videos role attention is recorded while training; none, no record."""
     attention_steps: Annotated[int, Field(ge=1)] = 20
