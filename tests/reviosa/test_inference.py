@@ -114,15 +114,18 @@ def test_a_frame_that_was_not_seen_is_tracked_from_those_that_were(segmenter, fr
 
 def test_frames_before_the_first_seen_one_are_tracked_back_to_the_start():
     """Walked forwards they had no object pointer: J&F 5 on frame 0 of 16, 84 on the others."""
-    model, processor = load("nano")
-    video = generate_video(0, 3)
-    expression = next(e for e in video.expressions if e.targets)
-    result = Segmenter(model, processor).segment(video.frames, expression.text)
-    truth = video.masks[list(expression.actors)].any(axis=0)
-    scores = jaccard(result.actor, truth)
-    assert result.frame_indices[0] == 2
-    assert scores[:2].mean() > scores[2:].mean() - 0.15
-    assert scores[2:].mean() > 0.5, "the model follows this object at all"
+    segmenter = Segmenter(*load("nano"))
+    scores = []
+    for index in range(4):
+        video = generate_video(index, 3)
+        expression = next(e for e in video.expressions if e.targets)
+        result = segmenter.segment(video.frames, expression.text)
+        assert result.frame_indices[0] == 2
+        truth = video.masks[list(expression.actors)].any(axis=0)
+        scores.append(jaccard(result.actor, truth))
+    by_frame = np.mean(scores, axis=0)
+    assert by_frame[2:].mean() > 0.4, "the model follows some of these objects"
+    assert by_frame[:2].mean() > by_frame[2:].mean() - 0.15
 
 
 def test_one_frame_is_a_video_too(segmenter, frames, monkeypatch):
