@@ -24,6 +24,7 @@ from probes.selection import top_layer
 from probes.store import CaptureStore, HeadTable
 from reviosa.data.records import ROLES
 from reviosa.errors import ConfigError
+from reviosa.evaluation import protocol_rows
 
 __all__ = ["analyse"]
 
@@ -143,13 +144,9 @@ def _counts(samples: pd.DataFrame) -> Counts:
 
 
 def _protocols(samples: pd.DataFrame, resamples: int, seed: int) -> dict[str, ProtocolScore]:
-    interaction = samples.caption_type == "unidirectional"
-    subsets = {
-        "actor": samples.loc[(samples.role == "actor") & interaction, :],
-        "target": samples.loc[(samples.role == "target") & interaction, :],
-        "rvos": samples.loc[samples.role == "actor", :],
+    return {
+        name: _protocol(subset, resamples, seed) for name, subset in protocol_rows(samples).items()
     }
-    return {name: _protocol(subset, resamples, seed) for name, subset in subsets.items()}
 
 
 def _protocol(subset: pd.DataFrame, resamples: int, seed: int) -> ProtocolScore:

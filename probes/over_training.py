@@ -17,9 +17,7 @@ from reviosa.model import ReviosaModel, ReviosaProcessor, record_role_attention
 from reviosa.training.data import ConversationDataset, collate
 from reviosa.training.log import trim_log
 
-__all__ = ["ATTENTION_FILE", "RoleAttentionCallback", "mean_head_metrics"]
-
-ATTENTION_FILE = "attention.jsonl"
+__all__ = ["RoleAttentionCallback", "mean_head_metrics"]
 
 
 @torch.inference_mode()

@@ -7,11 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from probes.over_training import ATTENTION_FILE
 from reviosa.errors import DataError, RunError
-from reviosa.evaluation import SCORES_FILE, read_scores
+from reviosa.evaluation import SCORES_FILE, protocol_rows, read_scores
 from reviosa.run_record import read_run
-from reviosa.training.log import read_log
+from reviosa.training.log import ATTENTION_FILE, read_log
 
 __all__ = ["SWEEP_FILE", "SWEEP_SCHEMA", "SweepRuns", "TrialRuns", "read_sweep"]
 
@@ -96,12 +95,12 @@ def _trial(entry: dict[str, Any], folder: Path) -> TrialRuns:
     for part, header in headers.items():
         if header["status"] != "done":
             raise RunError(f"{part} is {header['status']}")
-    scores = _protocols(read_scores(folder / "evaluate" / SCORES_FILE))
+    scores = protocol_rows(read_scores(folder / "evaluate" / SCORES_FILE))
     prompted = folder / "target-by-prompt"
     if prompted.is_dir():
         if (status := read_run(prompted)["status"]) != "done":
             raise RunError(f"target-by-prompt is {status}")
-        scores["target_by_prompt"] = _protocols(read_scores(prompted / SCORES_FILE))["target"]
+        scores["target_by_prompt"] = protocol_rows(read_scores(prompted / SCORES_FILE))["target"]
     log = folder / "train" / ATTENTION_FILE
     attention = tuple(read_log(log)) if log.is_file() else ()
     supervised = headers["train"]["config"].get("heads", ())
@@ -117,12 +116,3 @@ def _mixed(trials: list[TrialRuns]) -> list[str]:
     if len(commits) < 2:
         return []
     return [f"trials were trained by different versions of the code: {', '.join(commits)}"]
-
-
-def _protocols(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    actor, acting = table.role == "actor", table.caption_type == "unidirectional"
-    return {
-        "actor": table.loc[actor & acting, :],
-        "target": table.loc[table.role == "target", :],
-        "rvos": table.loc[actor, :],
-    }

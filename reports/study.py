@@ -73,15 +73,12 @@ def render_study(
     for sweep in results.sweeps:
         note = str(sweep.config.get("note", ""))
         parts += [f"## Sweep {_text(sweep.name)}", *([_text(note)] if note else [])]
-        if not sweep.arms:
+        if sweep.arms:
+            parts += [_markdown(_arm_table(sweep)), *drawn(arm_scores(sweep))]
+            parts += drawn(attention_over_training(sweep)) if sweep.curves else []
+            parts += [_trials(sweep)]
+        else:
             parts += ["No trial is finished yet."]
-            parts += [f"Mind: {_text(problem)}." for problem in sweep.problems]
-            continue
-        parts += [_markdown(_arm_table(sweep))]
-        parts += drawn(arm_scores(sweep))
-        if sweep.curves:
-            parts += drawn(attention_over_training(sweep))
-        parts += [_trials(sweep)]
         parts += [f"Mind: {_text(problem)}." for problem in sweep.problems]
     for capture in results.captures:
         parts += [f"## Attention of {_text(model_name(capture.run))}", _capture_words(capture)]

@@ -13,7 +13,12 @@ from reviosa.evaluation.protocols import (
     evaluate_predictions,
     protocol_means,
 )
-from reviosa.evaluation.score_table import SCORES_FILE, read_scores, write_scores
+from reviosa.evaluation.score_table import (
+    SCORES_FILE,
+    protocol_rows,
+    read_scores,
+    write_scores,
+)
 
 __all__ = [
     "SCORES_FILE",
@@ -26,6 +31,7 @@ __all__ = [
     "evaluate_predictions",
     "jaccard",
     "protocol_means",
+    "protocol_rows",
     "read_predictions",
     "read_scores",
     "write_predictions",

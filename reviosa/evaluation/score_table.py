@@ -10,7 +10,7 @@ from reviosa.errors import DataError
 from reviosa.evaluation.protocols import RoleScore
 from reviosa.io import atomic_path
 
-__all__ = ["SCORES_FILE", "read_scores", "write_scores"]
+__all__ = ["SCORES_FILE", "protocol_rows", "read_scores", "write_scores"]
 
 SCORES_FILE = "scores.parquet"
 _COLUMNS = [field.name for field in fields(RoleScore)]
@@ -38,3 +38,13 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     if missing:
         raise DataError(f"{path}: got scores without {missing[0]!r}; evaluate again")
     return table.assign(sample_id=table.video_id + "/" + table.exp_id, jf=(table.j + table.f) / 2)
+
+
+def protocol_rows(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows that "actor", "target" and "rvos" count, of any table with role and caption_type."""
+    actor, acting = table.role == "actor", table.caption_type == "unidirectional"
+    return {
+        "actor": table.loc[actor & acting, :],
+        "target": table.loc[(table.role == "target") & acting, :],
+        "rvos": table.loc[actor, :],
+    }

@@ -6,7 +6,10 @@ from typing import Any
 
 from reviosa.io import write_text
 
-__all__ = ["read_log", "trim_log"]
+__all__ = ["ATTENTION_FILE", "read_log", "trim_log"]
+
+ATTENTION_FILE = "attention.jsonl"
+"""Log of role attention, written by the trainer's callback."""
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from probes.selection import STRATEGIES
 from reviosa.heads import HeadSelection
 from tests.fixtures_capture import make_capture, make_dataset, set_status
 
@@ -69,6 +70,12 @@ def test_a_selection_that_cannot_be_is_refused(cli, capture_run, tmp_path, optio
     assert result.code == 2
     assert words in result.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_select_explains_every_strategy(cli):
+    # The page wraps its lines, between words and at hyphens.
+    said = "".join(cli("select", "--help").out.split())
+    assert [name for name in STRATEGIES if name not in said] == []
 
 
 def test_correlate_gives_both_roles_with_intervals(cli, capture_run):

@@ -50,7 +50,9 @@ def report(
         command += f" --heading {shlex.quote(heading)} --resamples {resamples} --seed {seed}"
         _study(runs, out, command, heading, resamples, seed, json)
         return
-    if len(runs) > 1 or (runs[0] / "sweep.json").is_file():
+    from probes.sweeps import SWEEP_FILE
+
+    if len(runs) > 1 or (runs[0] / SWEEP_FILE).is_file():
         raise ConfigError(
             f"{out}: several runs, or a sweep, make a page in Markdown; end it on .md"
         )

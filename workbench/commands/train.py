@@ -76,9 +76,10 @@ def _observers(settings: Any) -> Any:
     """What records role attention while it trains, where the configuration asks for that."""
     if settings.attention_data is None:
         return None
-    from probes.over_training import ATTENTION_FILE, RoleAttentionCallback
+    from probes.over_training import RoleAttentionCallback
     from reviosa.data import InterRVOSDataset
     from reviosa.training.data import ConversationDataset
+    from reviosa.training.log import ATTENTION_FILE
 
     dataset = InterRVOSDataset(settings.attention_data, limit=_WATCHED)
 

@@ -62,7 +62,7 @@ def base_config(sweep: SweepConfig, arm: str) -> TrainConfig:
 def ranked_capture(sweep: SweepConfig) -> tuple[str, str]:
     """The model that pairs are chosen from, the baseline's, and the folder of its capture."""
     model = base_config(sweep, sweep.baseline).model
-    data, videos = data_used(sweep.selection, sweep.selection_videos).split("-")
+    data, videos = _data_used(sweep.selection, sweep.selection_videos)
     return model, f"capture-{_identity(model)[:8]}-{data[:8]}-{videos}"
 
 
@@ -74,8 +74,8 @@ def plan_trials(sweep: SweepConfig) -> list[Trial]:
         DataError: a data set cannot be read.
     """
     data = InterRVOSDataset(sweep.data).identity
-    selection = data_used(sweep.selection, sweep.selection_videos)
-    report = data_used(sweep.report, sweep.report_videos)
+    selection = _data_used(sweep.selection, sweep.selection_videos)
+    report = _data_used(sweep.report, sweep.report_videos)
     bases = {name: base_config(sweep, name) for name in sweep.arms}
     models = {base.model: _identity(base.model) for base in bases.values()}
     ranked = models[bases[sweep.baseline].model]
@@ -103,16 +103,16 @@ def plan_trials(sweep: SweepConfig) -> list[Trial]:
     return list(trials.values())
 
 
-def data_used(path: Path, videos: int | None) -> str:
+def _data_used(path: Path, videos: int | None) -> tuple[str, int]:
     """Identity of a data set and how many of its videos are used."""
     dataset = InterRVOSDataset(path, videos)
-    return f"{dataset.identity}-{len(dataset.videos)}"
+    return dataset.identity, len(dataset.videos)
 
 
 def choose_heads(
     sweep: SweepConfig, rule: HeadsRule, store: CaptureStore, seed: int
 ) -> HeadSelection:
-    """The pairs that a rule names, from the capture of the start model on the selection split.
+    """The pairs that a rule names, from the capture of the baseline's model on the selection split.
 
     Raises:
         ConfigError: there are not as many pairs as the rule asks for.

@@ -135,9 +135,8 @@ def _heads(
     folder = runs / name
     if _status(folder) != "done":
         tell("capture of the model that pairs are chosen from")
-        limit = () if sweep.selection_videos is None else ("--limit", str(sweep.selection_videos))
         command = ("capture", "--model", model, "--data", str(sweep.selection), "--maps", "none",
-                   "--out", str(folder), "--resume", *limit)  # fmt: skip
+                   "--out", str(folder), "--resume", *_limit(sweep.selection_videos))  # fmt: skip
         try:
             pool.run(command, runs / "sweeps" / sweep.name / "capture.log")
         except _Failure as error:
@@ -185,8 +184,11 @@ def _run_trial(
 
 
 def _report(sweep: SweepConfig) -> tuple[str, ...]:
-    limit = () if sweep.report_videos is None else ("--limit", str(sweep.report_videos))
-    return ("--data", str(sweep.report), *limit)
+    return ("--data", str(sweep.report), *_limit(sweep.report_videos))
+
+
+def _limit(videos: int | None) -> tuple[str, ...]:
+    return () if videos is None else ("--limit", str(videos))
 
 
 def _parts(trial: Trial) -> tuple[str, ...]:
