@@ -13,6 +13,7 @@ import typer
 from reviosa.errors import ReviosaError
 from workbench.commands.analysis import correlate, rank, select
 from workbench.commands.capture import capture
+from workbench.commands.convert import convert
 from workbench.commands.data import synth
 from workbench.commands.demo import demo
 from workbench.commands.evaluate import evaluate, score
@@ -42,6 +43,7 @@ _COMMANDS = (
     sweep,
     report,
     dashboard,
+    convert,
 )
 _RESUME_HINTS = {
     "capture": "the finished part is kept; go on with the same command and --resume",

@@ -1,10 +1,15 @@
 """What is asked of the model and what it should answer, as text."""
 
+from typing import NamedTuple
+
 from reviosa.errors import DataError
 
 __all__ = [
     "ACTOR_TOKEN",
+    "CHAT_TEMPLATES",
+    "QUESTIONS",
     "TARGET_TOKEN",
+    "ChatTemplate",
     "answer",
     "ask_for_target",
     "has_words",
@@ -14,7 +19,32 @@ __all__ = [
 
 ACTOR_TOKEN = "[SEG_ACT]"
 TARGET_TOKEN = "[SEG_TAR]"
-_RESERVED = (ACTOR_TOKEN, TARGET_TOKEN, "<IMG_CONTEXT>", "<img>", "</img>", "<|im_")
+_RESERVED = (ACTOR_TOKEN, TARGET_TOKEN, "<IMG_CONTEXT>", "<img>", "</img>", "<|")
+
+
+class ChatTemplate(NamedTuple):
+    """The marks around a question and its answer (REVIOSA.md 1.4)."""
+
+    before_question: str
+    before_answer: str
+    after_answer: str
+    """Part of what the model learns to say; generation ends with it."""
+
+
+CHAT_TEMPLATES = {
+    "qwen_chat": ChatTemplate(
+        "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>"
+    ),
+    # The published 4B was trained with these, which its tokenizer reads as plain text.
+    "phi3_chat": ChatTemplate("<|user|>\n", "<|end|>\n<|assistant|>\n", "<|end|>"),
+}
+"""By the names that the release's configurations use."""
+
+QUESTIONS = {
+    "paper": "Please segment {expression} in this video.",
+    "release": "Please segment {expression}.",
+}
+"""How an expression is asked for: in the paper (section 5.2) and in the released code."""
 
 
 def has_words(expression: str) -> bool:
@@ -37,8 +67,8 @@ def normalise(expression: str) -> str:
     return text
 
 
-def question(expression: str) -> str:
-    """The paper's evaluation prompt (section 5.2); an expression that asks is asked as it is.
+def question(expression: str, wording: str = QUESTIONS["paper"]) -> str:
+    """An expression put into ``wording``; one that asks by itself is asked as it is.
 
     Raises:
         DataError: the expression is empty, or holds a token that only the template may write.
@@ -52,7 +82,7 @@ def question(expression: str) -> str:
     text = normalise(expression)
     if "?" in expression:
         return expression.strip()
-    return f"Please segment {text} in this video."
+    return wording.format(expression=text)
 
 
 def ask_for_target(expression: str) -> str:

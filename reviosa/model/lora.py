@@ -6,6 +6,8 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from reviosa.errors import ConfigError
+
 if TYPE_CHECKING:
     from reviosa.model.modeling import ReviosaModel
 
@@ -23,12 +25,26 @@ _TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "dow
 def inject_lora(
     model: "ReviosaModel", rank: int = 128, alpha: int = 256, dropout: float = 0.05
 ) -> None:
-    """Put adapters into every projection of the language model; the defaults are the release's."""
+    """Put adapters into every projection of the language model; the defaults are the release's.
+
+    A model that has the same adapters already, as a converted training checkpoint does, keeps them.
+
+    Raises:
+        ConfigError: the model has adapters of another size.
+    """
+    wanted = {"rank": rank, "alpha": alpha, "dropout": dropout}
+    if any(isinstance(module, LoraLayer) for module in model.language_model.modules()):
+        if model.config.lora != wanted:
+            raise ConfigError(
+                f"the checkpoint has adapters of {model.config.lora}, the run asks for {wanted}; "
+                "train with the same, or merge them first (reviosa convert --to reviosa, and back)"
+            )
+        return
     settings = LoraConfig(
         r=rank, lora_alpha=alpha, lora_dropout=dropout, bias="none", target_modules=_TARGETS
     )
     inject_adapter_in_model(settings, model.language_model)
-    model.config.lora = {"rank": rank, "alpha": alpha, "dropout": dropout}
+    model.config.lora = wanted
 
 
 def merge_lora(model: "ReviosaModel") -> None:

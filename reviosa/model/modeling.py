@@ -14,7 +14,7 @@ from reviosa.model.config import ReviosaConfig
 from reviosa.model.roles import find_roles
 from reviosa.model.segmenter import FrameFeatures, build_sam2, decode_prompts, encode_frames
 
-__all__ = ["ReviosaModel", "ReviosaOutput"]
+__all__ = ["ReviosaModel", "ReviosaOutput", "mlp_seg"]
 
 
 @dataclass
@@ -41,6 +41,11 @@ class ReviosaOutput(ModelOutput):
     """SAM2's own estimate of those masks' IoU, [prompt, frame]."""
 
 
+def mlp_seg(hidden: int, channel: int) -> nn.Sequential:
+    """The paper's MLP_seg (equation 4), from hidden states of the language model to prompts."""
+    return nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, channel))
+
+
 class ReviosaModel(PreTrainedModel, GenerationMixin):
     """ReVIOSa (paper, section 4).
 
@@ -63,10 +68,8 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         super().__init__(config)
         self.mllm = InternVLForConditionalGeneration(config.mllm_config)
         self.sam2 = build_sam2(config.sam2_base, config.sam2_overrides)
-        hidden, channel = config.mllm_config.text_config.hidden_size, self.sam2.hidden_dim
-        self.seg_projector = nn.Sequential(
-            nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, channel)
-        )
+        hidden = config.mllm_config.text_config.hidden_size
+        self.seg_projector = mlp_seg(hidden, self.sam2.hidden_dim)
         if config.lora:
             from reviosa.model.lora import inject_lora
 

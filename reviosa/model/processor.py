@@ -9,7 +9,14 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
-from reviosa.data.prompts import ACTOR_TOKEN, TARGET_TOKEN, answer, question
+from reviosa.data.prompts import (
+    ACTOR_TOKEN,
+    CHAT_TEMPLATES,
+    QUESTIONS,
+    TARGET_TOKEN,
+    answer,
+    question,
+)
 from reviosa.errors import ConfigError, DataError
 from reviosa.model.config import ReviosaConfig
 
@@ -23,7 +30,19 @@ class ReviosaProcessor(ProcessorMixin):
     """Tokenizer and image geometry of one ReVIOSa checkpoint.
 
     A frame is written ``<img>``, one ``<IMG_CONTEXT>`` a patch, ``</img>``; frames are separated by
-    line breaks; turns follow the ``qwen_chat`` template (REVIOSA.md 1.2, 1.4).
+    line breaks; turns follow one of the release's chat templates (REVIOSA.md 1.2, 1.4).
+
+    Args:
+        tokenizer: knows the role tokens and the marks of images.
+        image_size: side in pixels of the square frames that the vision tower sees.
+        sam_image_size: the same for SAM2.
+        grid: patches along one side of a frame.
+        template: name of a :data:`~reviosa.data.prompts.CHAT_TEMPLATES`.
+        wording: name of a :data:`~reviosa.data.prompts.QUESTIONS`.
+        chat_template: of transformers; not used.
+
+    Raises:
+        ConfigError: no template or wording has this name.
     """
 
     def __init__(
@@ -32,16 +51,25 @@ class ReviosaProcessor(ProcessorMixin):
         image_size: int = 128,
         sam_image_size: int = 128,
         grid: int = 8,
+        template: str = "qwen_chat",
+        wording: str = "paper",
         chat_template: str | None = None,
     ) -> None:
         super().__init__(tokenizer, chat_template=chat_template)
+        for kind, name, known in (
+            ("chat template", template, CHAT_TEMPLATES),
+            ("wording", wording, QUESTIONS),
+        ):
+            if name not in known:
+                raise ConfigError(f"no {kind} is called {name!r}; choose one of {', '.join(known)}")
+        self.template, self.wording = template, wording
         self.image_size, self.sam_image_size, self.grid = image_size, sam_image_size, grid
 
     @classmethod
     def for_config(
-        cls, config: ReviosaConfig, tokenizer: PreTrainedTokenizerBase
+        cls, config: ReviosaConfig, tokenizer: PreTrainedTokenizerBase, **options: str
     ) -> "ReviosaProcessor":
-        """The processor that fits ``config``.
+        """The processor that fits ``config``; ``options`` are ``template`` and ``wording``.
 
         Raises:
             ConfigError: the tokenizer gives a special token another id than the model expects.
@@ -59,7 +87,7 @@ class ReviosaProcessor(ProcessorMixin):
                     "load both from the same checkpoint"
                 )
         sam_size = (config.sam2_overrides or {}).get("image_size", 1024)
-        return cls(tokenizer, config.image_size, sam_size, config.grid)
+        return cls(tokenizer, config.image_size, sam_size, config.grid, **options)
 
     def frames(self, frames: np.ndarray) -> dict[str, Tensor]:
         """Both :meth:`vision_frames` and :meth:`sam_frames`, by the model's argument names."""
@@ -100,15 +128,16 @@ class ReviosaProcessor(ProcessorMixin):
         Returns:
             ids and labels; labels are the ids of the answers with their end marks, else -100.
         """
+        marks, wording = CHAT_TEMPLATES[self.template], QUESTIONS[self.wording]
         frame = "<img>" + "<IMG_CONTEXT>" * self.grid**2 + "</img>"
         ids: list[int] = []
         labels: list[int] = []
         for turn, (expression, reply) in enumerate(zip(expressions, answers, strict=True)):
             shown = "\n".join([frame] * num_frames) + "\n" if turn == 0 else ""
             opening = "" if turn == 0 else "\n"
-            asked = f"{opening}<|im_start|>user\n{shown}{question(expression)}<|im_end|>\n"
-            prompt = self._ids(asked + "<|im_start|>assistant\n")
-            replied = [] if reply is None else self._ids(reply + "<|im_end|>")
+            asked = f"{opening}{marks.before_question}{shown}{question(expression, wording)}"
+            prompt = self._ids(asked + marks.before_answer)
+            replied = [] if reply is None else self._ids(reply + marks.after_answer)
             ids += prompt + replied
             labels += [IGNORED] * len(prompt) + replied
         return ids, labels
@@ -164,7 +193,8 @@ class ReviosaProcessor(ProcessorMixin):
     def decode(self, ids: Any, **kwargs: Any) -> str:
         """Text of generated ids, without the template's marks but with the role tokens."""
         text = self.tokenizer.decode(ids, skip_special_tokens=False)
-        for mark in ("<|im_end|>", "<|im_start|>", self.tokenizer.pad_token):
+        text = text.split(CHAT_TEMPLATES[self.template].after_answer)[0]
+        for mark in ("<|im_start|>", self.tokenizer.pad_token):
             text = text.replace(mark, "")
         return " ".join(text.split()).replace(" .", ".").replace(" ,", ",")
 

@@ -1,0 +1,205 @@
+"""Weight files on disk, tensor by tensor, without ever running a pickle."""
+
+import json
+import pickle
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from reviosa.errors import CheckpointError
+
+__all__ = ["Stored", "Tensors", "open_folder", "open_pickle", "write_shards"]
+
+SHARD_BYTES = 4 << 30
+
+
+class Stored(NamedTuple):
+    """A tensor that has not been read yet."""
+
+    shape: tuple[int, ...]
+    read: Callable[[], Tensor]
+
+
+Tensors = dict[str, Stored]
+"""Tensors of a checkpoint by name."""
+
+
+def open_folder(folder: Path) -> Tensors:
+    """The tensors of a Hugging Face folder, sharded or not.
+
+    Raises:
+        CheckpointError: no safetensors there, a shard is missing, cut off or not what the index
+            says.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            places = json.loads(index.read_bytes())["weight_map"]
+            names = sorted(set(places.values()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"{index}: got no index of shards ({type(error).__name__}), expected JSON with a "
+                "weight_map; restore the file from its source"
+            ) from None
+        lost = [name for name in names if not (folder / str(name)).is_file()]
+        if lost:
+            raise CheckpointError(
+                f"{folder}: {len(lost)} of {len(names)} shards are missing, first {lost[0]}; "
+                "complete the download"
+            )
+    else:
+        places, names = None, sorted(path.name for path in folder.glob("*.safetensors"))
+        if not names:
+            raise CheckpointError(
+                f"{folder}: got no .safetensors file, expected weights beside config.json; "
+                "complete the download"
+            )
+    tensors: Tensors = {}
+    for name in names:
+        for key, stored in _open_safetensors(folder / name).items():
+            if key in tensors or (places is not None and places.get(key) != name):
+                raise CheckpointError(
+                    f"{folder}: {key} lies in {name}, which is not where the index has it; "
+                    "the shards belong to different downloads"
+                )
+            tensors[key] = stored
+    absent = sorted(set(places or ()) - set(tensors))
+    if absent:
+        raise CheckpointError(
+            f"{folder}: the index names {len(absent)} tensors that no shard holds, first "
+            f"{absent[0]}; complete the download"
+        )
+    return tensors
+
+
+def _open_safetensors(path: Path) -> Tensors:
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: the file cannot be read ({_first_line(error)}), expected safetensors; "
+            "it may be cut off, restore it from its source"
+        ) from None
+
+    def reader(key: str) -> Callable[[], Tensor]:
+        def read() -> Tensor:
+            with safe_open(path, framework="pt") as file:
+                return file.get_tensor(key)
+
+        return read
+
+    return {key: Stored(shape, reader(key)) for key, shape in shapes.items()}
+
+
+def open_pickle(path: Path) -> Tensors:
+    """The tensors of a ``.pt`` or ``.pth`` file, or of a folder that DeepSpeed wrote.
+
+    Only tensors and plain containers are read (``weights_only``); the tensors stay on disk until
+    they are used. The tensors may lie at the top or under ``model``, ``state_dict`` or ``module``.
+
+    Raises:
+        CheckpointError: no such file, it is cut off, or it holds anything that would run code.
+    """
+    if path.is_dir():
+        found = sorted(path.glob("*model_states.pt"))
+        if len(found) != 1:
+            raise CheckpointError(
+                f"{path}: got {len(found)} files called *model_states.pt, expected one; "
+                "give the checkpoint file, or the folder that DeepSpeed wrote"
+            )
+        path = found[0]
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; check the path")
+    try:
+        # Files of before torch 1.6 are no zip archives and cannot be mapped.
+        content = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: the file holds more than tensors, and reading that would run code from it "
+            f"({_culprit(error)}); where you trust it, load it there and save its tensors alone"
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: the file cannot be read ({_first_line(error)}), expected one that torch.save "
+            "wrote; it may be cut off, restore it from its source"
+        ) from None
+    for name in ("model", "state_dict", "module"):
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+            break
+    odd = not isinstance(content, dict) or next(
+        (key for key, value in content.items() if not isinstance(value, Tensor)), None
+    )
+    if odd is not None:
+        found = f"{odd!r} is none" if isinstance(content, dict) else f"a {type(content).__name__}"
+        raise CheckpointError(
+            f"{path}: got {found}, expected tensors by name, at the top or under model, state_dict "
+            "or module; give a checkpoint of weights"
+        )
+    return {key: Stored(tuple(value.shape), lambda v=value: v) for key, value in content.items()}
+
+
+def _culprit(error: Exception) -> str:
+    """What the pickle would have called, by torch's long message."""
+    found = re.search(r"GLOBAL:? (\S+)", str(error))
+    return f"it calls {found[1]}" if found else "it is no file of tensors"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def write_shards(
+    tensors: Iterator[tuple[str, Tensor]], folder: Path, limit: int = SHARD_BYTES
+) -> None:
+    """Write tensors as ``model.safetensors``, or as shards of ``limit`` bytes with their index.
+
+    One shard is in memory at a time.
+    """
+    written: list[tuple[Path, list[str]]] = []
+    held: dict[str, Tensor] = {}
+    size = total = 0
+
+    def flush() -> None:
+        path = folder / f"part-{len(written):05d}"
+        save_file(held, path, metadata={"format": "pt"})
+        written.append((path, list(held)))
+        held.clear()
+
+    for key, tensor in tensors:
+        of_tensor = tensor.numel() * tensor.element_size()
+        if held and size + of_tensor > limit:
+            flush()
+            size = 0
+        # A part of a larger tensor would be written with the whole of it.
+        held[key] = (
+            tensor.clone()
+            if tensor.untyped_storage().nbytes() != of_tensor
+            else tensor.contiguous()
+        )
+        size += of_tensor
+        total += of_tensor
+    flush()
+    if len(written) == 1:
+        written[0][0].rename(folder / "model.safetensors")
+        return
+    places: dict[str, str] = {}
+    for number, (path, keys) in enumerate(written, start=1):
+        name = f"model-{number:05d}-of-{len(written):05d}.safetensors"
+        path.rename(folder / name)
+        places |= dict.fromkeys(keys, name)
+    text = json.dumps(
+        {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}, indent=2
+    )
+    (folder / "model.safetensors.index.json").write_text(text + "\n", encoding="utf-8")
