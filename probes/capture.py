@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,13 @@ from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.records import ROLES, VideoSample
 from reviosa.evaluation import boundary_f, jaccard
 from reviosa.heads import HeadSelection
-from reviosa.inference import SegmentationResult, Segmenter, VideoFeatures, prediction_record
+from reviosa.inference import (
+    RolePair,
+    SegmentationResult,
+    Segmenter,
+    prediction_record,
+    role_pairs,
+)
 from reviosa.losses import pool_masks
 from reviosa.model import (
     ReviosaConfig,
@@ -127,12 +134,8 @@ def _capture_part(
     tell: Callable[[int], None] | None,
 ) -> list[_Captured]:
     found: list[_Captured] = []
-    video_id, features = None, None
-    for sample in part:
-        if features is None or sample.video.video_id != video_id:
-            video_id = sample.video.video_id
-            features = segmenter.encode(sample.video.read_frames())
-        found.append(_capture_sample(segmenter, features, sample, pairs))
+    for _, group in groupby(part, key=lambda sample: sample.video.video_id):
+        found += _capture_video(segmenter, list(group), pairs)
         if tell is not None:
             tell(len(found))
     return found
@@ -154,27 +157,60 @@ def _pairs(
 
 
 @torch.inference_mode()
-def _capture_sample(
-    segmenter: Segmenter,
-    features: VideoFeatures,
-    sample: VideoSample,
-    pairs: Sequence[tuple[int, int]],
-) -> _Captured:
-    reply = segmenter.answer(features, sample.expression.text)
-    with record_role_attention(segmenter.model) as record:
-        output = segmenter.read(features, reply.ids)
-    result = segmenter.finish(features, [reply], [output])[0]
-    prediction = prediction_record(sample, result)
-    roles = (0, 1) if sample.expression.is_interaction else (0,)
-    captured = _Captured([], {name: [] for name in METRICS}, [], prediction)
-    for role in roles:
-        _capture_role(captured, record, result, sample, role, pairs, segmenter.model.config.grid)
-    return captured
+def _capture_video(
+    segmenter: Segmenter, samples: Sequence[VideoSample], pairs: Sequence[tuple[int, int]]
+) -> list[_Captured]:
+    """Expressions about one video share what the language model and SAM2 make of its frames."""
+    features = segmenter.encode(samples[0].video)
+    replies = segmenter.answer(features, [sample.expression.text for sample in samples])
+    looks: list[_Look] = []
+    prompts: list[RolePair] = []
+    # One at a time: all rows of a conversation over all layers and heads are large.
+    for reply in replies:
+        cached = features.opening.ids
+        with record_role_attention(segmenter.model, cached_ids=cached) as record:
+            output = segmenter.read(features, [reply.ids])
+        prompts += role_pairs(output, 1)
+        looks.append(_look(record, bool(pairs)))
+    results = segmenter.finish(features, replies, prompts)
+    found = []
+    for sample, look, result in zip(samples, looks, results, strict=True):
+        prediction = prediction_record(sample, result)
+        captured = _Captured([], {name: [] for name in METRICS}, [], prediction)
+        for role in (0, 1) if sample.expression.is_interaction else (0,):
+            grid = segmenter.model.config.grid
+            _capture_role(captured, look, result, sample, role, pairs, grid)
+        found.append(captured)
+    return found
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the role tokens of one conversation attended to, off the device."""
+
+    attention: np.ndarray
+    """float32 [role, layer, head, key]"""
+    is_vision: np.ndarray
+    """bool [key]"""
+    position: tuple[int, int]
+    """Token position of each role; -1 where absent."""
+    maps: np.ndarray | None
+    """float32 [role, layer, head, frame, row, column], where maps are kept."""
+
+
+def _look(record: RoleAttention, with_maps: bool) -> _Look:
+    actor, target = record.roles.position[0].tolist()
+    return _Look(
+        record.attention[0].cpu().numpy(),
+        (record.vision_grid[0, :, 0] >= 0).cpu().numpy(),
+        (actor, target),
+        record.on_patches()[0].cpu().numpy() if with_maps else None,
+    )
 
 
 def _capture_role(
     captured: _Captured,
-    record: RoleAttention,
+    look: _Look,
     result: SegmentationResult,
     sample: VideoSample,
     role: int,
@@ -190,7 +226,6 @@ def _capture_role(
     j, f = float(jaccard(predicted, truth).mean()), float(boundary_f(predicted, truth).mean())
     seen = torch.from_numpy(truth[list(result.frame_indices)])
     patches = pool_masks(seen, grid).flatten().numpy()
-    position = int(record.roles.position[0, role]) if emitted else -1
     captured.rows.append(
         SampleRow(
             sample_id=expression.sample_id,
@@ -206,22 +241,18 @@ def _capture_role(
             jf=(j + f) / 2,
             mask_area=mask_area(patches),
             n_frames=len(truth),
-            query_position=position,
+            query_position=look.position[role] if emitted else -1,
             text=_said(result),
             frame_indices=result.frame_indices,
         )
     )
-    attention = record.attention
     if emitted:
-        row = attention[0, role].cpu().numpy()
-        is_vision = (record.vision_grid[0, :, 0] >= 0).cpu().numpy()
-        metrics = head_metrics(row, is_vision, patches)
-        if pairs:
-            maps = record.on_patches()[0, role].cpu().numpy()
-            values = np.stack([maps[layer, head] for layer, head in pairs])
+        metrics = head_metrics(look.attention[role], look.is_vision, patches)
+        if look.maps is not None:
+            values = np.stack([look.maps[role, layer, head] for layer, head in pairs])
             captured.maps.append(MapRow(expression.sample_id, ROLES[role], values))
     else:
-        shape = attention.shape[2:4]
+        shape = look.attention.shape[1:3]
         metrics = {name: np.full(shape, np.nan, np.float32) for name in METRICS}
     for name in METRICS:
         captured.metrics[name].append(metrics[name])

@@ -20,11 +20,17 @@ class LoadedModel:
     model: "ReviosaModel"
     processor: "ReviosaProcessor"
     header: dict[str, str]
-    """What a run record says of it: ``name``, ``identity`` and, for a folder, its ``path``."""
+    """What a run record says of it: ``name``, ``identity``, for a folder its ``path``, and
+    ``frame_sampling`` where it is not the checkpoint's own."""
 
 
-def load_model(source: str, device: str = "auto") -> LoadedModel:
+def load_model(source: str, device: str = "auto", frames: str | None = None) -> LoadedModel:
     """Load ``nano``, a checkpoint folder or a training run onto a device.
+
+    Args:
+        source: which.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        frames: ``uniform`` or ``first``, in place of what the checkpoint says.
 
     Raises:
         ConfigError: the device does not exist here.
@@ -34,6 +40,8 @@ def load_model(source: str, device: str = "auto") -> LoadedModel:
 
     model, processor = load(source, None if device == "auto" else _checked(device))
     header = {"name": source, "identity": model_identity(source)}
+    if frames is not None:
+        model.config.frame_sampling = header["frame_sampling"] = str(frames)
     if source != "nano":
         header["path"] = str(Path(source).resolve())
     return LoadedModel(model, processor, header)

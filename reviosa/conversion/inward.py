@@ -134,6 +134,7 @@ def convert(
         actor_token_id=tokenizer.get_vocab()[ACTOR_TOKEN],
         target_token_id=tokenizer.get_vocab()[TARGET_TOKEN],
         num_frames=4 if layout == "internvl" else 5,
+        frame_sampling="uniform" if layout == "internvl" else "first",
         max_new_tokens=128,
         lora=_adapters(tensors) if layout == "training" else None,
     )

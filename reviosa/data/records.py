@@ -50,6 +50,11 @@ class Video:
     frame_paths: tuple[Path, ...] = field(repr=False)
     expressions: tuple[Expression, ...] = ()
 
+    @property
+    def num_frames(self) -> int:
+        """How many frames there are."""
+        return len(self.frame_paths)
+
     def read_frames(self, indices: Sequence[int] | None = None) -> np.ndarray:
         """Decode frames, uint8 [frame, height, width, 3] RGB; all of them without ``indices``.
 

@@ -33,7 +33,10 @@ class ReviosaConfig(PreTrainedConfig):
     target_token_id: int = 9
     """Id of ``[SEG_TAR]`` (``[SEG_OBJ]`` in the released code)."""
     num_frames: int = 4
-    """Frames of a video that the language model sees in training."""
+    """Frames of a video that the language model sees."""
+    frame_sampling: str = "uniform"
+    """Which frames those are in inference: ``uniform``, spread over the video, or ``first``, the
+    first ones, as in the released code (REVIOSA.md 1.2)."""
     max_new_tokens: int = 24
     """Longest answer that is generated."""
     aml_pairs: list[list[int]] | None = None
@@ -56,6 +59,8 @@ class ReviosaConfig(PreTrainedConfig):
                     f"{name} is {getattr(self, name)}, but the vocabulary holds ids 0 to "
                     f"{vocabulary - 1}; resize the vocabulary or give another id"
                 )
+        if self.frame_sampling not in ("uniform", "first"):
+            raise ConfigError(f"frame_sampling is {self.frame_sampling!r}; choose uniform or first")
         if self.actor_token_id == self.target_token_id:
             raise ConfigError(
                 f"actor_token_id and target_token_id are both {self.actor_token_id}; "

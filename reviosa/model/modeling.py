@@ -127,6 +127,7 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         past_key_values: Any = None,
         position_ids: Tensor | None = None,
         use_cache: bool | None = None,
+        find_prompts: bool | None = None,
         labels: Tensor | None = None,
         return_dict: bool | None = None,
         cache_position: Tensor | None = None,
@@ -145,6 +146,8 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
             past_key_values: KV cache of earlier tokens.
             position_ids: passed to the language model, as is ``use_cache``.
             use_cache: whether to return a KV cache.
+            find_prompts: whether to look for role tokens in ``input_ids`` and prompt SAM2 with
+                them; in a pass that starts a sequence when None.
             labels: not used; the processor's batches hold them, the trainer computes the losses.
             return_dict: not used; the output is always a record.
             cache_position: not used; some releases of ``generate`` pass it.
@@ -172,7 +175,10 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         output = ReviosaOutput(
             logits=logits, last_hidden_state=states, past_key_values=hidden.past_key_values
         )
-        if past_key_values is None or past_key_values.get_seq_length() == input_ids.shape[1]:
+        if find_prompts is None:
+            cache = past_key_values
+            find_prompts = cache is None or cache.get_seq_length() == input_ids.shape[1]
+        if find_prompts:
             self._prompt(output, input_ids, sam_pixel_values, sam_features)
         return output
 

@@ -77,6 +77,7 @@ class _Rows:
 @dataclass
 class _Recorder:
     layers: tuple[int, ...]
+    start: int = 0
     ids: Tensor | None = None
     roles: RolePrompts | None = None
     now: _Rows | None = None
@@ -209,7 +210,7 @@ class RoleAttention:
 
 @contextlib.contextmanager
 def record_role_attention(
-    model: nn.Module, layers: Sequence[int] | None = None
+    model: nn.Module, layers: Sequence[int] | None = None, cached_ids: Tensor | None = None
 ) -> Iterator[RoleAttention]:
     """Record the role tokens' attention during any forward pass of ``model``.
 
@@ -220,6 +221,7 @@ def record_role_attention(
     Args:
         model: a :class:`~reviosa.model.ReviosaModel`, or one wrapped by peft or DDP.
         layers: layers of the language model to record, zero-based; all when None.
+        cached_ids: tokens that a KV cache holds from before the block, int64 [1 or batch, token].
 
     Yields:
         the record; read it after a forward pass, inside or outside the block.
@@ -242,7 +244,8 @@ def record_role_attention(
     modules = [layer.self_attn for layer in language.layers]
     if any(module in _RECORDERS for module in modules):
         raise ReviosaError("this model is being recorded already; use one block at a time")
-    recorder = _Recorder(chosen)
+    start = 0 if cached_ids is None else cached_ids.shape[1]
+    recorder = _Recorder(chosen, start, cached_ids)
     before = language.config._attn_implementation
     hooks = [
         model.register_forward_pre_hook(_begin(recorder), with_kwargs=True),
@@ -272,8 +275,9 @@ def _begin(recorder: _Recorder) -> Callable:
         ids = kwargs.get("input_ids", args[0] if args else None)
         cache = kwargs.get("past_key_values")
         past = cache.get_seq_length() if cache is not None else 0
-        if past == 0:
+        if past in (0, recorder.start):
             recorder.parts.clear()
+        if past == 0:
             recorder.ids = ids
         elif recorder.ids is None or recorder.ids.shape[1] < past:
             raise ReviosaError(
@@ -281,7 +285,8 @@ def _begin(recorder: _Recorder) -> Callable:
                 "open the `with` block before the first forward pass of the sequence"
             )
         else:
-            recorder.ids = torch.cat([recorder.ids[:, :past], ids], dim=1)
+            before = recorder.ids[:, :past].expand(len(ids), -1)
+            recorder.ids = torch.cat([before, ids], dim=1)
         config, language = model.config, model.language_model
         roles = find_roles(recorder.ids, config.actor_token_id, config.target_token_id)
         recorder.roles = roles

@@ -148,7 +148,8 @@ def test_a_role_that_was_not_emitted_is_kept_and_counts_zero(
     model, processor, data, tmp_path, monkeypatch
 ):
     def generate(input_ids, **_):
-        return torch.cat([input_ids, torch.tensor([[8, 2]])], dim=1)
+        said = torch.tensor([[8, 2]]).expand(len(input_ids), -1)
+        return torch.cat([input_ids, said], dim=1)
 
     monkeypatch.setattr(model, "generate", generate)
     dataset = InterRVOSDataset(data, limit=3)

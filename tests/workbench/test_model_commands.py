@@ -253,7 +253,9 @@ def test_an_answer_that_was_put_into_form_is_said_to_be(
     from reviosa.inference import Segmenter
 
     answer = Segmenter.answer
-    monkeypatch.setattr(Segmenter, "answer", lambda *a: answer(*a)._replace(babble="and and"))
+    monkeypatch.setattr(
+        Segmenter, "answer", lambda *a: [x._replace(babble="and and") for x in answer(*a)]
+    )
     frames = dataset.videos[0].frame_paths[0].parent
     arguments = ("segment", frames, "a dog", "--model", checkpoint, "--out")
     assert "named no role by itself" in cli(*arguments, tmp_path / "one").out

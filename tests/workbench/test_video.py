@@ -2,88 +2,138 @@
 
 import json
 import sys
-from types import SimpleNamespace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from reviosa.data.frames import read_frame_folder
 from reviosa.data.rle import decode
 from reviosa.errors import ConfigError, DataError
-from workbench.video import ReadVideo, read_video, write_segmentation
+from reviosa.inference import SegmentationResult, encode_track
+from workbench.video import VideoFile, open_video, write_segmentation
+
+
+def result(text="It is [SEG_ACT].", babble=None, actor=None, target=None):
+    tracks = tuple(None if masks is None else encode_track(masks) for masks in (actor, target))
+    return SegmentationResult(text, tracks, (0,), (), babble)
+
+
+def folder(path, frames, names="abc"):
+    path.mkdir()
+    for name, frame in zip(names, frames, strict=False):
+        Image.fromarray(frame).save(path / f"{name}.png")
+    return read_frame_folder(path)
 
 
 @pytest.fixture
-def video():
+def video(tmp_path):
     rng = np.random.default_rng(0)
-    return ReadVideo(rng.integers(0, 255, (3, 10, 12, 3), dtype=np.uint8), ("a", "b", "c"))
+    return folder(tmp_path / "in", rng.integers(0, 255, (3, 10, 13, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def film(tmp_path):
+    """A film of 30 frames, each of its own grey, a key frame every 12."""
+    av = pytest.importorskip("av", reason="PyAV, of the extra `video`, is not installed")
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "12", "bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for index in range(30):
+            picture = np.full((32, 48, 3), 8 * index, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
 
 
 def test_masks_are_written_as_they_are(tmp_path, video):
-    actor = np.zeros((3, 10, 12), bool)
-    actor[0, 2:4, 3:9] = True  # 12 of 360 pixels, on one frame of three
-    result = SimpleNamespace(text="It is [SEG_ACT].", babble=None, actor=actor, target=None)
-    summary = write_segmentation(tmp_path / "out", video, "a dog", result)
+    actor = np.zeros((3, 10, 13), bool)
+    actor[0, 2:4, 3:9] = True  # 12 of 390 pixels, on one frame of three
+    summary = write_segmentation(tmp_path / "out", video, "a dog", result(actor=actor))
     assert summary == {
         "expression": "a dog",
         "text": "It is [SEG_ACT].",
         "babble": None,
         "frames": 3,
-        "actor": {"frames_with_mask": 1, "mean_area": pytest.approx(12 / 360)},
+        "actor": {"frames_with_mask": 1, "mean_area": pytest.approx(12 / 390)},
         "target": None,
     }
-    for index, name in enumerate(video.names):
+    for index, name in enumerate(video.frame_names):
         written = np.asarray(Image.open(tmp_path / "out" / "actor" / f"{name}.png"))
         assert written.dtype == np.uint8
         assert (written == actor[index] * 255).all()
     assert not (tmp_path / "out" / "target").exists()
     record = json.loads((tmp_path / "out" / "result.json").read_text())
     assert (np.stack([decode(rle) for rle in record["actor"]]) == actor).all()
-    assert record["target"] is None
+    assert record["target"] is None and record["frames"] == ["a", "b", "c"]
 
 
-def test_overlays_take_the_colour_of_the_role(tmp_path, video):
-    grey = ReadVideo(np.full((1, 64, 64, 3), 128, np.uint8), ("a",))
+def test_overlays_take_the_colour_of_the_role(tmp_path):
+    grey = folder(tmp_path / "in", np.full((1, 64, 64, 3), 128, np.uint8))
     target = np.zeros((1, 64, 64), bool)
     target[0, 16:48, 16:48] = True
-    result = SimpleNamespace(text="", babble="and", actor=None, target=target)
-    write_segmentation(tmp_path / "out", grey, "x", result)
-    red, green, blue = np.asarray(Image.open(tmp_path / "out" / "overlay" / "a.jpg"))[
-        32, 32
-    ].tolist()
+    write_segmentation(tmp_path / "out", grey, "x", result(target=target))
+    overlay = np.asarray(Image.open(tmp_path / "out" / "overlay" / "a.jpg"))
+    red, green, blue = overlay[32, 32].tolist()
     assert red > 128 > blue and red > green  # vermillion, D55E00
-    assert (
-        np.asarray(Image.open(tmp_path / "out" / "overlay" / "a.jpg"))[2, 2].tolist() == [128] * 3
-    )
+    assert overlay[2, 2].tolist() == [128] * 3
+
+
+def test_overlays_are_joined_to_a_film(tmp_path, video):
+    pytest.importorskip("av", reason="PyAV, of the extra `video`, is not installed")
+    write_segmentation(tmp_path / "out", video, "x", result(actor=np.ones((3, 10, 13), bool)))
+    written = VideoFile(tmp_path / "out" / "overlay.mp4")
+    # The odd width was made even; folders of frames have no rate, ten a second is taken.
+    assert (written.num_frames, written.rate) == (3, Fraction(10))
+    assert written.read_frames([1]).shape == (1, 10, 14, 3)
+
+
+def test_without_pyav_there_is_no_film(tmp_path, video, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    write_segmentation(tmp_path / "out", video, "x", result(actor=np.ones((3, 10, 13), bool)))
+    assert (tmp_path / "out" / "overlay" / "a.jpg").is_file()
+    assert not (tmp_path / "out" / "overlay.mp4").exists()
 
 
 def test_nothing_is_left_when_writing_fails(tmp_path, video):
-    result = SimpleNamespace(text="", babble="and", actor=np.zeros((2, 10, 12), bool), target=None)
-    with pytest.raises(ValueError, match="shorter"):
-        write_segmentation(tmp_path / "out", video, "x", result)
-    assert list(tmp_path.iterdir()) == []
+    short = result(actor=np.zeros((2, 10, 13), bool))
+    with pytest.raises(IndexError):
+        write_segmentation(tmp_path / "out", video, "x", short)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_a_folder_is_read_in_the_order_of_names(tmp_path, video):
-    for name, frame in zip(("b", "a", "c"), video.frames, strict=True):
-        Image.fromarray(frame).save(tmp_path / f"{name}.png")
-    read = read_video(tmp_path)
-    assert read.names == ("a", "b", "c")
-    assert (read.frames == video.frames[[1, 0, 2]]).all()
+@pytest.mark.parametrize(
+    "indices", [(0, 1, 2), (3, 10, 17, 29), (9, 8, 7), (29,), (0,), (12, 11, 25)]
+)
+def test_frames_of_a_file_are_found_in_any_order(film, indices):
+    """Across key frames, backwards and forwards; each frame's grey is eight times its index."""
+    opened = open_video(film)
+    assert (opened.num_frames, opened.rate) == (30, Fraction(25))
+    assert opened.frame_names[:2] == ("00000", "00001")
+    frames = opened.read_frames(indices)
+    assert frames.shape == (len(indices), 32, 48, 3) and frames.dtype == np.uint8
+    # The codec rounds: off by less than half a step of the greys.
+    assert np.abs(frames.mean(axis=(1, 2, 3)) - 8 * np.array(indices)).max() < 3
+
+
+def test_a_file_that_changed_is_told(film, tmp_path):
+    opened = open_video(film)
+    opened._times[5] = 10**9
+    with pytest.raises(DataError, match="1 frames cannot be found again"):
+        opened.read_frames([4, 5])
 
 
 def test_a_video_file_without_pyav_is_explained(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     (tmp_path / "film.mp4").write_bytes(b"x")
     with pytest.raises(ConfigError, match=r"needs PyAV.*reviosa-workbench\[video\]"):
-        read_video(tmp_path / "film.mp4")
+        open_video(tmp_path / "film.mp4")
 
 
-def test_a_broken_video_file_is_explained(tmp_path, monkeypatch):
-    def broken(path):
-        raise ValueError("Invalid data found when processing input")
-
-    monkeypatch.setitem(sys.modules, "av", SimpleNamespace(open=broken))
+def test_a_broken_video_file_is_explained(tmp_path):
+    pytest.importorskip("av", reason="PyAV, of the extra `video`, is not installed")
     (tmp_path / "film.mp4").write_bytes(b"x")
     with pytest.raises(DataError, match="film.mp4: got no readable video"):
-        read_video(tmp_path / "film.mp4")
+        open_video(tmp_path / "film.mp4")

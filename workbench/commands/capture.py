@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.commands.options import Data, Device, Json, Limit, Model, NewRun
+from workbench.commands.options import Data, Device, Frames, Json, Limit, Model, NewRun
 
 __all__ = ["capture"]
 
@@ -34,6 +34,7 @@ def capture(
         bool, typer.Option("--resume", help="Go on with a capture that was stopped.")
     ] = False,
     limit: Limit = None,
+    frames: Frames = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -47,7 +48,7 @@ def capture(
     selection = HeadSelection.load(heads) if heads is not None else None
     dataset = InterRVOSDataset(data, limit)
     dataset.check_frames()
-    loaded = load_model(model, device)
+    loaded = load_model(model, device, frames)
     with progress("capturing") as update:
         summary = run_capture(
             loaded.model,

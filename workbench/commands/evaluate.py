@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.options import Data, Device, Json, Limit, Model, NewRun
+from workbench.commands.options import Data, Device, Frames, Json, Limit, Model, NewRun
 
 if TYPE_CHECKING:
     from reviosa.data import InterRVOSDataset
@@ -50,6 +50,7 @@ def evaluate(
         ),
     ] = False,
     limit: Limit = None,
+    frames: Frames = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -70,7 +71,7 @@ def evaluate(
     dataset = InterRVOSDataset(data, limit)
     dataset.check_frames()
     _require(dataset, protocol)
-    loaded = load_model(model, device)
+    loaded = load_model(model, device, frames)
     config: dict[str, Any] = {"limit": limit, "protocol": str(protocol)}
     if target_by_prompt:
         config["target_by_prompt"] = True

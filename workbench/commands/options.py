@@ -1,11 +1,24 @@
 """Options that several commands share, so that they read alike everywhere."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["Data", "Device", "Json", "Limit", "Model", "NewRun", "Resamples", "Role", "Run", "Seed"]
+__all__ = [
+    "Data",
+    "Device",
+    "Frames",
+    "Json",
+    "Limit",
+    "Model",
+    "NewRun",
+    "Resamples",
+    "Role",
+    "Run",
+    "Seed",
+]
 
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Data set in the InterRVOS layout.")
@@ -13,6 +26,23 @@ Data = Annotated[
 Device = Annotated[
     str,
     typer.Option("--device", help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one."),
+]
+
+
+class FrameSampling(StrEnum):
+    """Which frames of a video the language model sees."""
+
+    uniform = "uniform"
+    first = "first"
+
+
+Frames = Annotated[
+    FrameSampling | None,
+    typer.Option(
+        "--frames",
+        help="Which frames the language model sees: spread over the video, or the first ones, as "
+        "the released code does. The checkpoint says where this is not given.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON to stdout.")]
 Limit = Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.commands.options import Device, Json, Model
+from workbench.commands.options import Device, Frames, Json, Model
 
 __all__ = ["segment"]
 
@@ -19,6 +19,7 @@ def segment(
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to make.")],
     model: Model = "nano",
+    frames: Frames = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -27,17 +28,17 @@ def segment(
     from reviosa.inference import Segmenter
     from workbench.console import note, print_json
     from workbench.models import load_model
-    from workbench.video import read_video, write_segmentation
+    from workbench.video import open_video, write_segmentation
 
     if out.exists():
         raise DataError(f"{out}: got a path that exists, expected a new folder; choose another")
     if not expression.strip():
         raise DataError('got an empty expression, expected words such as "a dog chasing a ball"')
-    read = read_video(video)
-    loaded = load_model(model, device)
-    note(f"segmenting {len(read.frames)} frames")
-    result = Segmenter(loaded.model, loaded.processor).segment(read.frames, expression)
-    summary = write_segmentation(out, read, expression, result)
+    opened = open_video(video)
+    loaded = load_model(model, device, frames)
+    note(f"segmenting {opened.num_frames} frames")
+    result = Segmenter(loaded.model, loaded.processor).segment(opened, expression)
+    summary = write_segmentation(out, opened, expression, result)
     if json:
         print_json({**summary, "out": str(out)})
         return
@@ -52,7 +53,7 @@ def segment(
         print(
             f"{role}: not named"
             if found is None
-            else f"{role}: a mask on {found['frames_with_mask']} of {len(read.names)} frames, "
+            else f"{role}: a mask on {found['frames_with_mask']} of {opened.num_frames} frames, "
             f"{100 * found['mean_area']:.1f} % of the picture on average"
         )
     print(f"masks, overlays and result.json in {out}")

@@ -61,7 +61,7 @@ def examine(
     videos = dataset.videos
     for index, video in enumerate(videos):
         shown = videos[(index + 1) % len(videos)] if strange_frames else video
-        features = segmenter.encode(shown.read_frames())
+        features = segmenter.encode(shown)
         texts = [expression.text for expression in video.expressions]
         results = segmenter.segment_encoded(features, texts)
         for expression, result in zip(video.expressions, results, strict=True):
