@@ -11,10 +11,20 @@ from torch.nn.functional import (
     adaptive_avg_pool2d,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    grid_sample,
 )
 from torch.nn.functional import cross_entropy as _cross_entropy
 
-__all__ = ["attention_mask_loss", "dice_loss", "mask_bce_loss", "pool_masks", "text_loss"]
+__all__ = [
+    "at_points",
+    "attention_mask_loss",
+    "dice_loss",
+    "mask_bce_loss",
+    "pool_masks",
+    "release_order",
+    "text_loss",
+    "uncertain_points",
+]
 
 
 def mask_bce_loss(logits: Tensor, masks: Tensor) -> Tensor:
@@ -48,6 +58,57 @@ def dice_loss(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
     predicted, truth = logits.float().sigmoid().flatten(-2), masks.float().flatten(-2)
     overlap = 2 * (predicted * truth).sum(-1) + smooth
     return (1 - overlap / (predicted.sum(-1) + truth.sum(-1) + smooth)).mean()
+
+
+def uncertain_points(
+    logits: Tensor, count: int, oversample: float = 3.0, importance: float = 0.75
+) -> Tensor:
+    """Places at which masks are compared instead of everywhere (PointRend; REVIOSA.md 1.8).
+
+    Of ``oversample * count`` random places the ones nearest to a logit of zero are taken for the
+    share ``importance``; the rest are random.
+
+    Args:
+        logits: [mask, height, width].
+        count: places a mask.
+        oversample: how many places the uncertain ones are chosen from, in units of ``count``.
+        importance: share of uncertain ones.
+
+    Returns:
+        (x, y) in [0, 1], float32 [mask, count, 2], without a gradient.
+    """
+    with torch.no_grad():
+        masks, device = len(logits), logits.device
+        tried = torch.rand(masks, int(count * oversample), 2, device=device)
+        uncertain = int(count * importance)
+        doubt = -at_points(logits, tried).abs()
+        chosen = doubt.topk(uncertain, dim=1).indices
+        kept = tried.gather(1, chosen[..., None].expand(-1, -1, 2))
+        return torch.cat([kept, torch.rand(masks, count - uncertain, 2, device=device)], dim=1)
+
+
+def at_points(values: Tensor, points: Tensor) -> Tensor:
+    """Values between pixels, bilinear: [mask, height, width] at [mask, point, 2] to [mask, point].
+
+    A pixel's value stands at its middle; outside the picture all is zero.
+    """
+    places = 2 * points[:, None].float() - 1
+    return grid_sample(values[:, None].float(), places, align_corners=False)[:, 0, 0]
+
+
+def release_order(masks: Tensor) -> Tensor:
+    """The order in which the released code meets attention with truth (REVIOSA.md 7.1).
+
+    It lays masks out frame by frame and reads them expression by expression, so that row ``i`` at
+    frame ``j`` gets the mask number ``i * frames + j`` of that layout. Right only for one frame or
+    one expression; kept to reproduce what was published.
+
+    Args:
+        masks: of one conversation, [expression, role, frame, ...].
+    """
+    by_frame = masks.transpose(0, 2)  # [frame, role, expression, ...]
+    moved = by_frame.transpose(1, 2).flatten(0, 1)  # [frame * expression, role, ...]
+    return moved.unflatten(0, (masks.shape[0], masks.shape[2])).transpose(1, 2)
 
 
 def text_loss(logits: Tensor, labels: Tensor) -> Tensor:

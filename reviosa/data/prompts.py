@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from reviosa.errors import DataError
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "has_words",
     "normalise",
     "question",
+    "release_turn",
 ]
 
 ACTOR_TOKEN = "[SEG_ACT]"
@@ -83,6 +86,54 @@ def question(expression: str, wording: str = QUESTIONS["paper"]) -> str:
     if "?" in expression:
         return expression.strip()
     return wording.format(expression=text)
+
+
+_RELEASE_QUESTIONS = (
+    "Can you segment the {expression} in this image?",
+    "Please segment {expression} in this image.",
+    "What is {expression} in this image? Please respond with segmentation mask.",
+    "What is {expression} in this image? Please output segmentation mask.",
+    "Could you provide a segmentation mask for the {expression} in this image?",
+    "Please identify and segment the {expression} in this image.",
+    "Where is the {expression} in this picture? Please respond with a segmentation mask.",
+    "Can you highlight the {expression} in this image with a segmentation mask?",
+)
+_RELEASE_POSTFIXES = (
+    "please provide separate segmentation masks for each.",
+    "return individual segmentation masks for the subject and the object.",
+    "kindly provide two distinct segmentation masks: one for the subject and one for the object.",
+    "please segment them separately and output both masks.",
+    "ensure that each is segmented independently and their masks are returned separately.",
+    "please distinguish between them and generate separate masks accordingly.",
+    "generate and return individual masks for each of them.",
+)
+_RELEASE_ANSWERS = (
+    "It is {roles}.",
+    "Sure, {roles}.",
+    "Sure, it is {roles}.",
+    "Sure, the segmentation result is {roles}.",
+    "{roles}.",
+)
+
+
+def release_turn(rng: np.random.Generator, expression: str, has_target: bool) -> tuple[str, str]:
+    """A question and its answer as the released code draws them in training (REVIOSA.md 1.4).
+
+    Each of eight questions comes with or without its last mark; a postfix that asks for two masks
+    follows whether or not there are two; an expression that asks by itself is the question.
+
+    Raises:
+        DataError: as :func:`question`.
+    """
+    wording = str(rng.choice(_RELEASE_QUESTIONS))
+    if rng.integers(2):
+        wording = wording[:-1]
+    asked = question(expression, wording)
+    if "?" not in expression:
+        postfix = rng.choice(_RELEASE_POSTFIXES)
+        asked = f"{asked} If both a subject and an object are present, {postfix}"
+    roles = f"{ACTOR_TOKEN} and {TARGET_TOKEN}" if has_target else ACTOR_TOKEN
+    return asked, str(rng.choice(_RELEASE_ANSWERS)).format(roles=roles)
 
 
 def ask_for_target(expression: str) -> str:

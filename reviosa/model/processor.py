@@ -116,7 +116,11 @@ class ReviosaProcessor(ProcessorMixin):
         return _squash(frames, self.sam_image_size, "bilinear")
 
     def conversation(
-        self, expressions: Sequence[str], answers: Sequence[str | None], num_frames: int
+        self,
+        expressions: Sequence[str],
+        answers: Sequence[str | None],
+        num_frames: int,
+        as_they_are: bool = False,
     ) -> tuple[list[int], list[int]]:
         """Token ids of a conversation about one video, and its labels.
 
@@ -124,6 +128,8 @@ class ReviosaProcessor(ProcessorMixin):
             expressions: one a turn.
             answers: the answer of each turn; the last may be None, to be generated.
             num_frames: frames shown in the first turn.
+            as_they_are: ``expressions`` are whole questions, and the first follows the frames
+                without a line break, as in the release's training.
 
         Returns:
             ids and labels; labels are the ids of the answers with their end marks, else -100.
@@ -133,9 +139,13 @@ class ReviosaProcessor(ProcessorMixin):
         ids: list[int] = []
         labels: list[int] = []
         for turn, (expression, reply) in enumerate(zip(expressions, answers, strict=True)):
-            shown = "\n".join([frame] * num_frames) + "\n" if turn == 0 else ""
+            shown = "\n".join([frame] * num_frames) if turn == 0 else ""
             opening = "" if turn == 0 else "\n"
-            asked = f"{opening}{marks.before_question}{shown}{question(expression, wording)}"
+            if as_they_are:
+                words = expression
+            else:
+                words = ("\n" if turn == 0 else "") + question(expression, wording)
+            asked = f"{opening}{marks.before_question}{shown}{words}"
             prompt = self._ids(asked + marks.before_answer)
             replied = [] if reply is None else self._ids(reply + marks.after_answer)
             ids += prompt + replied

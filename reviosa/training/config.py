@@ -13,11 +13,32 @@ _Path = Annotated[Path, Field(strict=False)]
 _Weight = Annotated[float, Field(ge=0)]
 
 LOSS_PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {"text": 1.0, "bce": 1.0, "dice": 1.0, "aml": 1.0, "aml_reduction": "sum"},
-    "release": {"text": 1.0, "bce": 2.0, "dice": 0.5, "aml": 1.0, "aml_reduction": "mean"},
+    "paper": {
+        "text": 1.0,
+        "bce": 1.0,
+        "dice": 1.0,
+        "aml": 1.0,
+        "aml_reduction": "sum",
+        "aml_order": "expression",
+        "mask_points": None,
+        "target_normaliser": "targets",
+        "truth": "area",
+    },
+    "release": {
+        "text": 1.0,
+        "bce": 2.0,
+        "dice": 0.5,
+        "aml": 1.0,
+        "aml_reduction": "mean",
+        "aml_order": "release",
+        "mask_points": 12544,
+        "target_normaliser": "expressions",
+        "truth": "nearest",
+    },
 }
-"""Weights by name. The paper gives those of text and AML and sums AML over roles and pairs
-(equations 6 to 8), and adds cross entropy and Dice without weights (equation 7)."""
+"""Losses by name. The paper gives the weights of text and AML, sums AML over roles and pairs
+(equations 6 to 8), and adds cross entropy and Dice without weights (equation 7). The release is
+what its code does, quirks included (REVIOSA.md 1.8, 7.1, 7.6)."""
 
 
 class _Config(BaseModel):
@@ -39,6 +60,15 @@ class LossConfig(_Config):
     """Weight of attention mask loss; without ``heads`` there is nothing to weigh."""
     aml_reduction: Literal["sum", "mean"]
     """Over roles and layer-head pairs."""
+    aml_order: Literal["expression", "release"]
+    """``release`` pairs attention with the wrong masks, as the released code does."""
+    mask_points: Annotated[int, Field(ge=1)] | None
+    """Compare masks at so many points, most of them uncertain; at every pixel when none."""
+    target_normaliser: Literal["targets", "expressions"]
+    """Divide the target's mask losses by the number of targets, or of all expressions. The release
+    does the latter, and adds constants for the absent ones, which are left out here."""
+    truth: Literal["area", "nearest"]
+    """How true masks are brought to the size of predicted masks and of patches."""
 
     @model_validator(mode="before")
     @classmethod
@@ -91,12 +121,18 @@ class TrainConfig(_Config):
     """Highest rate, reached after the warm-up; falls to zero by a cosine."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """AdamW's decoupled decay."""
+    decay_all: bool = False
+    """Decay every parameter, as the release does; else biases and norms are left out."""
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Share of the steps in which the rate rises linearly from zero."""
     num_frames: Annotated[int, Field(ge=1)] = 4
     """Frames drawn from a video for one sample."""
     expressions_per_video: Annotated[int, Field(ge=1)] = 5
     """Expressions drawn from a video for one sample."""
+    conversations: Literal["plain", "release"] = "plain"
+    """``plain``: frames spread over the video, one wording, expressions in any order. ``release``:
+    its draws of frames and expressions, its sixteen questions with a postfix, its five answers
+    (REVIOSA.md 1.4, 2.5)."""
     loss: LossConfig = Field(default_factory=lambda: LossConfig.model_validate({}))
     lora: LoraSettings | None = None
     """Adapters in the language model; none, the whole language model trains."""

@@ -1,7 +1,7 @@
 """From a data set to batches: which frames, which expressions, which truth."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -9,13 +9,20 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reviosa.data.interrvos import InterRVOSDataset
-from reviosa.data.prompts import answer
+from reviosa.data.prompts import answer, release_turn
 from reviosa.data.records import Video, VideoSample
 from reviosa.errors import DataError
 from reviosa.losses import pool_masks
 from reviosa.model.processor import IGNORED, ReviosaProcessor
 
-__all__ = ["ConversationDataset", "collate", "sample_expressions", "sample_frames"]
+__all__ = [
+    "ConversationDataset",
+    "collate",
+    "release_expressions",
+    "release_frames",
+    "sample_expressions",
+    "sample_frames",
+]
 
 
 def sample_frames(rng: np.random.Generator, num_frames: int, wanted: int) -> list[int]:
@@ -57,6 +64,32 @@ def sample_expressions(
     return [chosen[i] for i in rng.permutation(len(chosen))]
 
 
+def release_frames(rng: np.random.Generator, num_frames: int, wanted: int) -> list[int]:
+    """Draw frames as the release does: in order, and repeated in short videos (REVIOSA.md 2.5)."""
+    few = num_frames <= wanted + 1
+    return sorted(int(x) for x in rng.choice(num_frames, wanted, replace=few))
+
+
+def release_expressions(
+    rng: np.random.Generator, interaction: Sequence[bool], wanted: int
+) -> list[int]:
+    """Draw expressions as the release does, the interaction first (REVIOSA.md 2.5).
+
+    Where there are more than ``wanted``, the others are drawn from all, so that the interaction
+    may come twice.
+    """
+    count = len(interaction)
+    acting = [i for i, acts in enumerate(interaction) if acts]
+    if count > wanted:
+        first = [int(rng.choice(acting))] if acting else []
+        rest = rng.choice(count, wanted - len(first), replace=False)
+    else:
+        first = acting
+        others = [i for i, acts in enumerate(interaction) if not acts]
+        rest = [*others, *rng.choice(count, wanted - count, replace=True)]
+    return [*first, *(int(i) for i in rest)]
+
+
 class ConversationDataset(Dataset):
     """One multi-turn conversation a draw: several expressions about the same frames of a video.
 
@@ -72,6 +105,8 @@ class ConversationDataset(Dataset):
         mask_size: side of the mask targets in pixels: SAM2's low resolution.
         seed: fixes all draws.
         targets: whether interactions are answered with two roles; else all with the actor's alone.
+        style: how frames, expressions and words are drawn; see ``TrainConfig.conversations``.
+        truth: how masks are brought to ``mask_size`` and to patches.
 
     Raises:
         DataError: no video has an expression.
@@ -87,6 +122,8 @@ class ConversationDataset(Dataset):
         mask_size: int = 32,
         seed: int = 0,
         targets: bool = True,
+        style: Literal["plain", "release"] = "plain",
+        truth: Literal["area", "nearest"] = "area",
     ) -> None:
         self.videos: list[Video] = [v for v in dataset.videos if v.expressions]
         if not self.videos:
@@ -94,6 +131,7 @@ class ConversationDataset(Dataset):
         self.dataset, self.processor = dataset, processor
         self.draws, self.num_frames, self.expressions = draws, num_frames, expressions
         self.mask_size, self.seed, self.targets = mask_size, seed, targets
+        self.style, self.truth = style, truth
 
     def __len__(self) -> int:
         return self.draws
@@ -104,9 +142,13 @@ class ConversationDataset(Dataset):
         order = np.random.default_rng([self.seed, epoch, 0]).permutation(len(self.videos))
         video = self.videos[order[place]]
         rng = np.random.default_rng([self.seed, index, 1])
-        frames = sample_frames(rng, len(video.frame_paths), self.num_frames)
         acting = [e.is_interaction for e in video.expressions]
-        chosen = sample_expressions(rng, acting, self.expressions)
+        if self.style == "release":
+            frames = release_frames(rng, video.num_frames, self.num_frames)
+            chosen = release_expressions(rng, acting, self.expressions)
+        else:
+            frames = sample_frames(rng, video.num_frames, self.num_frames)
+            chosen = sample_expressions(rng, acting, self.expressions)
         samples = [VideoSample(video, video.expressions[i], self.dataset) for i in chosen]
         return video, frames, samples
 
@@ -114,16 +156,26 @@ class ConversationDataset(Dataset):
         """Tensors of one draw; see :func:`collate` for their names and shapes."""
         video, frames, samples = self.draw(index)
         targets = [self.targets and s.expression.is_interaction for s in samples]
-        texts = [s.expression.text for s in samples]
-        ids, labels = self.processor.conversation(texts, [answer(t) for t in targets], len(frames))
+        asked: list[str] = [s.expression.text for s in samples]
+        answers: list[str] = [answer(target) for target in targets]
+        if self.style == "release":
+            rng = np.random.default_rng([self.seed, index, 2])
+            turns = [release_turn(rng, x, t) for x, t in zip(asked, targets, strict=True)]
+            asked, answers = [x for x, _ in turns], [x for _, x in turns]
+        ids, labels = self.processor.conversation(
+            asked, answers, len(frames), as_they_are=self.style == "release"
+        )
         truth = np.stack([[s.masks(role, frames) for role in (0, 1)] for s in samples])
         masks = torch.from_numpy(truth)
         return {
             "input_ids": ids,
             "labels": labels,
             **self.processor.frames(video.read_frames(frames)),
-            "mask_targets": pool_masks(masks, self.mask_size),
-            "patch_targets": pool_masks(masks, self.processor.grid),
+            "mask_targets": (shrunk := pool_masks(masks, self.mask_size, self.truth)),
+            # The release shrinks what it has shrunk already; by area, that would blur for nothing.
+            "patch_targets": pool_masks(
+                shrunk if self.truth == "nearest" else masks, self.processor.grid, self.truth
+            ),
             "has_target": torch.tensor(targets),
         }
 

@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from reviosa.errors import ReviosaError
-from reviosa.losses import attention_mask_loss, dice_loss, mask_bce_loss, text_loss
+from reviosa.losses import (
+    at_points,
+    attention_mask_loss,
+    dice_loss,
+    mask_bce_loss,
+    release_order,
+    text_loss,
+    uncertain_points,
+)
 from reviosa.model import ReviosaModel, RoleAttention, record_role_attention
 from reviosa.training.config import LossConfig
 
@@ -93,9 +101,12 @@ def compute_losses(
     text = text_loss(output.logits, batch["labels"][:, 1:][supervised])
     text = text * (supervised.sum() / max(counts.tokens, 1))
     bce = dice = text.new_zeros(())
-    for which, count in ((0, counts.actors), (1, counts.targets)):
+    targets = counts.actors if config.target_normaliser == "expressions" else counts.targets
+    for which, count in ((0, counts.actors), (1, targets)):
         chosen = role == which
         logits, masks = output.mask_logits[chosen], truth[chosen]
+        if config.mask_points is not None and len(logits):
+            logits, masks = _at_uncertain_points(logits, masks, config.mask_points)
         share = len(logits) / max(count, 1)
         bce = bce + mask_bce_loss(logits, masks) * share
         dice = dice + dice_loss(logits, masks) * share
@@ -103,6 +114,14 @@ def compute_losses(
     if aml is not None:
         total = total + config.aml * aml
     return LossTerms(total, text, bce, dice, aml)
+
+
+def _at_uncertain_points(logits: Tensor, masks: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Both at the same places, as pictures of one line: [prompt, frame, 1, point]."""
+    shape = (*logits.shape[:2], 1, count)
+    logits, masks = logits.flatten(0, 1), masks.flatten(0, 1)
+    points = uncertain_points(logits, count)
+    return at_points(logits, points).view(shape), at_points(masks, points).view(shape)
 
 
 def _attention_term(
@@ -118,7 +137,11 @@ def _attention_term(
     heads = [head for _, head in pairs]
     # [row, role, pair, frame, row, column] against [row, role, 1, frame, row, column]
     attention = record.on_patches()[:, :, index, heads].flatten(3)
-    masks = batch["patch_targets"][:, :, None].flatten(3)
+    masks = batch["patch_targets"]
+    if config.aml_order == "release":
+        sizes = record.roles.sample.bincount().tolist()
+        masks = torch.cat([release_order(part) for part in masks.split(sizes)])
+    masks = masks[:, :, None].flatten(3)
     if config.aml_reduction == "sum":
         return attention_mask_loss(attention, masks, "sum") / max(counts.actors, 1)
     # The release: the mean over a role's expressions and pairs, and the sum of both roles.

@@ -164,6 +164,8 @@ def _fit(
         mask_size=processor.sam_image_size // 4,
         seed=config.seed,
         targets=config.roles == "both",
+        style=config.conversations,
+        truth=config.loss.truth,
     )
     checkpoints = Path(config.out) / "checkpoints"
     last = last_whole_checkpoint(checkpoints) if resume else None
@@ -203,6 +205,7 @@ def _fit(
         data_collator=partial(collate, processor=processor),
         loss=config.loss,
         pairs=pairs,
+        decay_all=config.decay_all,
         callbacks=[log, *observers],
     )
     # The log file and ``progress`` say what this callback would print.

@@ -33,6 +33,7 @@ class ReviosaTrainer(Trainer):
     Args:
         loss: weights of the terms.
         pairs: layer-head pairs that attention mask loss supervises.
+        decay_all: decay biases and norms too.
         args, kwargs: those of ``transformers.Trainer``.
     """
 
@@ -41,14 +42,25 @@ class ReviosaTrainer(Trainer):
     loss_is_scaled_for_ga = True
 
     def __init__(
-        self, *args: Any, loss: LossConfig, pairs: Sequence[tuple[int, int]] = (), **kwargs: Any
+        self,
+        *args: Any,
+        loss: LossConfig,
+        pairs: Sequence[tuple[int, int]] = (),
+        decay_all: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         # Releases before loss_is_scaled_for_ga decide by this attribute.
         self.model_accepts_loss_kwargs = True
-        self.loss_config, self.pairs = loss, tuple(pairs)
+        self.loss_config, self.pairs, self.decay_all = loss, tuple(pairs), decay_all
         self._terms: dict[str, float] = defaultdict(float)
         self._logged_step = 0
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Names of the parameters that decay."""
+        if self.decay_all:
+            return [name for name, _ in model.named_parameters()]
+        return super().get_decay_parameter_names(model)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device

@@ -10,11 +10,14 @@ from hypothesis.extra import numpy as arrays
 from torch.nn.functional import binary_cross_entropy
 
 from reviosa.losses import (
+    at_points,
     attention_mask_loss,
     dice_loss,
     mask_bce_loss,
     pool_masks,
+    release_order,
     text_loss,
+    uncertain_points,
 )
 
 
@@ -125,3 +128,43 @@ def test_pooling_by_area_keeps_the_mean_where_cells_are_equal(mask):
     assert pool_masks(tensor, 1).flatten().numpy() == pytest.approx(
         mask.mean((-2, -1)).flatten(), abs=1e-6
     )
+
+
+def test_values_at_points_are_bilinear():
+    # Pixels 0 1 / 2 3 of a 2 x 2 picture have their middles at 1/4 and 3/4.
+    picture = torch.tensor([[[0.0, 1.0], [2.0, 3.0]]])
+    middles = torch.tensor([[[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]])
+    assert at_points(picture, middles)[0].tolist() == pytest.approx([0, 1, 2, 3])
+    # Half-way between all four, and between the right two: 1.5 and 2. In the corner the one pixel
+    # counts a quarter, as all around is zero: 3 / 4.
+    between = torch.tensor([[[0.5, 0.5], [0.75, 0.5], [1.0, 1.0]]])
+    assert at_points(picture, between)[0].tolist() == pytest.approx([1.5, 2.0, 0.75])
+
+
+def test_three_quarters_of_the_points_are_uncertain_ones():
+    """Logits rise from left to right and cross zero in the middle; 16 columns of it are near."""
+    torch.manual_seed(0)
+    logits = torch.linspace(-8, 8, 64).expand(2, 64, 64)
+    points = uncertain_points(logits, 4000)
+    assert points.shape == (2, 4000, 2) and points.min() >= 0 and points.max() <= 1
+    distance = (points[..., 0] - 0.5).abs()
+    # The 3,000 nearest of 12,000 random ones lie within 1/8 of the middle; a random one does so in
+    # one case of four: 3,000 + 250.
+    assert (distance < 0.125).sum(dim=1).tolist() == pytest.approx([3250, 3250], abs=60)
+    # But for the corners, where half of the surroundings are zero.
+    assert (distance[:, :3000] < 0.14).float().mean() > 0.99
+
+
+def test_the_release_meets_attention_with_other_masks():
+    """Four frames, five expressions (REVIOSA.md 7.1): expression 0 gets frame 0 of objects 0 to 3,
+    expression 1 frame 0 of object 4 and frame 1 of objects 0 to 2."""
+    # The mask of expression e, role r, frame f is the number 100 r + 10 e + f.
+    e, r, f = torch.meshgrid(torch.arange(5), torch.arange(2), torch.arange(4), indexing="ij")
+    masks = (100 * r + 10 * e + f)[..., None, None]
+    got = release_order(masks)[..., 0, 0]
+    assert got[0, 0].tolist() == [0, 10, 20, 30]
+    assert got[1, 0].tolist() == [40, 1, 11, 21]
+    assert got[1, 1].tolist() == [140, 101, 111, 121]
+    assert sorted(got.flatten().tolist()) == sorted(masks.flatten().tolist())
+    assert torch.equal(release_order(masks[:, :, :1]), masks[:, :, :1])
+    assert torch.equal(release_order(masks[:1]), masks[:1])
