@@ -142,5 +142,8 @@ class TrainConfig(_Config):
     """Optimiser steps between lines of the log."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the forward pass; parameters and optimiser stay in fp32."""
+    sharding: Literal["none", "fsdp"] = "none"
+    """What the processes that torchrun starts hold: ``none``, all of the model each (DDP), or
+    ``fsdp``, a share of its weights, gradients and optimiser state."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: slower, less memory."""

@@ -36,6 +36,16 @@ __all__ = ["TrainSummary", "build_model", "share_role_token", "train"]
 LOG_FILE = "log.jsonl"
 
 
+_SHARDED: dict[str, dict[str, Any]] = {
+    "none": {},
+    "fsdp": {
+        "fsdp": True,
+        "fsdp_config": {"transformer_layer_cls_to_wrap": ReviosaModel._no_split_modules},
+    },
+}
+"""Settings of the Trainer for each kind of sharding."""
+
+
 @dataclass(frozen=True)
 class TrainSummary:
     """How a training run ended."""
@@ -111,15 +121,24 @@ def train(
     settings = json.loads(config.model_dump_json())
     # The pairs are what counts, not where the file that names them lies.
     settings |= {"heads": [list(pair) for pair in pairs]}
-    with open_run(
-        config.out,
-        "train",
-        {k: v for k, v in settings.items() if k not in ("out", "data")},
-        config.seed,
-        data={"path": str(config.data), "identity": dataset.identity},
-        model={"name": config.model, "identity": identity},
-        resume=resume,
-    ) as record:
+    leads = int(os.environ.get("RANK", "0")) == 0
+    with contextlib.ExitStack() as stack:
+        # Of several processes the first one keeps the run.
+        record = (
+            stack.enter_context(
+                open_run(
+                    config.out,
+                    "train",
+                    {k: v for k, v in settings.items() if k not in ("out", "data")},
+                    config.seed,
+                    data={"path": str(config.data), "identity": dataset.identity},
+                    model={"name": config.model, "identity": identity},
+                    resume=resume,
+                )
+            )
+            if leads
+            else None
+        )
         model, processor = build_model(config.model, config.seed)
         if selection is not None:
             selection.validate(model.config.num_layers, model.config.num_heads)
@@ -132,14 +151,15 @@ def train(
         if config.gradient_checkpointing:
             recompute_activations(model)
         watching = () if observers is None else observers(processor)
-        summary = _fit(config, model, processor, dataset, pairs, resume, progress, watching)
+        summary, model = _fit(config, model, processor, dataset, pairs, resume, progress, watching)
         if config.lora is not None:
             merge_lora(model)
         model.config.aml_pairs = [list(pair) for pair in pairs] or model.config.aml_pairs
         model.config.num_frames = config.num_frames
-        if not summary.model.exists():
-            save(model, processor, summary.model)
-        record.update(summary={"steps": summary.steps, "losses": summary.losses})
+        if record is not None:
+            if not summary.model.exists():
+                save(model, processor, summary.model)
+            record.update(summary={"steps": summary.steps, "losses": summary.losses})
     return summary
 
 
@@ -152,7 +172,9 @@ def _fit(
     resume: bool,
     progress: Callable[[int, int, dict[str, float]], None] | None,
     observers: Sequence[TrainerCallback],
-) -> TrainSummary:
+) -> tuple[TrainSummary, ReviosaModel]:
+    if config.sharding == "fsdp" and not torch.cuda.is_available():
+        raise ConfigError("sharding: fsdp needs GPUs and there is none; leave it out (DDP)")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     draws = config.steps * config.batch_size * config.gradient_accumulation * processes
     data = ConversationDataset(
@@ -193,6 +215,7 @@ def _fit(
         disable_tqdm=True,
         report_to="none",
         ddp_find_unused_parameters=True,
+        **_SHARDED[config.sharding],
     )
     # Several GPUs in one process would be torch's DataParallel, which renumbers the rows of each
     # part; several GPUs are for torchrun, one process each.
@@ -218,7 +241,17 @@ def _fit(
         with contextlib.suppress(OSError):
             checkpoints.rmdir()
         raise
-    return TrainSummary(Path(config.out) / "model", trainer.state.global_step, log.last)
+    summary = TrainSummary(Path(config.out) / "model", trainer.state.global_step, log.last)
+    return summary, _whole(trainer, model) if config.sharding == "fsdp" else model
+
+
+def _whole(trainer: ReviosaTrainer, model: ReviosaModel) -> ReviosaModel:
+    """The trained model with all weights in each process, gathered from all."""
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    whole = ReviosaModel(model.config)
+    if state:  # of several processes the first one is given the weights
+        whole.load_state_dict(state)
+    return whole
 
 
 class _LogWriter(TrainerCallback):
@@ -231,15 +264,19 @@ class _LogWriter(TrainerCallback):
         self.last: dict[str, float] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if not state.is_world_process_zero:
+            return
         # Lines of steps that a resumed run is about to repeat would stand there twice. A run that
         # was finished already trains no step and logs nothing new.
         for line in trim_log(self._path, state.global_step)[-1:]:
             self.last = {k: v for k, v in line.items() if k != "step"}
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if not logs or "loss" not in logs or not state.is_world_process_zero:
+        if not logs or "loss" not in logs:
             return
         self.last = {k: v for k, v in logs.items() if isinstance(v, float | int)}
+        if not state.is_world_process_zero:
+            return
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": state.global_step, **self.last}) + "\n")
 

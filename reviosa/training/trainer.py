@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.utils.data import SequentialSampler
 from transformers import Trainer
 
@@ -96,7 +97,12 @@ class ReviosaTrainer(Trainer):
         """Add the mean of each term since the last log line."""
         steps = self.state.global_step - self._logged_step
         if "loss" in logs and steps > 0:
-            logs.update({name: total / steps for name, total in self._terms.items()})
+            names = sorted(self._terms)
+            means = torch.tensor([self._terms[name] / steps for name in names])
+            if self.args.world_size > 1:
+                # As with the loss itself: each process has its share.
+                means = self.accelerator.reduce(means.to(self.args.device), "mean")
+            logs.update(zip(names, means.tolist(), strict=True))
             self._terms.clear()
             self._logged_step = self.state.global_step
         super().log(logs, start_time)
@@ -131,7 +137,9 @@ class ReviosaTrainer(Trainer):
                 f"{path} holds {len(tensors)} trained tensors, the model trains {len(names)}; they "
                 f"differ in {odd[0]!r} among others; resume with the configuration of the run"
             )
-        model.load_state_dict(tensors, strict=False)
+        # Unlike the module's own method this one also fills weights that are sharded.
+        options = StateDictOptions(full_state_dict=True, strict=False)
+        set_model_state_dict(model, tensors, options=options)
 
 
 def last_whole_checkpoint(folder: Path) -> str | None:

@@ -1,5 +1,7 @@
 """``reviosa train``."""
 
+import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,13 +58,15 @@ def train(
 
     from reviosa.training.run import train as run_training
 
-    with progress("training") as update:
+    with progress("training") if _leads() else nullcontext(lambda *_: None) as update:
         summary = run_training(
             settings,
             resume=resume,
             progress=lambda step, steps, _: update(step, steps),
             observers=_observers(settings),
         )
+    if not _leads():
+        return
     losses = {name: value for name, value in summary.losses.items() if "loss" in name}
     if json:
         print_json({"model": str(summary.model), "steps": summary.steps, "losses": losses})
@@ -72,9 +76,14 @@ def train(
     print(f"checkpoint in {summary.model}")
 
 
+def _leads() -> bool:
+    """Whether this is the one process that speaks, of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _observers(settings: Any) -> Any:
     """What records role attention while it trains, where the configuration asks for that."""
-    if settings.attention_data is None:
+    if settings.attention_data is None or not _leads():
         return None
     from probes.over_training import RoleAttentionCallback
     from reviosa.data import InterRVOSDataset
