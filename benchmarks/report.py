@@ -1,0 +1,97 @@
+"""The table of what was measured, with the bars of DESIGN.md beside it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from reviosa.io import write_text
+
+__all__ = ["write_table"]
+
+Record = dict[str, Any]
+
+
+def write_table(results: list[Record], path: Path) -> None:
+    """Write ``docs/benchmarks.md``."""
+    parts = [
+        "# Benchmarks\n\nMade by `python -m benchmarks` from `docs/benchmarks.json`; do not edit. "
+        "Alternatives of one block were run in turn in one process; times are medians, ratios are "
+        "of medians. Memory is what came on top of the model: of the allocator on a GPU, of the "
+        "process on a CPU. Random weights, except where the nano model is named.\n"
+    ]
+    for record in results:
+        parts.append(_WRITERS[record["part"]](record))
+    write_text(path, "\n".join(parts))
+
+
+def _title(record: Record, what: str) -> str:
+    layers = "" if record["layers"] is None else f", {record['layers']} layers"
+    device = record["device"]
+    return (
+        f"## {what}: {record['shape']}{layers}\n\n{device['name']}; torch {device['torch']}, "
+        f"transformers {device['transformers']}.\n"
+    )
+
+
+def _costs(record: Record, base: str) -> str:
+    rows = ["| | seconds | fastest to slowest | times | peak memory, MiB | times |"]
+    rows.append("|---|---|---|---|---|---|")
+    reference = record["costs"][base]
+    for name, cost in record["costs"].items():
+        low, high = cost["spread"]
+        memory = cost["peak_mib"] / max(reference["peak_mib"], 1e-9)
+        time = cost["seconds"] / reference["seconds"]
+        rows.append(
+            f"| {name} | {cost['seconds']:.3f} | {low:.3f} to {high:.3f} | {time:.3f} | "
+            f"{cost['peak_mib']:.0f} | {memory:.2f} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _role_rows(record: Record) -> str:
+    return (
+        _title(record, "Recording the role tokens' rows")
+        + f"\nForward pass of the language model over {record['frames']} frames, five questions. "
+        "Largest difference of a recorded weight from eager attention: "
+        f"{record['difference']:.1e}. Bars: 1.05 times the time on a GPU (1.15 on a CPU), "
+        "1.02 times the memory, 1e-5.\n\n" + _costs(record, "sdpa")
+    )
+
+
+def _aml_step(record: Record) -> str:
+    return (
+        _title(record, "A training step with attention mask loss")
+        + "\nLanguage model alone, LoRA of rank 128, gradient checkpointing, four pairs of one "
+        "layer. Bars: 1.03 times a step without, 1.5 times faster than with eager attention.\n\n"
+        + _costs(record, "no AML")
+    )
+
+
+def _inference(record: Record) -> str:
+    one = record["costs"]["one expression"]["seconds"]
+    return (
+        _title(record, "Questions about one video")
+        + f"\nA synthetic video of {record['frames']} frames, the trained nano model: "
+        f"{record['frames'] / one:.1f} frames a second for both roles of one expression. "
+        "Bar: ten expressions in less than three times the time of one.\n\n"
+        + _costs(record, "one expression")
+    )
+
+
+def _memory(record: Record) -> str:
+    peaks = record["peak_mib"]
+    short, long = sorted(peaks, key=int)
+    return (
+        _title(record, "Length of a video")
+        + f"\nPeak memory of a process that segments a video of 854 x 480 pixels: "
+        f"{peaks[short]:.0f} MiB with {short} frames, {peaks[long]:.0f} MiB with {long}, "
+        f"{peaks[long] / peaks[short]:.2f} times. Bar: 1.2.\n"
+    )
+
+
+_WRITERS: dict[str, Callable[[Record], str]] = {
+    "role-rows": _role_rows,
+    "aml-step": _aml_step,
+    "inference": _inference,
+    "memory": _memory,
+}

@@ -1,0 +1,58 @@
+"""The benchmarks measure alternatives in turn and write what they measured."""
+
+import time
+
+import pytest
+import torch
+
+from benchmarks.report import write_table
+from benchmarks.timing import compare
+
+
+def test_alternatives_are_run_in_turn_and_their_medians_kept():
+    order = []
+
+    def pause(name, seconds):
+        def run():
+            order.append(name)
+            time.sleep(seconds)
+
+        return run
+
+    costs = compare({"short": pause("short", 0.01), "long": pause("long", 0.05)}, rounds=3)
+    assert order == ["short", "long"] * 4, "one round to warm up, three that count"
+    assert costs["long"].seconds > 2 * costs["short"].seconds
+    low, high = costs["long"].spread
+    assert low <= costs["long"].seconds <= high
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="measures the process, not a GPU")
+def test_memory_in_use_while_running_is_seen():
+    def hold(mebibytes):
+        block = torch.ones(mebibytes * 2**18)
+        time.sleep(0.02)
+        return float(block[0])
+
+    costs = compare({"little": lambda: hold(8), "much": lambda: hold(96)}, rounds=2)
+    assert 80 < costs["much"].peak_mib - costs["little"].peak_mib < 100
+
+
+def test_the_table_has_ratios_to_the_plain_way(tmp_path):
+    cost = {"seconds": 2.0, "spread": [1.9, 2.2], "peak_mib": 100.0}
+    record = {
+        "device": {"name": "a device", "torch": "2.13", "transformers": "5.23"},
+        "part": "role-rows",
+        "shape": "1b",
+        "layers": 4,
+        "frames": 4,
+        "difference": 3e-8,
+        "costs": {"sdpa": cost, "role rows": {**cost, "seconds": 2.1, "peak_mib": 101.0}},
+    }
+    memory = {**record, "part": "memory", "shape": "nano", "layers": None}
+    memory["peak_mib"] = {"50": 800.0, "500": 880.0}
+    write_table([record, memory], tmp_path / "table.md")
+    text = (tmp_path / "table.md").read_text()
+    assert "1b, 4 layers" in text and "a device; torch 2.13" in text
+    # 2.1 / 2 and 101 / 100; 880 / 800.
+    assert "| role rows | 2.100 | 1.900 to 2.200 | 1.050 | 101 | 1.01 |" in text
+    assert "1.10 times" in text
