@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import StoppingCriteriaList, StopStringCriteria
 
 from reviosa.data.prompts import CHAT_TEMPLATES
 from reviosa.model import ReviosaModel, ReviosaOutput, ReviosaProcessor
@@ -79,10 +80,11 @@ def generate(
     ids = torch.cat([opening.ids.expand(count, -1), asked.to(device)], dim=1)
     seen = torch.cat([torch.ones_like(ids[:, :start]), mask.to(device)], dim=1)
     tokenizer = processor.tokenizer
-    stop = {}
+    stop = StoppingCriteriaList()
     end = CHAT_TEMPLATES[processor.template].after_answer
     if tokenizer.convert_tokens_to_ids(end) != tokenizer.eos_token_id:
-        stop = {"stop_strings": [end], "tokenizer": tokenizer}
+        # The mark is plain text to this tokenizer, several tokens long.
+        stop.append(StopStringCriteria(tokenizer, [end]))
     # transformers types generate() by a protocol that no plain model meets.
     answered = model.generate(  # pyright: ignore[reportAttributeAccessIssue]
         input_ids=ids,
@@ -92,7 +94,7 @@ def generate(
         do_sample=False,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        **stop,
+        stopping_criteria=stop,
     )
     whole = []
     for conversation, row in zip(conversations, answered[:, ids.shape[1] :].tolist(), strict=True):

@@ -1,14 +1,17 @@
 """What comes in goes out again: names, types and bytes of every tensor, and the tokens."""
 
+import functools
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from reviosa.conversion import convert, export
 from reviosa.errors import CheckpointError
+from reviosa.inference import Segmenter
 from reviosa.model import load
 from tests.fixtures_published import (
     BASE_ROWS,
@@ -167,3 +170,30 @@ def test_weights_without_adapters_are_no_training_checkpoint(tmp_path, from_inte
     with pytest.raises(CheckpointError, match="without adapters"):
         export(from_internvl, tmp_path / "back.pth", "training")
     assert not (tmp_path / "back.pth").exists()
+
+
+def test_an_answer_in_plain_text_marks_ends_at_its_mark(tmp_path, monkeypatch):
+    """``<|end|>`` is five plain tokens to this tokenizer; what follows it is never asked for."""
+    source, _ = reviosa_folder(tmp_path / "source", template="phi3_chat")
+    convert(source, tmp_path / "ours", sam2_shape=SAM2)
+    model, processor = load(tmp_path / "ours", device="cpu")
+    ids = processor.tokenizer("It is [SEG_ACT].<|end|> and on and on")["input_ids"]
+    script, real = iter(ids), model.forward
+
+    @functools.wraps(real)
+    def scripted(*args, **kwargs):
+        output = real(*args, **kwargs)
+        if kwargs.get("find_prompts") is None and kwargs.get("logits_to_keep") == 1:
+            output.logits[:, -1] = torch.nn.functional.one_hot(
+                torch.tensor(next(script)), output.logits.shape[-1]
+            )
+        return output
+
+    segmenter = Segmenter(model, processor)
+    features = segmenter.encode(np.zeros((2, 24, 24, 3), np.uint8))
+    monkeypatch.setattr(model, "forward", scripted)
+    first, second = segmenter.answer(features, ["a dog", "the large red one"])
+    assert (first.text, first.babble) == ("It is [SEG_ACT].", None) == second[1:]
+    said = processor.tokenizer.decode(first.ids).split("<|assistant|>\n")[1]
+    assert said == "It is [SEG_ACT].<|end|>"
+    assert next(script) == ids[len(processor.tokenizer("It is [SEG_ACT].<|end|>")["input_ids"])]
