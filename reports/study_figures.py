@@ -37,7 +37,7 @@ def arm_scores(sweep: "SweepResults") -> Figure:
     shown = [s for s in SCORE_TITLES if any(s in arm.scores for arm in sweep.arms)]
     with drawing(len(shown), 0.9 + 0.42 * len(sweep.arms)) as (plot, panels):
         for score, axes in zip(shown, panels, strict=True):
-            axes.set_title(SCORE_TITLES[score], color=_SCORE_COLORS[score])
+            axes.set_title(SCORE_TITLES[score].replace(", ", ",\n"), color=_SCORE_COLORS[score])
             for place, arm in enumerate(sweep.arms):
                 if (found := arm.scores.get(score)) is None:
                     continue
