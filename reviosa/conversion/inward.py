@@ -172,7 +172,8 @@ def convert(
         result.fresh += [f"{key} rows {rows} on" for key in EMBEDDINGS if plan[key] is not None]
     with atomic_directory(destination) as temporary:
         write_shards(_read_all(plan, expected, drawn), temporary)
-        config.dtype = "float32"
+        # How the authors run their models; stored tensors keep their types.
+        config.dtype = torch.bfloat16
         config.save_pretrained(temporary)
         processor.save_pretrained(temporary)
     return result

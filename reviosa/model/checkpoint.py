@@ -45,17 +45,22 @@ def resolve(source: str | Path) -> Path:
     )
 
 
-def load(source: str | Path, device: str | None = None) -> tuple[ReviosaModel, ReviosaProcessor]:
-    """Load a model, in fp32 and evaluation mode, and its processor.
+def load(
+    source: str | Path, device: str | None = None, dtype: torch.dtype | None = None
+) -> tuple[ReviosaModel, ReviosaProcessor]:
+    """Load a model, in evaluation mode, and its processor.
 
     Args:
         source: ``nano`` (the shipped model), a checkpoint folder or a training run.
         device: where to put the model; a GPU if there is one, else the CPU.
+        dtype: of the weights; when None what the configuration says on a GPU (bf16 for published
+            weights, as their authors run them), and fp32 on the CPU.
 
     Raises:
         CheckpointError: no checkpoint there, or it is damaged, incomplete or of another shape.
     """
     folder = resolve(source)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if not any(folder.glob("model*.safetensors")):
         raise CheckpointError(
             f"{folder}: got a config.json but no {_WEIGHTS}, expected both; "
@@ -63,11 +68,15 @@ def load(source: str | Path, device: str | None = None) -> tuple[ReviosaModel, R
         )
     try:
         config = ReviosaConfig.from_pretrained(folder, local_files_only=True)
+        if dtype is None:
+            stored = getattr(config, "dtype", None)
+            on_gpu = device.startswith("cuda") and isinstance(stored, torch.dtype)
+            dtype = stored if on_gpu else torch.float32
         with _no_progress_bars():
             model, found = ReviosaModel.from_pretrained(
                 folder,
                 config=config,
-                dtype=torch.float32,
+                dtype=dtype,
                 local_files_only=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
@@ -79,7 +88,6 @@ def load(source: str | Path, device: str | None = None) -> tuple[ReviosaModel, R
             f"{folder}: the checkpoint cannot be read ({first}); restore it from its source"
         ) from None
     _require_complete(folder, found)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return model.eval().to(device), processor
 
 

@@ -166,6 +166,14 @@ def test_the_release_sees_the_first_frames(tiny_model, tiny_processor, frames, m
     assert [i for part in source.reads for i in part] == list(range(7))
 
 
+def test_a_bf16_model_segments_a_whole_video(tiny_model, tiny_processor, frames, monkeypatch):
+    """As published weights run on a GPU."""
+    segmenter = Segmenter(tiny_model.bfloat16(), tiny_processor)
+    answering(segmenter, monkeypatch, 8, 9, 2)
+    result = segmenter.segment(frames, "the star pushing the ring")
+    assert result.actor.shape == result.target.shape == (7, 40, 56)
+
+
 QUESTIONS = ["the star", "the small red ring pushing the large green cross", "all the crosses"]
 
 

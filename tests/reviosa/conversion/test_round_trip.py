@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from reviosa import ReviosaConfig
 from reviosa.conversion import convert, export
 from reviosa.errors import CheckpointError
 from reviosa.inference import Segmenter
@@ -108,6 +109,10 @@ def test_role_tokens_keep_their_ids_under_our_names(tmp_path):
     source, _ = reviosa_folder(tmp_path / "source")
     convert(source, tmp_path / "ours", sam2_shape=SAM2)
     model, processor = load(tmp_path / "ours", device="cpu")
+    assert model.dtype == torch.float32, "on the CPU"
+    assert ReviosaConfig.from_pretrained(tmp_path / "ours").dtype == torch.bfloat16
+    half, _ = load(tmp_path / "ours", device="cpu", dtype=torch.bfloat16)
+    assert half.dtype == torch.bfloat16
     # REVIOSA.md 1.3: [SEG], <p>, </p>, <vp>, </vp>, [SEG_OBJ] follow the base vocabulary.
     assert model.config.actor_token_id == BASE_ROWS
     assert model.config.target_token_id == ROWS - 1
