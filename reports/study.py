@@ -138,7 +138,9 @@ def _trials(sweep: "SweepResults") -> str:
     lines = [
         "J&F in per cent with its 95 % interval; after the semicolon the paired difference to "
         f"“{_text(sweep.titles[sweep.baseline])}”. "
-        f"Each trial: {count(sweep.arms[0].steps, 'optimiser step')}. Trials (seed: directory):"
+        f"Each trial: {count(sweep.arms[0].steps, 'optimiser step')}. Run by `reviosa sweep` on "
+        f"the sweep file `{sweep.name}`, whose resolved content stands in "
+        f"`sweeps/{sweep.name}/sweep.json`. Trials (seed: directory):"
     ]
     for arm in sweep.arms:
         runs = ", ".join(f"{seed}: `trials/{name}`" for seed, name in arm.trials.items())
@@ -152,7 +154,8 @@ def _capture_words(results: "AnalysisResults") -> str:
     return _text(
         f"Capture `{results.name}`: {count(counts.expressions, 'expression')} of "
         f"{count(counts.videos, 'video')}, data {data.get('identity')}, model "
-        f"{(results.run.get('model') or {}).get('identity')}."
+        f"{(results.run.get('model') or {}).get('identity')}. Made by `reviosa capture`; its "
+        f"settings stand in `{results.name}/run.json`."
     )
 
 
