@@ -5,7 +5,7 @@ import torch
 from reviosa import ReviosaConfig, ReviosaModel
 from reviosa.model.config import PRESETS
 
-__all__ = ["build", "conversation", "device", "pairs"]
+__all__ = ["build", "conversation", "device", "pairs", "weights_mib"]
 
 
 def device() -> torch.device:
@@ -37,6 +37,11 @@ def build(shape: str, layers: int | None = None, sam2: str | None = None) -> Rev
     with torch.device(where):
         model = ReviosaModel(ReviosaConfig(**settings)).eval()
     return model.to(where, torch.bfloat16 if where.type == "cuda" else torch.float32)
+
+
+def weights_mib(model: ReviosaModel) -> float:
+    """Memory of the model's parameters."""
+    return sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20
 
 
 def pairs(model: ReviosaModel) -> tuple[tuple[int, int], ...]:

@@ -54,7 +54,17 @@ def _role_rows(record: Record) -> str:
         + f"\nForward pass of the language model over {record['frames']} frames, five questions. "
         "Largest difference of a recorded weight from eager attention: "
         f"{record['difference']:.1e}. Bars: 1.05 times the time on a GPU (1.15 on a CPU), "
-        "1.02 times the memory, 1e-5.\n\n" + _costs(record, "sdpa")
+        "1.02 times the memory, 1e-5.\n\n" + _costs(record, "sdpa") + _with_weights(record)
+    )
+
+
+def _with_weights(record: Record) -> str:
+    """The ratio that the bar for memory is about: of all that is in use, the model included."""
+    weights = record["weights_mib"]
+    plain, rows = (record["costs"][name]["peak_mib"] + weights for name in ("sdpa", "role rows"))
+    return (
+        f"\nWith the model's own {weights:.0f} MiB, recording takes {rows / plain:.3f} times the "
+        "memory.\n"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import Qwen2ForCausalLM
 
-from benchmarks.models import build, conversation
+from benchmarks.models import build, conversation, weights_mib
 from benchmarks.timing import compare
 from probes import record_role_attention
 from reviosa import ReviosaModel
@@ -20,8 +20,8 @@ def measure(shape: str, layers: int | None, frames: int, rounds: int) -> dict[st
     """Costs of a forward pass of the language model over one conversation, by way of looking.
 
     Returns:
-        ``{"costs", "difference"}``: costs by name, and the largest difference of the recorded rows
-        from eager attention's, in the model's own type.
+        ``{"costs", "difference", "weights_mib"}``: costs by name, the largest difference of the
+        recorded rows from eager attention's in the model's own type, and the model's size.
     """
     model = build(shape, layers, sam2="sam2/sam2_hiera_t")
     batch = conversation(model, frames)
@@ -34,7 +34,8 @@ def measure(shape: str, layers: int | None, frames: int, rounds: int) -> dict[st
     if lens is not None:
         ways["transformer-lens, all patterns"] = lens
     costs = compare(ways, rounds)
-    return {"costs": costs, "difference": _difference(model, batch)}
+    difference = _difference(model, batch)
+    return {"costs": costs, "difference": difference, "weights_mib": weights_mib(model)}
 
 
 @torch.inference_mode()

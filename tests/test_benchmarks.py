@@ -46,6 +46,7 @@ def test_the_table_has_ratios_to_the_plain_way(tmp_path):
         "layers": 4,
         "frames": 4,
         "difference": 3e-8,
+        "weights_mib": 400.0,
         "costs": {"sdpa": cost, "role rows": {**cost, "seconds": 2.1, "peak_mib": 101.0}},
     }
     memory = {**record, "part": "memory", "shape": "nano", "layers": None}
@@ -56,3 +57,5 @@ def test_the_table_has_ratios_to_the_plain_way(tmp_path):
     # 2.1 / 2 and 101 / 100; 880 / 800.
     assert "| role rows | 2.100 | 1.900 to 2.200 | 1.050 | 101 | 1.01 |" in text
     assert "1.10 times" in text
+    # 501 / 500.
+    assert "recording takes 1.002 times the memory" in text
