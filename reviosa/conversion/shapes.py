@@ -162,7 +162,8 @@ def their_config(config: Any, layout: str, template: str) -> dict[str, Any]:
         "downsample_ratio": mllm.downsample_ratio,
         "ps_version": "v2",
         "select_layer": -1,
-        "template": template,
+        # InternVL's own code knows its templates alone.
+        "template": "internvl2_5" if layout == "internvl" else template,
         "tie_word_embeddings": False,
     }
 

@@ -151,7 +151,8 @@ def last_whole_checkpoint(folder: Path) -> str | None:
     whole = [p for p in found if _is_json(p / "trainer_state.json")]
     for path in found:
         if path not in whole:
-            shutil.rmtree(path)
+            # Several processes may clear it at once.
+            shutil.rmtree(path, ignore_errors=True)
     return str(whole[-1]) if whole else None
 
 
