@@ -12,6 +12,7 @@ from benchmarks.models import build, conversation, weights_mib
 from benchmarks.timing import compare
 from probes import record_role_attention
 from reviosa import ReviosaModel
+from reviosa.model.nano_tokenizer import nano_tokenizer
 
 __all__ = ["measure"]
 
@@ -30,9 +31,7 @@ def measure(shape: str, layers: int | None, frames: int, rounds: int) -> dict[st
         "role rows": lambda: _recorded(model, batch),
         "eager, all attentions": lambda: _eager(model, batch),
     }
-    lens = _lens(model, batch)
-    if lens is not None:
-        ways["transformer-lens, all patterns"] = lens
+    ways["transformer-lens, all patterns"] = _lens(model, batch)
     costs = compare(ways, rounds)
     difference = _difference(model, batch)
     return {"costs": costs, "difference": difference, "weights_mib": weights_mib(model)}
@@ -80,20 +79,20 @@ def _difference(model: ReviosaModel, batch: dict[str, torch.Tensor]) -> float:
     return worst
 
 
-def _lens(model: ReviosaModel, batch: dict[str, torch.Tensor]) -> Callable[[], object] | None:
+def _lens(model: ReviosaModel, batch: dict[str, torch.Tensor]) -> Callable[[], object]:
     """TransformerLens on the same language model, written to disk and loaded by its bridge."""
     from transformer_lens.model_bridge import TransformerBridge
 
     config = model.config.get_text_config()
     language = Qwen2ForCausalLM(config)
     language.model.load_state_dict(model.language_model.state_dict())
-    folder = tempfile.mkdtemp(prefix="lens-")
-    language.save_pretrained(folder)
-    _any_tokenizer().save_pretrained(folder)
     os.environ["HF_HUB_OFFLINE"] = "1"
-    bridge = TransformerBridge.boot_transformers(
-        folder, device=str(model.device), dtype=model.dtype
-    )
+    with tempfile.TemporaryDirectory(prefix="lens-") as folder:
+        language.save_pretrained(folder)
+        nano_tokenizer().save_pretrained(folder)
+        bridge = TransformerBridge.boot_transformers(
+            folder, device=str(model.device), dtype=model.dtype
+        )
     # The bridge takes tokens, not patches: as many of them, so as much attention.
     tokens = batch["input_ids"].clamp(max=config.vocab_size - 1)
 
@@ -104,9 +103,3 @@ def _lens(model: ReviosaModel, batch: dict[str, torch.Tensor]) -> Callable[[], o
         )
 
     return run
-
-
-def _any_tokenizer() -> Any:
-    from reviosa.model.nano_tokenizer import nano_tokenizer
-
-    return nano_tokenizer()

@@ -167,7 +167,7 @@ def convert(
             plan[key] = None
     if not partial:
         _refuse(source, result)
-    drawn = _Drawn(config, seed)
+    drawn = _Drawn(config, expected, seed)
     if rows < config.get_text_config().vocab_size:
         result.fresh += [f"{key} rows {rows} on" for key in EMBEDDINGS if plan[key] is not None]
     with atomic_directory(destination) as temporary:
@@ -294,16 +294,15 @@ def _some(keys: list[str], shown: int = 8) -> str:
 class _Drawn:
     """Values for tensors that no file holds, fixed by the seed."""
 
-    def __init__(self, config: ReviosaConfig, seed: int) -> None:
-        self._config, self._seed = config, seed
+    def __init__(self, config: ReviosaConfig, expected: dict[str, Tensor], seed: int) -> None:
+        self._config, self._expected, self._seed = config, expected, seed
         self._whole: dict[str, Tensor] | None = None
 
     def tensor(self, key: str) -> Tensor:
         torch.manual_seed(self._seed)
         if key.startswith("seg_projector."):
-            text = self._config.get_text_config()
-            channel = self._channel()
-            return mlp_seg(text.hidden_size, channel).state_dict()[key.split(".", 1)[1]]
+            channel, hidden = self._expected["seg_projector.2.weight"].shape
+            return mlp_seg(hidden, channel).state_dict()[key.split(".", 1)[1]]
         if self._whole is None:
             self._whole = ReviosaModel(self._config).state_dict()
         return self._whole[key]
@@ -313,10 +312,6 @@ class _Drawn:
         spread = self._config.get_text_config().initializer_range
         generator = torch.Generator().manual_seed(self._seed + EMBEDDINGS.index(key))
         return (torch.randn(count, like.shape[1], generator=generator) * spread).to(like.dtype)
-
-    def _channel(self) -> int:
-        with torch.device("meta"):
-            return ReviosaModel(self._config).sam2.hidden_dim
 
 
 def _read_all(

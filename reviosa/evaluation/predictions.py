@@ -23,6 +23,7 @@ __all__ = [
     "Predictions",
     "decode_masks",
     "encode_prediction",
+    "join_prediction",
     "read_predictions",
     "write_predictions",
 ]
@@ -53,9 +54,20 @@ def encode_prediction(
     Raises:
         DataError: a role has another number of masks than there are frames.
     """
+    tracks = [None if masks is None else [encode(m) for m in masks] for masks in (actor, target)]
+    return join_prediction(expression, frames, text, tracks)
+
+
+def join_prediction(
+    expression: str, frames: Sequence[str], text: str, tracks: Sequence[list[dict] | None]
+) -> dict[str, Any]:
+    """As :func:`encode_prediction`, of masks that are compressed already.
+
+    Raises:
+        DataError: a role has another number of masks than there are frames.
+    """
     record: dict[str, Any] = {"exp": expression, "frames": list(frames), "text_prediction": text}
-    for role, masks in (("actor", actor), ("target", target)):
-        record[MASK_KEYS[role]] = [] if masks is None else [encode(mask) for mask in masks]
+    record |= dict(zip(MASK_KEYS.values(), (track or [] for track in tracks), strict=True))
     _check_record(record, f"prediction for {expression!r}")
     return record
 

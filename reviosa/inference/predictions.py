@@ -7,7 +7,7 @@ from typing import Any
 
 from reviosa.data.prompts import ask_for_target
 from reviosa.data.records import VideoSample
-from reviosa.evaluation.predictions import MASK_KEYS
+from reviosa.evaluation.predictions import join_prediction
 from reviosa.inference.results import SegmentationResult
 from reviosa.inference.segmenter import Segmenter
 
@@ -58,10 +58,6 @@ def prediction_record(sample: VideoSample, result: SegmentationResult) -> dict[s
 
     ``babble`` is there only where the model named no role by itself.
     """
-    record = {
-        "exp": sample.expression.text,
-        "frames": list(sample.video.frame_names),
-        "text_prediction": result.text,
-        **dict(zip(MASK_KEYS.values(), (track or [] for track in result.tracks), strict=True)),
-    }
+    text, names = sample.expression.text, sample.video.frame_names
+    record = join_prediction(text, names, result.text, result.tracks)
     return record if result.babble is None else {**record, "babble": result.babble}
