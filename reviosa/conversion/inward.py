@@ -144,6 +144,7 @@ def convert(
         tokenizer,
         template=_template(their_config, layout, config),
         wording="paper" if layout == "internvl" else "release",
+        sam_resampling="bicubic",
     )
 
     with torch.device("meta"):

@@ -212,6 +212,14 @@ class Segmenter:
             for reply, pair in zip(replies, tracks, strict=True)
         ]
 
+    def _full(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
+        """Masks at the size of the video, by way of SAM2's own size as SAM2 and the release go."""
+        own = self.model.sam2.image_size
+        full = logits[:, None]
+        for step in ((own, own), size):
+            full = interpolate(full, step, mode="bilinear", align_corners=False)
+        return full[:, 0] > 0
+
     def track(self, features: VideoFeatures, prompts: Tensor) -> Iterator[tuple[int, np.ndarray]]:
         """Masks of each prompt, bool [prompt, height, width], frame by frame with its index.
 
@@ -231,10 +239,7 @@ class Segmenter:
                     decoded = tracker.condition(frame, shared, group)
                 else:
                     decoded = tracker.track(frame, shared, reverse)
-                full = interpolate(
-                    decoded.masks()[:, None], features.size, mode="bilinear", align_corners=False
-                )
-                found.append((full[:, 0] > 0).cpu().numpy())
+                found.append(self._full(decoded.masks(), features.size).cpu().numpy())
             return np.concatenate(found)
 
         with torch.inference_mode():

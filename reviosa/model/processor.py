@@ -39,10 +39,12 @@ class ReviosaProcessor(ProcessorMixin):
         grid: patches along one side of a frame.
         template: name of a :data:`~reviosa.data.prompts.CHAT_TEMPLATES`.
         wording: name of a :data:`~reviosa.data.prompts.QUESTIONS`.
+        sam_resampling: how frames are brought to SAM2's size, ``bilinear`` as the nano model
+            learned it or ``bicubic`` as SAM2's own code and the release do it.
         chat_template: of transformers; not used.
 
     Raises:
-        ConfigError: no template or wording has this name.
+        ConfigError: no template, wording or resampling has this name.
     """
 
     def __init__(
@@ -53,23 +55,31 @@ class ReviosaProcessor(ProcessorMixin):
         grid: int = 8,
         template: str = "qwen_chat",
         wording: str = "paper",
+        sam_resampling: str = "bilinear",
         chat_template: str | None = None,
     ) -> None:
         super().__init__(tokenizer, chat_template=chat_template)
         for kind, name, known in (
             ("chat template", template, CHAT_TEMPLATES),
             ("wording", wording, QUESTIONS),
+            ("resampling", sam_resampling, ("bilinear", "bicubic")),
         ):
             if name not in known:
                 raise ConfigError(f"no {kind} is called {name!r}; choose one of {', '.join(known)}")
         self.template, self.wording = template, wording
+        self.sam_resampling = sam_resampling
         self.image_size, self.sam_image_size, self.grid = image_size, sam_image_size, grid
 
     @classmethod
     def for_config(
         cls, config: ReviosaConfig, tokenizer: PreTrainedTokenizerBase, **options: str
     ) -> "ReviosaProcessor":
-        """The processor that fits ``config``; ``options`` are ``template`` and ``wording``.
+        """The processor that fits ``config``.
+
+        Args:
+            config: gives sizes and token ids.
+            tokenizer: of the same checkpoint.
+            options: ``template``, ``wording``, ``sam_resampling``.
 
         Raises:
             ConfigError: the tokenizer gives a special token another id than the model expects.
@@ -113,7 +123,7 @@ class ReviosaProcessor(ProcessorMixin):
         Raises:
             DataError: the array has another type or shape.
         """
-        return _squash(frames, self.sam_image_size, "bilinear")
+        return _squash(frames, self.sam_image_size, self.sam_resampling)
 
     def conversation(
         self,
@@ -219,8 +229,9 @@ def _squash(frames: np.ndarray, size: int, mode: str) -> Tensor:
             f"got frames of type {frames.dtype} and shape {list(frames.shape)}, expected uint8 "
             "[frame, height, width, 3]; decode the video to RGB first"
         )
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
+    pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
     if pixels.shape[-2:] != (size, size):
-        # Bicubic overshoots at edges.
-        pixels = interpolate(pixels, (size, size), mode=mode, antialias=True).clamp(0, 1)
+        # In whole numbers, as Pillow does it: what bicubic overshoots is cut after each direction.
+        pixels = interpolate(pixels, (size, size), mode=mode, antialias=True)
+    pixels = pixels.float() / 255
     return (pixels - torch.tensor(_MEAN).view(3, 1, 1)) / torch.tensor(_STD).view(3, 1, 1)

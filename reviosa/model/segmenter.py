@@ -59,6 +59,8 @@ class DecodedMasks:
     """Predicted IoU of each candidate, [prompt, 3]."""
     tokens: Tensor
     """The decoder's output token of each candidate, [prompt, 3, channel]."""
+    presence: Tensor
+    """Logit of the object being on the frame at all, [prompt]; masks are not emptied by it."""
 
     @property
     def best(self) -> Tensor:
@@ -152,7 +154,7 @@ def decode_conditioned(
     if prompts is not None:
         sparse = torch.cat([sparse, prompts[:, None].to(sparse.dtype)], dim=1)
     high_resolution = list(features.maps[:-1]) if sam2.use_high_res_features_in_sam else None
-    candidates, iou, tokens, _ = sam2.sam_mask_decoder(
+    candidates, iou, tokens, presence = sam2.sam_mask_decoder(
         image_embeddings=image,
         image_pe=sam2.sam_prompt_encoder.get_dense_pe().to(image.dtype),
         sparse_prompt_embeddings=sparse.to(image.dtype),
@@ -161,7 +163,7 @@ def decode_conditioned(
         repeat_image=False,
         high_res_features=high_resolution,
     )
-    return DecodedMasks(candidates.float(), iou.float(), tokens)
+    return DecodedMasks(candidates.float(), iou.float(), tokens, presence[:, 0].float())
 
 
 def _no_memory(sam2: SAM2Base) -> Tensor:

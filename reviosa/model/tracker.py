@@ -53,16 +53,19 @@ class MemoryTracker:
                 all of them has none, and its mask is lost.
         """
         maps, position, sizes = features.flat()
-        conditioned = self._sam2._prepare_memory_conditioned_features(
-            frame_idx=frame,
-            is_init_cond_frame=False,
-            current_vision_feats=maps[-1:],
-            current_vision_pos_embeds=[position],
-            feat_sizes=sizes[-1:],
-            output_dict=self._bank,
-            num_frames=self._num_frames,
-            track_in_reverse=reverse,
-        )
+        dtype = maps[-1].dtype
+        # SAM 2.1 projects fp32 encodings of time, whatever the type of its weights.
+        with torch.autocast(maps[-1].device.type, dtype, enabled=dtype != torch.float32):
+            conditioned = self._sam2._prepare_memory_conditioned_features(
+                frame_idx=frame,
+                is_init_cond_frame=False,
+                current_vision_feats=maps[-1:],
+                current_vision_pos_embeds=[position],
+                feat_sizes=sizes[-1:],
+                output_dict=self._bank,
+                num_frames=self._num_frames,
+                track_in_reverse=reverse,
+            )
         decoded = decode_conditioned(self._sam2, features, conditioned, None)
         memory = self._bank["non_cond_frame_outputs"]
         memory[frame] = self._remember(features, decoded)
@@ -75,8 +78,8 @@ class MemoryTracker:
         maps, _, sizes = features.flat()
         size = (sam2.image_size, sam2.image_size)
         masks = interpolate(decoded.masks()[:, None], size, mode="bilinear", align_corners=False)
-        rows = torch.arange(len(masks), device=masks.device)
-        # The object counts as present: presence scores belong to clicks, not to language prompts.
+        # As in the release, the presence score speaks through the pointer alone: masks are not
+        # emptied by it, and the memory of the frame takes the object for present.
         present = masks.new_full((len(masks), 1), 10.0)
         memory, memory_positions = sam2._encode_new_memory(
             current_vision_feats=maps,
@@ -88,5 +91,18 @@ class MemoryTracker:
         return {
             "maskmem_features": memory,
             "maskmem_pos_enc": memory_positions,
-            "obj_ptr": sam2.obj_ptr_proj(decoded.tokens[rows, decoded.best]),
+            "obj_ptr": self._pointer(decoded),
         }
+
+    def _pointer(self, decoded: DecodedMasks) -> Tensor:
+        """SAM2's object pointers, [object, channel], blended with its one for absence."""
+        sam2 = self._sam2
+        rows = torch.arange(len(decoded.tokens), device=decoded.tokens.device)
+        pointer = sam2.obj_ptr_proj(decoded.tokens[rows, decoded.best])
+        if not sam2.pred_obj_scores:
+            return pointer
+        score = decoded.presence[:, None]
+        there = (score.sigmoid() if sam2.soft_no_obj_ptr else score > 0).to(pointer.dtype)
+        if sam2.fixed_no_obj_ptr:
+            pointer = there * pointer
+        return pointer + (1 - there) * sam2.no_obj_ptr
