@@ -103,7 +103,8 @@ def open_pickle(path: Path) -> Tensors:
     """The tensors of a ``.pt`` or ``.pth`` file, or of a folder that DeepSpeed wrote.
 
     Only tensors and plain containers are read (``weights_only``); the tensors stay on disk until
-    they are used. The tensors may lie at the top or under ``model``, ``state_dict`` or ``module``.
+    they are used. The tensors may lie at the top or under ``model``, ``state_dict`` or ``module``;
+    the logs that trainers keep beside them are passed over without being made.
 
     Raises:
         CheckpointError: no such file, it is cut off, or it holds anything that would run code.
@@ -118,20 +119,25 @@ def open_pickle(path: Path) -> Tensors:
         path = found[0]
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; check the path")
+    # Files of before torch 1.6 are no zip archives and cannot be mapped.
+    is_zip = zipfile.is_zipfile(path)
     try:
-        # Files of before torch 1.6 are no zip archives and cannot be mapped.
-        content = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
-    except pickle.UnpicklingError as error:
+        stand_ins = _stand_ins(path) if is_zip else []
+        with torch.serialization.safe_globals(stand_ins):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except Exception as error:  # damaged bytes lead the reader anywhere
+        # By torch's long message: what the pickle would have called.
+        called = re.search(r"GLOBAL:? (\S+)", str(error))
+        if called and isinstance(error, pickle.UnpicklingError):
+            raise CheckpointError(
+                f"{path}: the file holds more than tensors, and reading that would run code from "
+                f"it (it calls {called[1]}); where you trust it, load it there and save its "
+                "tensors alone"
+            ) from None
+        reason = "no archive of torch.save" if not is_zip else _first_line(error)
         raise CheckpointError(
-            f"{path}: the file holds more than tensors, and reading that would run code from it "
-            f"({_culprit(error)}); where you trust it, load it there and save its tensors alone"
-        ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{path}: the file cannot be read ({_first_line(error)}), expected one that torch.save "
-            "wrote; it may be cut off, restore it from its source"
+            f"{path}: the file cannot be read ({reason}), expected one that torch.save "
+            "wrote; it may be cut off or a pointer to the file, restore it from its source"
         ) from None
     for name in ("model", "state_dict", "module"):
         if isinstance(content, dict) and isinstance(content.get(name), dict):
@@ -149,10 +155,29 @@ def open_pickle(path: Path) -> Tensors:
     return {key: Stored(tuple(value.shape), lambda v=value: v) for key, value in content.items()}
 
 
-def _culprit(error: Exception) -> str:
-    """What the pickle would have called, by torch's long message."""
-    found = re.search(r"GLOBAL:? (\S+)", str(error))
-    return f"it calls {found[1]}" if found else "it is no file of tensors"
+class _Inert:
+    """Stands for an object of a log: takes whatever it is given and keeps nothing."""
+
+    def __new__(cls, *_: object) -> "_Inert":
+        return super().__new__(cls)
+
+    def __init__(self, *_: object) -> None:
+        return
+
+    def __setstate__(self, _: object) -> None:
+        return
+
+
+# What mmengine's and DeepSpeed's trainers write beside the weights: counters, NumPy's numbers,
+# paths. HistoryBuffer refers to its own methods, hence getattr; none of it is imported or called.
+_OF_LOGS = re.compile(
+    r"(mmengine|deepspeed|numpy|pathlib)\..+|(builtins|__builtin__)\.(getattr|set)"
+)
+
+
+def _stand_ins(path: Path) -> list[tuple[type, str]]:
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    return [(_Inert, name) for name in names if _OF_LOGS.fullmatch(name)]
 
 
 def _first_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from reviosa.conversion.files import Stored, Tensors, open_folder, open_pickle, write_shards
-from reviosa.conversion.keys import LAYOUTS
+from reviosa.conversion.keys import EMBEDDINGS, LAYOUTS, is_trained
 from reviosa.conversion.shapes import mllm_config, read_config, sam2_base
 from reviosa.conversion.vocabulary import read_tokenizer
 from reviosa.data.prompts import ACTOR_TOKEN, CHAT_TEMPLATES, TARGET_TOKEN
@@ -19,15 +19,13 @@ from reviosa.model.config import PRESETS, ReviosaConfig
 from reviosa.model.modeling import ReviosaModel, mlp_seg
 from reviosa.model.processor import ReviosaProcessor
 
-__all__ = ["EMBEDDINGS", "Conversion", "Sam2Shape", "convert"]
+__all__ = ["Conversion", "Sam2Shape", "convert"]
 
 _BY_MODEL_TYPE = {
     "internvl_chat": "internvl",
     "sa2va_chat": "sa2va",
     "reviosa_chat": "reviosa",
 }
-EMBEDDINGS = ("mllm.model.language_model.embed_tokens.weight", "mllm.lm_head.weight")
-"""Our names of the two matrices that have a row a token."""
 _IN_HF = "grounding_encoder.sam2_model."
 
 
@@ -74,6 +72,9 @@ class _Found:
     unknown: list[str] = field(default_factory=list)
 
     def add(self, tensors: Tensors, layout: str, expected: set[str]) -> None:
+        if layout == "training":
+            # What was trained comes from here or is missing; the base's own would pass unseen.
+            self.origins = {k: v for k, v in self.origins.items() if not is_trained(k)}
         for key, stored in tensors.items():
             names = LAYOUTS[layout].ours(key)
             if not names or any(name not in expected for name in names):
@@ -163,14 +164,14 @@ def convert(
         if origin is None:
             new = layout == "internvl" and key.startswith("seg_projector.")
             (result.fresh if new else result.missing).append(key)
-        elif not _fits(key, origin, wanted):
+        elif not _fits(key, origin, wanted, None if layout == "training" else rows):
             result.misshapen.append(f"{key} {list(origin.stored.shape)} for {list(wanted.shape)}")
             plan[key] = None
+        elif origin.stored.shape[:1] < wanted.shape[:1]:
+            result.fresh.append(f"{key} rows {origin.stored.shape[0]} on")
     if not partial:
         _refuse(source, result)
     drawn = _Drawn(config, expected, seed)
-    if rows < config.get_text_config().vocab_size:
-        result.fresh += [f"{key} rows {rows} on" for key in EMBEDDINGS if plan[key] is not None]
     with atomic_directory(destination) as temporary:
         write_shards(_read_all(plan, expected, drawn), temporary)
         # How the authors run their models; stored tensors keep their types.
@@ -261,15 +262,16 @@ def _template(their_config: dict[str, Any], layout: str, config: ReviosaConfig) 
     return "phi3_chat" if layout == "training" and four else "qwen_chat"
 
 
-def _fits(key: str, origin: _Origin, wanted: Tensor) -> bool:
+def _fits(key: str, origin: _Origin, wanted: Tensor, rows: int | None) -> bool:
+    """Whether a tensor has the wanted shape; an embedding may have ``rows`` rows instead."""
     shape = origin.stored.shape
     if origin.count > 1:
         if not shape or shape[0] % origin.count:
             return False
         shape = (shape[0] // origin.count, *shape[1:])
-    if key in EMBEDDINGS:
+    if key in EMBEDDINGS and rows is not None:
         # Tokens that were added have no rows in the source.
-        return shape[1:] == wanted.shape[1:] and shape[0] <= wanted.shape[0]
+        return shape == (rows, *wanted.shape[1:])
     return shape == tuple(wanted.shape)
 
 

@@ -8,9 +8,24 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["LAYOUTS", "Part", "KeyMap"]
+__all__ = ["EMBEDDINGS", "LAYOUTS", "KeyMap", "Part", "is_trained"]
 
 Rule = tuple[str, str | tuple[str, ...]]
+
+EMBEDDINGS = ("mllm.model.language_model.embed_tokens.weight", "mllm.lm_head.weight")
+"""Our names of the two matrices that have a row a token."""
+_LANGUAGE_MODEL = "mllm.model.language_model."
+_TRAINED = ("mllm.model.multi_modal_projector.", "sam2.sam_mask_decoder.", "seg_projector.")
+
+
+def is_trained(key: str) -> bool:
+    """Whether the release trains our tensor ``key``, and so keeps it in a training checkpoint.
+
+    In the language model those are the adapters and the two matrices of :data:`EMBEDDINGS`
+    (REVIOSA.md 1.5).
+    """
+    adapter = key.startswith(_LANGUAGE_MODEL) and ".lora_" in key
+    return adapter or key in EMBEDDINGS or key.startswith(_TRAINED)
 
 
 class Part(NamedTuple):

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from reviosa.conversion.files import Tensors, open_folder, write_shards
-from reviosa.conversion.inward import EMBEDDINGS
-from reviosa.conversion.keys import LAYOUTS
+from reviosa.conversion.keys import EMBEDDINGS, LAYOUTS, is_trained
 from reviosa.conversion.shapes import their_config
 from reviosa.conversion.vocabulary import ADDED_TOKENS, write_tokenizer
 from reviosa.data.prompts import TARGET_TOKEN
@@ -24,13 +23,6 @@ __all__ = ["Layout", "export"]
 Layout = Literal["internvl", "sa2va", "reviosa", "sam2", "training"]
 _UNKNOWN_TOKENS = {"internvl": ADDED_TOKENS, "sa2va": (TARGET_TOKEN,)}
 _FILE_KEYS = {"sam2": "model", "training": "state_dict"}
-_TRAINED = (
-    "mllm.model.language_model.",
-    "mllm.lm_head.",
-    "mllm.model.multi_modal_projector.",
-    "sam2.sam_mask_decoder.",
-    "seg_projector.",
-)
 
 
 def export(source: str | Path, destination: str | Path, layout: str) -> int:
@@ -97,13 +89,8 @@ def _readers(tensors: Tensors) -> _Readers:
 
 
 def _trained(tensors: Tensors, folder: Path) -> Tensors:
-    """What the release trains; in the language model, the adapters and the token embeddings."""
-    chosen = {
-        key: stored
-        for key, stored in tensors.items()
-        if key.startswith(_TRAINED)
-        and (not key.startswith(_TRAINED[0]) or ".lora_" in key or key in EMBEDDINGS)
-    }
+    """What a training checkpoint holds."""
+    chosen = {key: stored for key, stored in tensors.items() if is_trained(key)}
     if not any(".lora_" in key for key in chosen):
         raise CheckpointError(
             f"{folder}: got a checkpoint without adapters, expected one with LoRA in it, of which "

@@ -2,15 +2,21 @@
 
 import json
 import os
+import pickle
+import sys
+import types
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from reviosa.conversion import convert
+from reviosa.conversion.files import open_pickle
 from reviosa.errors import CheckpointError
 from reviosa.model import load
 from tests.fixtures_published import (
+    BASE_ROWS,
     SAM2,
     internvl_folder,
     internvl_tensors,
@@ -115,6 +121,51 @@ def test_more_embedding_rows_than_the_configuration_has(tmp_path, published):
     refuses(tmp_path, r"mllm.lm_head.weight \[900, 32\] for", published)
 
 
+def test_fewer_embedding_rows_than_the_configuration_has(tmp_path, published):
+    key = "language_model.model.embed_tokens.weight"
+    rewrite(published, lambda t: t.update({key: t[key][:-1].clone()}))
+    refuses(tmp_path, r"1 of another shape: mllm.model.language_model.embed_tokens", published)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "text_hidden_fcs.2.bias",
+        "mllm.model.mlp1.1.weight",
+        "mllm.model.language_model.base_model.model.lm_head.weight",
+        "mllm.model.language_model.base_model.model.model.layers.1.mlp.up_proj.lora_B.default.weight",
+        "grounding_encoder.sam2_model.sam_mask_decoder.mask_tokens.weight",
+    ],
+)
+def test_a_training_checkpoint_without_a_tensor_that_was_trained(tmp_path, lost):
+    """The base has most of these too, untrained: they must not be taken from there."""
+    (tmp_path / "in").mkdir()
+    tensors = training_tensors()
+    del tensors[lost]
+    torch.save({"state_dict": tensors}, tmp_path / "in" / "iter_9.pth")
+    refuses(
+        tmp_path,
+        "not every tensor fits; 1 missing: ",
+        tmp_path / "in" / "iter_9.pth",
+        base=internvl_folder(tmp_path / "in" / "base", internvl_tensors()),
+        sam2=sam2_file(tmp_path / "in" / "sam2.pt"),
+    )
+
+
+def test_a_training_checkpoint_with_the_rows_of_its_base(tmp_path):
+    (tmp_path / "in").mkdir()
+    tensors, key = training_tensors(), "mllm.model.language_model.base_model.model.lm_head.weight"
+    tensors[key] = tensors[key][:BASE_ROWS].clone()
+    torch.save({"state_dict": tensors}, tmp_path / "in" / "iter_9.pth")
+    refuses(
+        tmp_path,
+        "1 of another shape: mllm.lm_head.weight",
+        tmp_path / "in" / "iter_9.pth",
+        base=internvl_folder(tmp_path / "in" / "base", internvl_tensors()),
+        sam2=sam2_file(tmp_path / "in" / "sam2.pt"),
+    )
+
+
 def test_many_odd_tensors_are_counted_and_some_named(tmp_path, published):
     rewrite(published, lambda t: t.update({f"odd.{i:02d}": torch.zeros(1) for i in range(20)}))
     refuses(tmp_path, "20 unknown: odd.00, .*, odd.07 and 12 more", published)
@@ -154,6 +205,34 @@ def test_a_pickle_that_would_run_code_is_not_run(tmp_path, where):
     assert not target.exists()
 
 
+def test_a_trainers_log_beside_the_weights_is_passed_over(tmp_path, monkeypatch):
+    """mmengine keeps its HistoryBuffers in every checkpoint; they need no mmengine here."""
+    module = types.ModuleType("mmengine.logging.history_buffer")
+
+    class HistoryBuffer:
+        def __init__(self):
+            self._log_history = np.array([1.0, 2.0])
+            self._statistics_methods = {"mean": self.mean}
+
+        def mean(self):
+            raise AssertionError("called")
+
+    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = module.__name__, "HistoryBuffer"
+    module.HistoryBuffer = HistoryBuffer
+    for name in ("mmengine", "mmengine.logging"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    log = {"log_scalars": {"train/loss": HistoryBuffer()}, "last": np.float64(0.5), "at": {3}}
+    path = tmp_path / "iter_4.pth"
+    torch.save({"state_dict": {"a": torch.ones(2)}, "message_hub": log, "meta": path}, path)
+    with pytest.raises(pickle.UnpicklingError, match="HistoryBuffer|getattr"):
+        torch.load(path, weights_only=True)
+    for name in ("mmengine", "mmengine.logging", module.__name__):
+        monkeypatch.delitem(sys.modules, name)
+    tensors = open_pickle(path)
+    assert list(tensors) == ["a"] and torch.equal(tensors["a"].read(), torch.ones(2))
+
+
 @pytest.mark.parametrize("content", ["cut", "empty", "text", "list", "no tensors"])
 def test_a_damaged_training_checkpoint(tmp_path, content):
     (tmp_path / "in").mkdir()
@@ -171,7 +250,7 @@ def test_a_damaged_training_checkpoint(tmp_path, content):
     match = {
         "list": "got a list, expected tensors by name",
         "no tensors": "got 'epoch' is none, expected tensors",
-    }.get(content, "cannot be read|run code")
+    }.get(content, "iter_1.pth: the file cannot be read .* cut off or a pointer to the file")
     refuses(tmp_path, match, path)
 
 

@@ -73,13 +73,14 @@ def test_internvl_and_sam2_come_back_byte_for_byte(tmp_path, from_internvl):
 
 
 def test_a_training_checkpoint_comes_back_byte_for_byte(tmp_path):
-    convert(
+    done = convert(
         training_file(tmp_path / "iter_4000.pth"),
         tmp_path / "ours",
         base=internvl_folder(tmp_path / "base", internvl_tensors()),
         sam2=sam2_file(tmp_path / "sam2.pt"),
         sam2_shape=SAM2,
     )
+    assert not done.fresh, "nothing was drawn at random"
     export(tmp_path / "ours", tmp_path / "back.pth", "training")
     back = torch.load(tmp_path / "back.pth", weights_only=True)
     assert_same(back["state_dict"], training_tensors())
