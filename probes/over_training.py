@@ -14,7 +14,7 @@ from probes.bootstrap import defined_mean
 from probes.metrics import METRICS, head_metrics
 from reviosa.data.records import ROLES
 from reviosa.model import ReviosaModel, ReviosaProcessor, record_role_attention
-from reviosa.training.data import ConversationDataset, collate
+from reviosa.training.data import ConversationDataset, collate, normalised
 from reviosa.training.log import trim_log
 
 __all__ = ["RoleAttentionCallback", "mean_head_metrics"]
@@ -43,7 +43,7 @@ def mean_head_metrics(
     found: dict[str, dict[str, list[np.ndarray]]] = {role: {} for role in ROLES}
     try:
         for start in range(0, len(draws), batch_size):
-            batch = collate(draws[start : start + batch_size], processor)
+            batch = normalised(collate(draws[start : start + batch_size], processor))
             names = ("input_ids", "attention_mask", "pixel_values")
             inputs = {name: batch[name].to(model.device) for name in names}
             with record_role_attention(model) as record:

@@ -6,7 +6,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -175,7 +175,7 @@ _OF_LOGS = re.compile(
 )
 
 
-def _stand_ins(path: Path) -> list[tuple[type, str]]:
+def _stand_ins(path: Path) -> list[Any]:
     names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     return [(_Inert, name) for name in names if _OF_LOGS.fullmatch(name)]
 

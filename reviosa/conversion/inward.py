@@ -91,6 +91,7 @@ def convert(
     base: str | Path | None = None,
     sam2: str | Path | None = None,
     sam2_shape: Sam2Shape | None = None,
+    template: str | None = None,
     partial: bool = False,
     seed: int = 0,
 ) -> Conversion:
@@ -103,12 +104,16 @@ def convert(
         base: the InternVL-2.5 that a training checkpoint was trained from.
         sam2: SAM2's own ``.pt``, for sources that hold none or a part of it.
         sam2_shape: of a SAM2 that the sam2 package does not know.
+        template: chat template of the weights; by default what their configuration says, and for
+            training checkpoints, which do not say, what the release uses.
         partial: leave out unknown tensors, draw missing and misshapen ones at random.
         seed: of what is drawn at random.
 
     Raises:
+        ConfigError: no template has this name.
         CheckpointError: a file is missing, cut off or unsafe to read; the source is of no known
-            layout; it needs ``base`` or ``sam2``; or tensors do not fit and ``partial`` is not set.
+            layout or template; it needs ``base`` or ``sam2``; or tensors do not fit and ``partial``
+            is not set.
         FileExistsError: ``destination`` exists.
     """
     source = Path(source)
@@ -143,7 +148,7 @@ def convert(
     processor = ReviosaProcessor.for_config(
         config,
         tokenizer,
-        template=_template(their_config, layout, config),
+        template=template or _template(source, their_config, layout, config),
         wording="paper" if layout == "internvl" else "release",
         sam_resampling="bicubic",
     )
@@ -253,13 +258,22 @@ def _published_pairs(config: ReviosaConfig) -> list[list[int]] | None:
     return None
 
 
-def _template(their_config: dict[str, Any], layout: str, config: ReviosaConfig) -> str:
+def _template(
+    source: Path, their_config: dict[str, Any], layout: str, config: ReviosaConfig
+) -> str:
     named = their_config.get("template")
-    if named in CHAT_TEMPLATES:
-        return named
-    # A training checkpoint does not say; the release trained its 4B with this one.
-    four = config.get_text_config().hidden_size == 2048
-    return "phi3_chat" if layout == "training" and four else "qwen_chat"
+    if layout == "training":
+        # It does not say, and its base was never asked this way; the release took this for its 4B.
+        return "phi3_chat" if config.get_text_config().hidden_size == 2048 else "qwen_chat"
+    if layout == "internvl" or named is None:
+        # InternVL's own marks are these, with a greeting before them that ReVIOSa leaves out.
+        return "qwen_chat"
+    if named not in CHAT_TEMPLATES:
+        raise CheckpointError(
+            f"{source}: config.json has the template {named!r}, expected one of "
+            f"{', '.join(CHAT_TEMPLATES)}; say with --template which of them the weights know"
+        )
+    return named
 
 
 def _fits(key: str, origin: _Origin, wanted: Tensor, rows: int | None) -> bool:

@@ -20,7 +20,7 @@ from reviosa.data.prompts import (
 from reviosa.errors import ConfigError, DataError
 from reviosa.model.config import ReviosaConfig
 
-__all__ = ["ReviosaProcessor"]
+__all__ = ["ReviosaProcessor", "normalise"]
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IGNORED = -100
@@ -99,11 +99,22 @@ class ReviosaProcessor(ProcessorMixin):
         sam_size = (config.sam2_overrides or {}).get("image_size", 1024)
         return cls(tokenizer, config.image_size, sam_size, config.grid, **options)
 
-    def frames(self, frames: np.ndarray) -> dict[str, Tensor]:
-        """Both :meth:`vision_frames` and :meth:`sam_frames`, by the model's argument names."""
+    def squash(self, frames: np.ndarray) -> dict[str, Tensor]:
+        """Frames at the sizes of the vision tower and of SAM2, not normalised yet.
+
+        Args:
+            frames: uint8 [frame, height, width, 3].
+
+        Returns:
+            ``pixel_values`` and ``sam_pixel_values``, uint8 [frame, 3, size, size] each, for
+            :func:`normalise`: a quarter of the memory until they are used.
+
+        Raises:
+            DataError: the array has another type or shape.
+        """
         return {
-            "pixel_values": self.vision_frames(frames),
-            "sam_pixel_values": self.sam_frames(frames),
+            "pixel_values": _squash(frames, self.image_size, "bicubic"),
+            "sam_pixel_values": _squash(frames, self.sam_image_size, self.sam_resampling),
         }
 
     def vision_frames(self, frames: np.ndarray) -> Tensor:
@@ -115,7 +126,7 @@ class ReviosaProcessor(ProcessorMixin):
         Raises:
             DataError: the array has another type or shape.
         """
-        return _squash(frames, self.image_size, "bicubic")
+        return normalise(_squash(frames, self.image_size, "bicubic"))
 
     def sam_frames(self, frames: np.ndarray) -> Tensor:
         """Squash frames for SAM2 and normalise: [frame, 3, sam_image_size, sam_image_size].
@@ -123,7 +134,7 @@ class ReviosaProcessor(ProcessorMixin):
         Raises:
             DataError: the array has another type or shape.
         """
-        return _squash(frames, self.sam_image_size, self.sam_resampling)
+        return normalise(_squash(frames, self.sam_image_size, self.sam_resampling))
 
     def conversation(
         self,
@@ -186,7 +197,7 @@ class ReviosaProcessor(ProcessorMixin):
         elif answers is None:
             answers = [None] * len(expressions)
         ids, labels = self.conversation(expressions, answers, len(frames))
-        pixels = {name: value[None] for name, value in self.frames(frames).items()}
+        pixels = {name: normalise(value)[None] for name, value in self.squash(frames).items()}
         return BatchFeature(
             {
                 "input_ids": torch.tensor([ids]),
@@ -222,16 +233,21 @@ class ReviosaProcessor(ProcessorMixin):
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
+def normalise(pixels: Tensor) -> Tensor:
+    """Grey levels 0 to 255, [..., 3, height, width], as ImageNet's models take them, in fp32."""
+    mean, std = (torch.tensor(x, device=pixels.device).view(3, 1, 1) for x in (_MEAN, _STD))
+    return (pixels.float() / 255 - mean) / std
+
+
 def _squash(frames: np.ndarray, size: int, mode: str) -> Tensor:
-    """Resize to a square without keeping the aspect, then normalise as ImageNet."""
+    """Resize to a square without keeping the aspect: uint8 [frame, 3, size, size]."""
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
         raise DataError(
             f"got frames of type {frames.dtype} and shape {list(frames.shape)}, expected uint8 "
             "[frame, height, width, 3]; decode the video to RGB first"
         )
     pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
-    if pixels.shape[-2:] != (size, size):
-        # In whole numbers, as Pillow does it: what bicubic overshoots is cut after each direction.
-        pixels = interpolate(pixels, (size, size), mode=mode, antialias=True)
-    pixels = pixels.float() / 255
-    return (pixels - torch.tensor(_MEAN).view(3, 1, 1)) / torch.tensor(_STD).view(3, 1, 1)
+    if pixels.shape[-2:] == (size, size):
+        return pixels
+    # In whole numbers, as Pillow does it: what bicubic overshoots is cut after each direction.
+    return interpolate(pixels, (size, size), mode=mode, antialias=True)

@@ -132,7 +132,8 @@ class TrainConfig(_Config):
     conversations: Literal["plain", "release"] = "plain"
     """``plain``: frames spread over the video, one wording, expressions in any order. ``release``:
     its draws of frames and expressions, its sixteen questions with a postfix, its five answers
-    (REVIOSA.md 1.4, 2.5)."""
+    (REVIOSA.md 1.4, 2.5). The trained model is then asked as the one or the other does: on frames
+    spread over the video, or on its first five in the release's words."""
     loss: LossConfig = Field(default_factory=lambda: LossConfig.model_validate({}))
     lora: LoraSettings | None = None
     """Adapters in the language model; none, the whole language model trains."""

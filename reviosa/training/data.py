@@ -13,16 +13,19 @@ from reviosa.data.prompts import answer, release_turn
 from reviosa.data.records import Video, VideoSample
 from reviosa.errors import DataError
 from reviosa.losses import pool_masks
-from reviosa.model.processor import IGNORED, ReviosaProcessor
+from reviosa.model.processor import IGNORED, ReviosaProcessor, normalise
 
 __all__ = [
     "ConversationDataset",
     "collate",
+    "normalised",
     "release_expressions",
     "release_frames",
     "sample_expressions",
     "sample_frames",
 ]
+
+_FRAMES = ("pixel_values", "sam_pixel_values")
 
 
 def sample_frames(rng: np.random.Generator, num_frames: int, wanted: int) -> list[int]:
@@ -170,7 +173,7 @@ class ConversationDataset(Dataset):
         return {
             "input_ids": ids,
             "labels": labels,
-            **self.processor.frames(video.read_frames(frames)),
+            **self.processor.squash(video.read_frames(frames)),
             "mask_targets": (shrunk := pool_masks(masks, self.mask_size, self.truth)),
             # The release shrinks what it has shrunk already; by area, that would blur for nothing.
             "patch_targets": pool_masks(
@@ -183,16 +186,19 @@ class ConversationDataset(Dataset):
 def collate(items: Sequence[dict[str, Any]], processor: ReviosaProcessor) -> dict[str, Tensor]:
     """Join draws to a batch.
 
+    Frames stay in whole numbers until :func:`normalised`: all batches of an optimiser step wait on
+    the device together.
+
     Returns:
         ``input_ids``, ``attention_mask``, ``labels`` [batch, token], right-padded;
-        ``pixel_values``, ``sam_pixel_values`` [batch, frame, 3, height, width];
+        ``pixel_values``, ``sam_pixel_values`` uint8 [batch, frame, 3, height, width];
         ``mask_targets`` [row, role, frame, size, size], ``patch_targets`` [row, role, frame, grid,
         grid], both covered fractions; ``has_target`` bool [row]. Rows are the expressions, sample
         after sample.
     """
     ids, attention = processor.pad([x["input_ids"] for x in items])
     labels, _ = processor.pad([x["labels"] for x in items], value=IGNORED)
-    stacked = {k: torch.stack([x[k] for x in items]) for k in ("pixel_values", "sam_pixel_values")}
+    stacked = {k: torch.stack([x[k] for x in items]) for k in _FRAMES}
     rows = ("mask_targets", "patch_targets", "has_target")
     joined = {k: torch.cat([x[k] for x in items]) for k in rows}
     return {
@@ -202,3 +208,8 @@ def collate(items: Sequence[dict[str, Any]], processor: ReviosaProcessor) -> dic
         **stacked,
         **joined,
     }
+
+
+def normalised(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A batch of :func:`collate` with its frames as the model takes them."""
+    return batch | {name: normalise(batch[name]) for name in _FRAMES}

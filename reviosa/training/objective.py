@@ -29,6 +29,7 @@ class LossCounts(NamedTuple):
     tokens: float
     actors: float
     targets: float
+    videos: float
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,12 @@ class LossTerms:
 
 
 def count_batch(batch: dict[str, Tensor]) -> LossCounts:
-    """What one batch adds to the counts: supervised tokens, expressions, interactions."""
+    """What one batch adds to the counts: supervised tokens, expressions, interactions, videos."""
     return LossCounts(
         float((batch["labels"][:, 1:] >= 0).sum()),
         float(len(batch["has_target"])),
         float(batch["has_target"].sum()),
+        float(len(batch["input_ids"])),
     )
 
 
@@ -65,7 +67,7 @@ def compute_losses(
 
     Args:
         model: the model, perhaps wrapped for distributed training.
-        batch: of :func:`reviosa.training.data.collate`.
+        batch: of :func:`reviosa.training.data.collate`, frames normalised.
         config: the weights.
         pairs: layer-head pairs that attention mask loss supervises; none switches it off.
         counts: of the effective batch; of this batch when None.
@@ -138,16 +140,16 @@ def _attention_term(
     # [row, role, pair, frame, row, column] against [row, role, 1, frame, row, column]
     attention = record.on_patches()[:, :, index, heads].flatten(3)
     masks = batch["patch_targets"]
+    sizes = record.roles.sample.bincount().tolist()
     if config.aml_order == "release":
-        sizes = record.roles.sample.bincount().tolist()
         masks = torch.cat([release_order(part) for part in masks.split(sizes)])
     masks = masks[:, :, None].flatten(3)
     if config.aml_reduction == "sum":
         return attention_mask_loss(attention, masks, "sum") / max(counts.actors, 1)
-    # The release: the mean over a role's expressions and pairs, and the sum of both roles.
-    rows = (len(batch["has_target"]), int(batch["has_target"].sum()))
+    # The release: in each video the mean over a role's expressions and pairs, and both roles added;
+    # of that the mean over the videos, so a target counts for more where there are few beside it.
     total = attention.new_zeros(())
-    for role, count in enumerate((counts.actors, counts.targets)):
-        mean = attention_mask_loss(attention[:, role], masks[:, role], "mean")
-        total = total + mean * (rows[role] / max(count, 1))
-    return total
+    for seen, truth in zip(attention.split(sizes), masks.split(sizes), strict=True):
+        for role in (0, 1):
+            total = total + attention_mask_loss(seen[:, role], truth[:, role], "mean")
+    return total / max(counts.videos, 1)

@@ -155,12 +155,21 @@ def train(
         if config.lora is not None:
             merge_lora(model)
         model.config.aml_pairs = [list(pair) for pair in pairs] or model.config.aml_pairs
-        model.config.num_frames = config.num_frames
+        _set_inference(config, model, processor)
         if record is not None:
             if not summary.model.exists():
                 save(model, processor, summary.model)
             record.update(summary={"steps": summary.steps, "losses": summary.losses})
     return summary
+
+
+def _set_inference(config: TrainConfig, model: ReviosaModel, processor: ReviosaProcessor) -> None:
+    """Let the trained model be asked as it was trained, or as the release asks (REVIOSA.md 1.2)."""
+    if config.conversations == "release":
+        processor.wording = "release"
+        model.config.frame_sampling, model.config.num_frames = "first", 5
+    else:
+        model.config.frame_sampling, model.config.num_frames = "uniform", config.num_frames
 
 
 def _fit(

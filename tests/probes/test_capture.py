@@ -80,7 +80,7 @@ def test_what_is_stored_is_what_the_model_does(whole, model, processor, data):
     frames = list(row.frame_indices)
     ids, _ = processor.conversation([sample.expression.text], [None], len(frames))
     ids = torch.tensor([[*ids, 8, 9, 2]])
-    pixels = processor.frames(sample.video.read_frames(frames))["pixel_values"][None]
+    pixels = processor.vision_frames(sample.video.read_frames(frames))[None]
     with torch.no_grad(), record_role_attention(model) as record:
         model(ids, pixel_values=pixels)
     attention = record.on_patches()[0, 1].double().numpy()  # [layer, head, frame, row, column]

@@ -42,6 +42,14 @@ def convert(
             "--sam2", metavar="FILE", help="SAM2's .pt, for InternVL and training checkpoints."
         ),
     ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template",
+            metavar="NAME",
+            help="Chat template of the weights, qwen_chat or phi3_chat, where they do not say.",
+        ),
+    ] = None,
     partial: Annotated[
         bool,
         typer.Option(
@@ -68,10 +76,10 @@ def convert(
             f"{destination}: got a path that exists, expected a new one; choose another"
         )
     if to is not None:
-        if base is not None or sam2 is not None or partial:
+        if base is not None or sam2 is not None or template is not None or partial:
             raise ConfigError(
-                "got --to with --base, --sam2 or --partial, which are for weights that come in; "
-                "leave them out"
+                "got --to with --base, --sam2, --template or --partial, which are for weights "
+                "that come in; leave them out"
             )
         count = export(source, destination, to)
         if json:
@@ -79,7 +87,15 @@ def convert(
         else:
             print(f"{count} tensors written to {destination} in the layout {to}")
         return
-    done = convert_in(source, destination, base=base, sam2=sam2, partial=partial, seed=seed)
+    done = convert_in(
+        source,
+        destination,
+        base=base,
+        sam2=sam2,
+        template=template,
+        partial=partial,
+        seed=seed,
+    )
     if json:
         print_json({**asdict(done), "out": str(destination)})
         return

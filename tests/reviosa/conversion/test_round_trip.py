@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from reviosa import ReviosaConfig
 from reviosa.conversion import convert, export
-from reviosa.errors import CheckpointError
+from reviosa.errors import CheckpointError, ConfigError
 from reviosa.inference import Segmenter
 from reviosa.model import load
 from tests.fixtures_published import (
@@ -170,6 +170,17 @@ def test_the_template_of_the_weights_is_kept(tmp_path, template, question, end):
     supervised = [i for i, label in zip(ids, labels, strict=True) if label >= 0]
     assert processor.tokenizer.decode(supervised) == f"It is [SEG_ACT].{end}"
     assert processor.decode(supervised) == "It is [SEG_ACT]."
+
+
+def test_a_template_nobody_knows_is_asked_for(tmp_path):
+    source, _ = reviosa_folder(tmp_path / "source", template="vicuna")
+    with pytest.raises(CheckpointError, match="'vicuna', expected one of .* say with --template"):
+        convert(source, tmp_path / "ours", sam2_shape=SAM2)
+    with pytest.raises(ConfigError, match="no chat template is called 'vicuna'"):
+        convert(source, tmp_path / "ours", sam2_shape=SAM2, template="vicuna")
+    assert not (tmp_path / "ours").exists()
+    convert(source, tmp_path / "ours", sam2_shape=SAM2, template="phi3_chat")
+    assert load(tmp_path / "ours", device="cpu")[1].template == "phi3_chat"
 
 
 def test_weights_without_adapters_are_no_training_checkpoint(tmp_path, from_internvl):

@@ -70,24 +70,42 @@ def test_with_4_frames_and_5_expressions_each_meets_its_own_mask(tiny_model, tin
     assert got != pytest.approx(by_hand(scrambled), rel=1e-2)
 
 
-def test_the_release_takes_the_mean_over_pairs_and_roles(tiny_model, tiny_processor):
-    batch = collate([draw(tiny_processor, 0)], tiny_processor)
+def test_the_release_takes_the_mean_over_the_pairs_and_roles_of_each_video(
+    tiny_model, tiny_processor
+):
+    """REVIOSA.md 1.8: a video's targets are averaged among themselves, then all videos."""
+    acting = ((True, False, False, True, False), (False,) * 5, (False, True, False, False, False))
+    draws = [draw(tiny_processor, i, targets=t) for i, t in enumerate(acting)]
+    batch = collate(draws, tiny_processor)
     pairs = ((1, 2), (2, 0))
     release = LossConfig.model_validate({"preset": "release", "aml_order": "expression"})
     with torch.no_grad():
-        mean = float(compute_losses(tiny_model, batch, release, pairs).aml)
+        got = float(compute_losses(tiny_model, batch, release, pairs).aml)
+        parts = [
+            compute_losses(
+                tiny_model, collate([d], tiny_processor), release, pairs, count_batch(batch)
+            )
+            for d in draws
+        ]
         with record_role_attention(tiny_model) as record:
-            tiny_model(batch["input_ids"], pixel_values=batch["pixel_values"])
+            tiny_model(
+                batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                pixel_values=batch["pixel_values"],
+            )
     attention, masks = record.on_patches(), batch["patch_targets"]
 
-    def loss(expression, role, layer, head):
-        seen = attention[expression, role, layer, head].flatten()
-        return float(attention_mask_loss(seen, masks[expression, role].flatten()))
+    def loss(row, role, layer, head):
+        seen = attention[row, role, layer, head].flatten()
+        return float(attention_mask_loss(seen, masks[row, role].flatten()))
 
-    # Actors: five expressions times two pairs; targets: expressions 0 and 3 times two pairs.
-    actors = [loss(e, 0, *pair) for e in range(5) for pair in pairs]
-    targets = [loss(e, 1, *pair) for e in (0, 3) for pair in pairs]
-    assert mean == pytest.approx(sum(actors) / 10 + sum(targets) / 4, rel=1e-5)
+    # Rows 0 to 4 are of the first video, 5 to 9 of the second, 10 to 14 of the third.
+    actors = [loss(row, 0, *pair) for row in range(15) for pair in pairs]
+    first = [loss(row, 1, *pair) for row in (0, 3) for pair in pairs]
+    third = [loss(11, 1, *pair) for pair in pairs]
+    wanted = sum(actors) / 30 + (sum(first) / 4 + 0 + sum(third) / 2) / 3
+    assert got == pytest.approx(wanted, rel=1e-5)
+    assert sum(float(p.aml) for p in parts) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_parts_of_a_batch_add_up_to_the_whole(tiny_model, tiny_processor):
@@ -98,7 +116,7 @@ def test_parts_of_a_batch_add_up_to_the_whole(tiny_model, tiny_processor):
     ]
     whole = collate(draws, tiny_processor)
     counts = count_batch(whole)
-    assert counts == LossCounts(float((whole["labels"][:, 1:] >= 0).sum()), 15.0, 7.0)
+    assert counts == LossCounts(float((whole["labels"][:, 1:] >= 0).sum()), 15.0, 7.0, 3.0)
     with torch.no_grad():
         wanted = compute_losses(tiny_model, whole, LOSS, ((1, 1),))
         parts = [

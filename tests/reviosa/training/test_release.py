@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from reviosa.data.prompts import release_turn
-from reviosa.losses import dice_loss, mask_bce_loss
+from reviosa.losses import dice_loss, mask_bce_loss, pool_masks
 from reviosa.training.config import LossConfig
 from reviosa.training.data import (
     ConversationDataset,
@@ -81,6 +81,10 @@ def test_the_first_question_follows_the_frames_at_once(planted_dataset, tiny_pro
 
 def test_small_objects_vanish_from_nearest_truth(planted_dataset, tiny_processor):
     """Truth at the top left pixel of each cell, of a truth that was shrunk before."""
+    dots = torch.zeros(2, 32, 32)
+    dots[0, 1, 1] = dots[1, 0, 4] = 1  # beside, and on, the corner of a 4 x 4 cell
+    assert pool_masks(dots, 8, "nearest").sum(dim=(1, 2)).tolist() == [0, 1]
+    assert pool_masks(dots, 8, "area").sum(dim=(1, 2)).tolist() == [1 / 16, 1 / 16]
     of = {"num_frames": 2, "mask_size": 8}
     area = ConversationDataset(planted_dataset, tiny_processor, 4, **of)[1]
     nearest = ConversationDataset(planted_dataset, tiny_processor, 4, truth="nearest", **of)[1]

@@ -258,3 +258,17 @@ def test_a_torn_line_of_the_log_is_no_obstacle(start, data, tmp_path):
 def test_half_precision_trains_without_a_gpu(start, data, tmp_path):
     summary = train(config(start, data, tmp_path / "run", precision="bf16", batch_size=2))
     assert summary.losses["loss"] > 0
+
+
+@pytest.mark.parametrize(
+    ("conversations", "frames", "sampling", "wording"),
+    [("plain", 2, "uniform", "paper"), ("release", 5, "first", "release")],
+)
+def test_a_trained_model_is_asked_as_it_was_trained(
+    start, data, tmp_path, conversations, frames, sampling, wording
+):
+    run = tmp_path / "run"
+    train(config(start, data, run, steps=1, conversations=conversations))
+    model, processor = load(run)
+    assert (model.config.num_frames, model.config.frame_sampling) == (frames, sampling)
+    assert processor.wording == wording
