@@ -1,8 +1,10 @@
 """Frames of a folder or a video file in; masks, overlays and an overlay film out."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,10 @@ _FOLDER_RATE = Fraction(10)
 
 
 class VideoFile:
-    """A video file as a source of frames; no more of them are decoded at once than are asked for.
+    """A video file as a source of frames, upright as players show them.
+
+    Frames are decoded when they are asked for. The file stays open, so that frames asked for in
+    order are each decoded once; frames count by their order, whatever their time stamps say.
 
     Raises:
         ConfigError: PyAV is not installed.
@@ -33,25 +38,23 @@ class VideoFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        with self._opened() as container:
-            stream = container.streams.video[0]
-            self.rate = Fraction(stream.average_rate or _FOLDER_RATE)
-            # Decoded once to know how many frames there really are, and when.
-            self._times = [frame.pts for frame in container.decode(stream)]
-        if not self._times:
+        with self._explained():
+            self._rewind()
+            self.rate = Fraction(self._stream.average_rate or _FOLDER_RATE)
+            # Decoded once to know how many frames there really are, and where one can start.
+            stamps, keys = [], []
+            for index, frame in enumerate(self._frames):
+                stamps.append(frame.pts)
+                if frame.key_frame and frame.pts is not None:
+                    keys.append((index, frame.pts))
+            self._next = self.num_frames = len(stamps)
+        if not self.num_frames:
             raise DataError(
                 f"{self.path}: got a video without frames, expected at least one; check the file"
             )
-        if None in self._times:
-            raise DataError(
-                f"{self.path}: got frames without time stamps, by which they are found; "
-                "write the video again (ffmpeg -i IN OUT.mp4)"
-            )
-
-    @property
-    def num_frames(self) -> int:
-        """How many frames there are."""
-        return len(self._times)
+        times = Counter(stamps)
+        # Index and time stamp of the frames that can be jumped to.
+        self._starts = [(index, stamp) for index, stamp in keys if times[stamp] == 1]
 
     @property
     def frame_names(self) -> tuple[str, ...]:
@@ -64,26 +67,52 @@ class VideoFile:
         Raises:
             DataError: the file has changed since it was opened.
         """
-        places = {self._times[index]: index for index in indices}
         found: dict[int, np.ndarray] = {}
-        with self._opened() as container:
-            stream = container.streams.video[0]
-            # To the last key frame at or before the first one that is asked for.
-            container.seek(min(places), stream=stream)
-            for frame in container.decode(stream):
-                if frame.pts in places:
-                    found[places[frame.pts]] = frame.to_ndarray(format="rgb24")
-                    if len(found) == len(places):
-                        break
-        if len(found) < len(places):
-            raise DataError(
-                f"{self.path}: {len(places) - len(found)} frames cannot be found again; "
-                "the file has changed or cannot be searched, write it again (ffmpeg -i IN OUT.mp4)"
-            )
+        for index in sorted(set(indices)):
+            with self._explained():
+                frame = self._decoded(index)
+            if frame is None:
+                raise DataError(
+                    f"{self.path}: frame {index} cannot be found again; the file has changed since "
+                    "it was opened, open it again"
+                )
+            picture = frame.to_ndarray(format="rgb24")
+            found[index] = np.rot90(picture, round(frame.rotation / 90))
         return np.stack([found[index] for index in indices])
 
+    def _decoded(self, index: int) -> Any:
+        """Frame ``index``, from where the file stands or from a key frame nearer to it."""
+        start, stamp = max((s for s in self._starts if s[0] <= index), default=(0, None))
+        if not start <= self._next <= index:
+            self._jump(start, stamp)
+        for frame in self._frames:
+            self._next += 1
+            if self._next > index:
+                return frame
+        return None
+
+    def _jump(self, start: int, stamp: int | None) -> None:
+        """Let the next frame be frame ``start``."""
+        if start and stamp is not None:
+            self._container.seek(stamp, stream=self._stream)
+            frames = self._container.decode(self._stream)
+            # Frames that lean on what came before the key frame may be decoded first.
+            for frame in frames:
+                if frame.pts == stamp:
+                    self._frames, self._next = chain([frame], frames), start
+                    return
+        self._rewind()
+
+    def _rewind(self) -> None:
+        import av
+
+        self._container = av.open(str(self.path))
+        self._stream = self._container.streams.video[0]
+        self._frames: Iterator[Any] = self._container.decode(self._stream)
+        self._next = 0
+
     @contextmanager
-    def _opened(self) -> Iterator[Any]:
+    def _explained(self) -> Iterator[None]:
         try:
             import av
         except ImportError:
@@ -92,9 +121,8 @@ class VideoFile:
                 "pip install 'reviosa-workbench[video]', or give a folder of frames"
             ) from None
         try:
-            with av.open(str(self.path)) as container:
-                yield container
-        except (OSError, ValueError, IndexError) as error:  # PyAV's derive from the first two
+            yield
+        except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
             raise DataError(
                 f"{self.path}: got no readable video ({error}), expected one that FFmpeg decodes; "
                 "check the file"

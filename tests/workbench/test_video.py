@@ -118,11 +118,90 @@ def test_frames_of_a_file_are_found_in_any_order(film, indices):
     assert np.abs(frames.mean(axis=(1, 2, 3)) - 8 * np.array(indices)).max() < 3
 
 
-def test_a_file_that_changed_is_told(film, tmp_path):
+def test_frames_of_a_file_are_found_in_one_walk_after_another(film):
+    """The file stays where it was left: at its end, in the middle, behind what comes next."""
     opened = open_video(film)
-    opened._times[5] = 10**9
-    with pytest.raises(DataError, match="1 frames cannot be found again"):
-        opened.read_frames([4, 5])
+    for indices in ((29,), (0, 1), (2,), (3, 20), (7,), (28, 29), (11, 13)):
+        greys = opened.read_frames(indices).mean(axis=(1, 2, 3))
+        assert np.abs(greys - 8 * np.array(indices)).max() < 3
+
+
+def test_frames_in_order_are_decoded_once(film, monkeypatch):
+    opened = open_video(film)
+    opened.read_frames([0])
+    monkeypatch.setattr(opened, "_jump", None)
+    for index in range(1, 30):
+        opened.read_frames([index])
+
+
+def test_frames_of_one_time_stamp_are_told_apart(film, tmp_path):
+    """A recorder that stumbled: four frames, the middle two at the same time."""
+    import av
+
+    path = tmp_path / "stumble.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuvj420p"
+        for index, stamp in enumerate((0, 1, 1, 3)):
+            picture = np.full((32, 48, 3), 60 * index, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            for packet in stream.encode(frame):
+                packet.pts = packet.dts = 40 * stamp
+                packet.time_base = Fraction(1, 1000)
+                container.mux(packet)
+    opened = open_video(path)
+    assert opened.num_frames == 4
+    for indices in ((0, 1, 2, 3), (2,), (3,), (1,)):
+        greys = opened.read_frames(indices).mean(axis=(1, 2, 3))
+        assert np.abs(greys - 60 * np.array(indices)).max() < 3
+
+
+def test_a_film_taken_upright_is_shown_upright(film, tmp_path):
+    """As a telephone writes it: lying pixels, and a matrix that turns them clockwise by 90."""
+    import av
+
+    lying = tmp_path / "lying.mp4"
+    with av.open(str(lying), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        picture = np.zeros((32, 48, 3), np.uint8)
+        picture[:, :24] = 200
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    content = lying.read_bytes()
+    one, minus = (1 << 16).to_bytes(4, "big"), (-(1 << 16)).to_bytes(4, "big", signed=True)
+    nothing = bytes(4)
+    identity = one + 3 * nothing + one
+    place = content.index(identity, content.index(b"tkhd"))
+    turned = nothing + one + nothing + minus + nothing
+    upright = tmp_path / "upright.mp4"
+    upright.write_bytes(content[:place] + turned + content[place + len(turned) :])
+    frame = open_video(upright).read_frames([0])[0]
+    assert frame.shape == (48, 32, 3)
+    # What was at the left is at the top after a quarter turn clockwise.
+    assert frame[:20].mean() > 180 and frame[28:].mean() < 20
+
+
+def test_a_file_that_changed_is_told(film):
+    opened = open_video(film)
+    opened.num_frames = 40
+    with pytest.raises(DataError, match="frame 35 cannot be found again"):
+        opened.read_frames([4, 35])
+
+
+@pytest.mark.parametrize("kind", ["OSError", "InvalidDataError", "DecoderNotFoundError"])
+def test_whatever_ffmpeg_raises_is_explained(film, monkeypatch, kind):
+    import av
+
+    opened = open_video(film)
+    error = OSError(5, "lost") if kind == "OSError" else getattr(av.error, kind)(5, "lost")
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(opened, "_decoded", fail)
+    with pytest.raises(DataError, match="film.mp4: got no readable video"):
+        opened.read_frames([0])
 
 
 def test_a_video_file_without_pyav_is_explained(tmp_path, monkeypatch):
