@@ -114,7 +114,7 @@ class VideoFile:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
-            import av
+            from av.error import FFmpegError
         except ImportError:
             raise ConfigError(
                 f"reading the video file {self.path} needs PyAV, which is not installed; "
@@ -122,7 +122,7 @@ class VideoFile:
             ) from None
         try:
             yield
-        except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
+        except (FFmpegError, OSError, ValueError, IndexError) as error:
             raise DataError(
                 f"{self.path}: got no readable video ({error}), expected one that FFmpeg decodes; "
                 "check the file"
