@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,26 @@ class LoadedModel:
 
     model: "ReviosaModel"
     processor: "ReviosaProcessor"
-    header: dict[str, str]
-    """What a run record says of it: ``name``, ``identity``, for a folder its ``path``, and
-    ``frame_sampling`` where it is not the checkpoint's own."""
+    source: str
+    """Where from, as the user named it."""
+    frames: str | None
+    """``frame_sampling`` where it is not the checkpoint's own."""
+
+    @cached_property
+    def header(self) -> dict[str, str]:
+        """What a run record says of it; reads all weights once.
+
+        ``name``, ``identity``, for a folder its ``path``, and ``frame_sampling`` where it is not
+        the checkpoint's own.
+        """
+        from reviosa.model import model_identity
+
+        header = {"name": self.source, "identity": model_identity(self.source)}
+        if self.frames is not None:
+            header["frame_sampling"] = self.frames
+        if self.source != "nano":
+            header["path"] = str(Path(self.source).resolve())
+        return header
 
 
 def load_model(source: str, device: str = "auto", frames: str | None = None) -> LoadedModel:
@@ -36,15 +54,12 @@ def load_model(source: str, device: str = "auto", frames: str | None = None) -> 
         ConfigError: the device does not exist here.
         CheckpointError: ``source`` holds no checkpoint of this project.
     """
-    from reviosa.model import load, model_identity
+    from reviosa.model import load
 
     model, processor = load(source, None if device == "auto" else _checked(device))
-    header = {"name": source, "identity": model_identity(source)}
     if frames is not None:
-        model.config.frame_sampling = header["frame_sampling"] = str(frames)
-    if source != "nano":
-        header["path"] = str(Path(source).resolve())
-    return LoadedModel(model, processor, header)
+        model.config.frame_sampling = str(frames)
+    return LoadedModel(model, processor, source, None if frames is None else str(frames))
 
 
 def _checked(device: str) -> str:

@@ -114,7 +114,7 @@ class VideoFile:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
-            from av.error import FFmpegError
+            from av import error as of_ffmpeg
         except ImportError:
             raise ConfigError(
                 f"reading the video file {self.path} needs PyAV, which is not installed; "
@@ -122,7 +122,7 @@ class VideoFile:
             ) from None
         try:
             yield
-        except (FFmpegError, OSError, ValueError, IndexError) as error:
+        except (of_ffmpeg.FFmpegError, OSError, ValueError, IndexError) as error:
             raise DataError(
                 f"{self.path}: got no readable video ({error}), expected one that FFmpeg decodes; "
                 "check the file"
