@@ -27,11 +27,14 @@ def main() -> None:
     """Measure what the command line names and write the table anew."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("part", choices=["role-rows", "aml-step", "inference", "memory", "table"])
-    parser.add_argument("--shape", default="1b", choices=["nano", "1b", "4b"])
+    parser.add_argument("--shape", choices=["nano", "1b", "4b"], help="1b if not given")
     parser.add_argument("--layers", type=int, help="layers of the language model; all if not given")
     parser.add_argument("--frames", type=int, default=4, help="frames the language model sees")
     parser.add_argument("--rounds", type=int, default=7)
     asked = parser.parse_args()
+    if asked.part in ("inference", "memory") and (asked.shape or asked.layers):
+        parser.error(f"{asked.part} is measured on the trained nano model; leave out the shape")
+    asked.shape = asked.shape or "1b"
     results: list[dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
     if asked.part != "table":
         record = {"device": _device(), "part": asked.part, **_measure(asked)}

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from probes.metrics import METRICS, head_metrics, mask_area
 from probes.store import CaptureWriter, MapRow, SampleRow
@@ -199,12 +200,19 @@ class _Look:
 
 
 def _look(record: RoleAttention, with_maps: bool) -> _Look:
-    actor, target = record.roles.position[0].tolist()
+    """Of the tokens whose masks count: the first actor and the first target that was named."""
+    roles = record.roles
+    rows = (0, int(roles.present[:, 1].int().argmax()))
+
+    def of_both(values: Tensor) -> np.ndarray:
+        return torch.stack([values[row, role] for role, row in enumerate(rows)]).cpu().numpy()
+
+    actor, target = of_both(roles.position).tolist()
     return _Look(
-        record.attention[0].cpu().numpy(),
+        of_both(record.attention),
         (record.vision_grid[0, :, 0] >= 0).cpu().numpy(),
         (actor, target),
-        record.on_patches()[0].cpu().numpy() if with_maps else None,
+        of_both(record.on_patches()) if with_maps else None,
     )
 
 

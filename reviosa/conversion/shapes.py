@@ -24,7 +24,6 @@ _LANGUAGE = (
     "num_key_value_heads",
     "max_position_embeddings",
     "rms_norm_eps",
-    "bos_token_id",
     "eos_token_id",
 )
 _VISION = (
@@ -95,6 +94,8 @@ def mllm_config(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
             "take the 1B or the 4B of InternVL-2.5"
         )
     text = {name: _need(config, f"llm_config.{name}", source) for name in _LANGUAGE}
+    # Qwen2 has none in some releases; nothing here begins with it.
+    text["bos_token_id"] = _get(config, "llm_config.bos_token_id")
     vision = {name: _need(config, f"vision_config.{name}", source) for name in _VISION}
     image = _get(config, "force_image_size") or _need(config, "vision_config.image_size", source)
     patch = _need(config, "vision_config.patch_size", source)
@@ -139,7 +140,7 @@ def their_config(config: Any, layout: str, template: str) -> dict[str, Any]:
             "AutoModel": f"modeling_{folder}.{architecture}",
         },
         "llm_config": {
-            **{field: getattr(text, field) for field in _LANGUAGE},
+            **{field: getattr(text, field) for field in (*_LANGUAGE, "bos_token_id")},
             "architectures": ["Qwen2ForCausalLM"],
             "model_type": "qwen2",
             "hidden_act": "silu",

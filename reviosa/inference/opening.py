@@ -92,7 +92,8 @@ def generate(
         past_key_values=opening.continued(count),
         max_new_tokens=model.config.max_new_tokens,
         do_sample=False,
-        eos_token_id=tokenizer.eos_token_id,
+        # The release stops at Qwen's mark of the end of a text, too, which pads here.
+        eos_token_id=[tokenizer.eos_token_id, tokenizer.pad_token_id],
         pad_token_id=tokenizer.pad_token_id,
         stopping_criteria=stop,
     )

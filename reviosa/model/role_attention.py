@@ -77,7 +77,7 @@ class _Rows:
 @dataclass
 class _Recorder:
     layers: tuple[int, ...]
-    start: int = 0
+    opening: Tensor | None = None
     ids: Tensor | None = None
     roles: RolePrompts | None = None
     now: _Rows | None = None
@@ -244,8 +244,7 @@ def record_role_attention(
     modules = [layer.self_attn for layer in language.layers]
     if any(module in _RECORDERS for module in modules):
         raise ReviosaError("this model is being recorded already; use one block at a time")
-    start = 0 if cached_ids is None else cached_ids.shape[1]
-    recorder = _Recorder(chosen, start, cached_ids)
+    recorder = _Recorder(chosen, cached_ids)
     before = language.config._attn_implementation
     hooks = [
         model.register_forward_pre_hook(_begin(recorder), with_kwargs=True),
@@ -275,8 +274,11 @@ def _begin(recorder: _Recorder) -> Callable:
         ids = kwargs.get("input_ids", args[0] if args else None)
         cache = kwargs.get("past_key_values")
         past = cache.get_seq_length() if cache is not None else 0
-        if past in (0, recorder.start):
+        opening = recorder.opening
+        if past == 0 or (opening is not None and past == opening.shape[1]):
+            # A sequence begins, perhaps not the first one in this block.
             recorder.parts.clear()
+            recorder.ids = opening
         if past == 0:
             recorder.ids = ids
         elif recorder.ids is None or recorder.ids.shape[1] < past:

@@ -148,3 +148,12 @@ class TrainConfig(_Config):
     ``fsdp``, a share of its weights, gradients and optimiser state."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: slower, less memory."""
+
+    @model_validator(mode="after")
+    def _watches_whole_weights(self) -> "TrainConfig":
+        if self.sharding == "fsdp" and self.attention_data is not None:
+            raise ValueError(
+                "attention_data needs the whole model in one process, which sharding: fsdp cuts "
+                "into shares; leave one of the two out"
+            )
+        return self

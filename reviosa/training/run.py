@@ -152,11 +152,11 @@ def train(
             recompute_activations(model)
         watching = () if observers is None else observers(processor)
         summary, model = _fit(config, model, processor, dataset, pairs, resume, progress, watching)
-        if config.lora is not None:
-            merge_lora(model)
-        model.config.aml_pairs = [list(pair) for pair in pairs] or model.config.aml_pairs
-        _set_inference(config, model, processor)
         if record is not None:
+            if config.lora is not None:
+                merge_lora(model)
+            model.config.aml_pairs = [list(pair) for pair in pairs] or model.config.aml_pairs
+            _set_inference(config, model, processor)
             if not summary.model.exists():
                 save(model, processor, summary.model)
             record.update(summary={"steps": summary.steps, "losses": summary.losses})
@@ -255,11 +255,12 @@ def _fit(
 
 
 def _whole(trainer: ReviosaTrainer, model: ReviosaModel) -> ReviosaModel:
-    """The trained model with all weights in each process, gathered from all."""
+    """The trained model with all weights, gathered from all processes to the first one."""
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if not state:
+        return model
     whole = ReviosaModel(model.config)
-    if state:  # of several processes the first one is given the weights
-        whole.load_state_dict(state)
+    whole.load_state_dict(state)
     return whole
 
 

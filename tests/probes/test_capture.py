@@ -162,6 +162,27 @@ def test_a_role_that_was_not_emitted_is_kept_and_counts_zero(
     assert not store.map_keys()
 
 
+def test_attention_and_masks_are_of_the_same_tokens(model, processor, data, tmp_path, monkeypatch):
+    """Of an answer that names the actor twice, the first actor and the first target count."""
+
+    def generate(input_ids, **_):
+        said = torch.tensor([[8, 8, 9, 2]]).expand(len(input_ids), -1)
+        return torch.cat([input_ids, said], dim=1)
+
+    monkeypatch.setattr(model, "generate", generate)
+    dataset = InterRVOSDataset(data, limit=3)
+    capture(model, processor, dataset, tmp_path / "run", maps="all")
+    store = CaptureStore(tmp_path / "run")
+    rows = store.samples().set_index(["sample_id", "role"]).query("emitted")
+    assert set(rows.index.get_level_values("role")) == {"actor", "target"}
+    for (sample, role), row in rows.iterrows():
+        if role == "target":
+            assert row.query_position == rows.loc[(sample, "actor")].query_position + 2
+    shares = store.head_array("mask_share", "target").values
+    assert len(shares) == len(dataset.interactions) and np.isfinite(shares).all()
+    assert {role for _, role in store.map_keys()} == {"actor", "target"}
+
+
 def test_bad_input_leaves_nothing_behind(model, processor, data, tmp_path):
     import shutil
 

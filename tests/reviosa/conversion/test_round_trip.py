@@ -172,6 +172,18 @@ def test_the_template_of_the_weights_is_kept(tmp_path, template, question, end):
     assert processor.decode(supervised) == "It is [SEG_ACT]."
 
 
+def test_a_language_model_without_a_first_token(tmp_path):
+    source, _ = reviosa_folder(tmp_path / "source")
+    path = source / "config.json"
+    config = json.loads(path.read_text())
+    config["llm_config"]["bos_token_id"] = None
+    path.write_text(json.dumps(config))
+    convert(source, tmp_path / "ours", sam2_shape=SAM2)
+    export(tmp_path / "ours", tmp_path / "back", "reviosa")
+    back = json.loads((tmp_path / "back" / "config.json").read_text())
+    assert back["llm_config"]["bos_token_id"] is None
+
+
 def test_a_template_nobody_knows_is_asked_for(tmp_path):
     source, _ = reviosa_folder(tmp_path / "source", template="vicuna")
     with pytest.raises(CheckpointError, match="'vicuna', expected one of .* say with --template"):

@@ -306,3 +306,26 @@ def test_a_recording_that_begins_behind_the_cache_is_refused(tiny_model, tiny_pr
             pytest.raises(ReviosaError, match="before the recording began"),
         ):
             tiny_model(torch.tensor([[8]]), past_key_values=output.past_key_values)
+
+
+def test_one_recording_sees_several_passes_that_go_on_from_one_cache(tiny_model, tiny_processor):
+    """Questions about one video in parts of different size: each part is a record of its own."""
+    texts = [("the star", False), ("the red ring", True), ("the cup", True)]
+    whole = [conversation(tiny_processor, turn) for turn in texts]
+    start = max(i for i, token in enumerate(whole[0]) if token == tiny_model.config.image_token_id)
+    pixels = batch_of(tiny_processor, whole[0])["pixel_values"]
+    opening = torch.tensor([whole[0][: start + 1]])
+    with torch.no_grad(), record_role_attention(tiny_model, cached_ids=opening) as record:
+        for part in (whole[:1], whole[1:], whole[:1]):
+            cache = tiny_model(opening, pixel_values=pixels, use_cache=True).past_key_values
+            cache.batch_repeat_interleave(len(part))
+            ids, mask = tiny_processor.pad(part)
+            tiny_model(
+                ids[:, start + 1 :], attention_mask=mask, past_key_values=cache, use_cache=True
+            )
+            batch = {
+                "input_ids": ids,
+                "attention_mask": mask,
+                "pixel_values": pixels.expand(len(part), -1, -1, -1, -1),
+            }
+            assert same(record.attention, expected_rows(tiny_model, batch))

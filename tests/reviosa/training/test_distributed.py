@@ -81,3 +81,13 @@ def test_sharding_without_gpus_is_refused(folder):
     with pytest.raises(ConfigError, match="needs GPUs and there is none"):
         train(TrainConfig(**config, sharding="fsdp"))
     assert not (folder / "run").exists()
+
+
+def test_sharded_weights_cannot_be_watched(folder):
+    from pydantic import ValidationError
+
+    from reviosa.training.config import TrainConfig
+
+    config = {"model": "nano", "data": folder / "data", "out": folder / "run"}
+    with pytest.raises(ValidationError, match="attention_data needs the whole model"):
+        TrainConfig(**config, sharding="fsdp", attention_data=folder / "data")
