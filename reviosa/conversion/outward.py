@@ -16,6 +16,7 @@ from reviosa.errors import CheckpointError
 from reviosa.io import atomic_directory, atomic_path, write_json
 from reviosa.model.checkpoint import resolve
 from reviosa.model.config import ReviosaConfig
+from reviosa.model.modeling import ReviosaModel
 from reviosa.model.processor import ReviosaProcessor
 
 __all__ = ["Layout", "export"]
@@ -39,7 +40,8 @@ def export(source: str | Path, destination: str | Path, layout: str) -> int:
         layout: which.
 
     Raises:
-        CheckpointError: ``source`` is no checkpoint of ours, or has no adapters for ``training``.
+        CheckpointError: ``source`` is no checkpoint of ours, lacks tensors, or has no adapters for
+            ``training``.
         FileExistsError: ``destination`` exists.
     """
     if layout not in get_args(Layout):
@@ -51,7 +53,7 @@ def export(source: str | Path, destination: str | Path, layout: str) -> int:
         raise FileExistsError(f"{destination} exists already; choose another or remove it first")
     config = ReviosaConfig.from_pretrained(folder, local_files_only=True)
     processor = ReviosaProcessor.from_pretrained(folder, local_files_only=True)
-    tensors = open_folder(folder)
+    tensors = _whole(folder, config)
     if layout in _FILE_KEYS:
         chosen = _trained(tensors, folder) if layout == "training" else tensors
         written = {key: x.clone() for key, x in _renamed(_readers(chosen), layout)}
@@ -79,6 +81,18 @@ def export(source: str | Path, destination: str | Path, layout: str) -> int:
         write_json(temporary / "config.json", theirs)
         write_tokenizer(processor.tokenizer, temporary, unknown)
     return count
+
+
+def _whole(folder: Path, config: ReviosaConfig) -> Tensors:
+    tensors = open_folder(folder)
+    with torch.device("meta"):
+        lacking = sorted(set(ReviosaModel(config).state_dict()) - set(tensors))
+    if lacking:
+        raise CheckpointError(
+            f"{folder}: the weights lack {len(lacking)} tensors, first {lacking[0]}; "
+            "restore the checkpoint from its source"
+        )
+    return tensors
 
 
 _Readers = dict[str, Callable[[], Tensor]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from reviosa import ReviosaConfig
 from reviosa.conversion import convert, export
@@ -170,6 +170,18 @@ def test_the_template_of_the_weights_is_kept(tmp_path, template, question, end):
     supervised = [i for i, label in zip(ids, labels, strict=True) if label >= 0]
     assert processor.tokenizer.decode(supervised) == f"It is [SEG_ACT].{end}"
     assert processor.decode(supervised) == "It is [SEG_ACT]."
+
+
+def test_a_checkpoint_that_lacks_a_tensor_is_not_written(tmp_path, from_internvl):
+    """A third of InternVL's joined queries, keys and values would make two thirds of a tensor."""
+    path = from_internvl / "model.safetensors"
+    tensors = load_file(path)
+    lost = "mllm.model.vision_tower.encoder.layer.1.attention.k_proj.weight"
+    del tensors[lost]
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"lack 1 tensors, first {lost}"):
+        export(from_internvl, tmp_path / "back", "internvl")
+    assert not (tmp_path / "back").exists()
 
 
 def test_a_language_model_without_a_first_token(tmp_path):
