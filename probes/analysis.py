@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from probes.bootstrap import defined_mean, estimate_mean, estimate_means
 from probes.correlation import Correlation, correlate_tables
 from probes.notes import write_notes
-from probes.ranking import CRITERIA, Ranking, rank_pairs
+from probes.ranking import Ranking, rank_pairs
 from probes.results import (
     AnalysisResults,
     Counts,
@@ -62,9 +62,7 @@ def analyse(
     if resamples < 1:
         raise ConfigError(f"resamples is {resamples}; it must be at least 1")
     samples = store.samples()
-    tables: Tables = {
-        role: {metric: store.head_array(metric, role) for metric in CRITERIA} for role in ROLES
-    }
+    tables: Tables = {role: store.head_tables(role) for role in ROLES}
     rankings = _rankings(tables, resamples, seed)
     tops = {role: _top_layer(rankings["visual_mass"][role]) for role in ROLES}
     correlations: dict[str, Correlation] = {
@@ -116,7 +114,7 @@ def _rankings(tables: Tables, resamples: int, seed: int) -> dict[str, dict[str, 
 
     return {
         criterion: {role: one(criterion, role) for role in ROLES} | {"both": one(criterion, *ROLES)}
-        for criterion in CRITERIA
+        for criterion in tables[ROLES[0]]
     }
 
 

@@ -17,12 +17,14 @@ __all__ = [
     "Estimate",
     "cluster_bootstrap_means",
     "defined_mean",
+    "defined_spread",
     "draw_weights",
     "estimate_mean",
     "estimate_means",
     "interval",
     "percentile_interval",
     "video_codes",
+    "video_means",
     "weighted_means",
 ]
 
@@ -87,16 +89,42 @@ def weighted_means(
     """
     values = np.asarray(values, dtype=np.float64)
     tail = values.shape[1:]
-    flat = values.reshape(len(values), -1)
-    defined = np.isfinite(flat)
-    sums = np.zeros((weights.shape[1], flat.shape[1]))
-    counts = np.zeros_like(sums)
-    np.add.at(sums, codes, np.where(defined, flat, 0.0))
-    np.add.at(counts, codes, defined)
+    sums, counts = _sums(values.reshape(len(values), -1), codes, weights.shape[1])
     total = weights @ counts
     means = np.full(total.shape, np.nan)
     np.divide(weights @ sums, total, out=means, where=total > 0)
     return means.reshape(len(weights), *tail)
+
+
+def video_means(
+    values: NDArray[np.float64], codes: NDArray[np.intp], videos: int
+) -> NDArray[np.float64]:
+    """Mean of each video's samples, NaN values left out.
+
+    Args:
+        values: [sample, column].
+        codes: [sample], the video of each.
+        videos: how many there are.
+
+    Returns:
+        [video, column]; NaN where a video has no defined value.
+    """
+    sums, counts = _sums(np.asarray(values, dtype=np.float64), codes, videos)
+    means = np.full(sums.shape, np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return means
+
+
+def _sums(
+    values: NDArray[np.float64], codes: NDArray[np.intp], videos: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum and number of the defined values of each video, [video, column] both."""
+    defined = np.isfinite(values)
+    sums = np.zeros((videos, values.shape[1]))
+    counts = np.zeros_like(sums)
+    np.add.at(sums, codes, np.where(defined, values, 0.0))
+    np.add.at(counts, codes, defined)
+    return sums, counts
 
 
 def defined_mean(values: ArrayLike, axis: int) -> NDArray[np.float64]:
@@ -106,6 +134,12 @@ def defined_mean(values: ArrayLike, axis: int) -> NDArray[np.float64]:
     count = defined.sum(axis=axis)
     total = np.where(defined, array, 0.0).sum(axis=axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def defined_spread(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviation over the first axis with NaN left out: the bootstrap's standard error."""
+    mean = defined_mean(draws, axis=0)
+    return np.sqrt(defined_mean((draws - mean) ** 2, axis=0))
 
 
 def cluster_bootstrap_means(

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probes.metrics import METRICS, head_metrics, mask_area
+from probes.criteria import CRITERIA, View, head_metrics, mask_area, sink_patches
+from probes.hidden_norms import record_hidden_norms
 from probes.store import CaptureWriter, MapRow, SampleRow
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.records import ROLES, VideoSample
@@ -162,7 +163,12 @@ def _capture_video(
     segmenter: Segmenter, samples: Sequence[VideoSample], pairs: Sequence[tuple[int, int]]
 ) -> list[_Captured]:
     """Expressions about one video share what the language model and SAM2 make of its frames."""
-    features = segmenter.encode(samples[0].video)
+    with record_hidden_norms(segmenter.model) as norms:
+        features = segmenter.encode(samples[0].video)
+    grid = segmenter.model.config.grid
+    shape = (len(features.frame_indices), grid, grid)
+    is_patch = features.opening.ids[0] == segmenter.model.config.image_token_id
+    sinks = sink_patches(torch.stack([x[0, is_patch] for x in norms]).cpu().numpy())
     replies = segmenter.answer(features, [sample.expression.text for sample in samples])
     looks: list[_Look] = []
     prompts: list[RolePair] = []
@@ -177,10 +183,10 @@ def _capture_video(
     found = []
     for sample, look, result in zip(samples, looks, results, strict=True):
         prediction = prediction_record(sample, result)
-        captured = _Captured([], {name: [] for name in METRICS}, [], prediction)
+        captured = _Captured([], {name: [] for name in CRITERIA}, [], prediction)
         for role in (0, 1) if sample.expression.is_interaction else (0,):
-            grid = segmenter.model.config.grid
-            _capture_role(captured, look, result, sample, role, pairs, grid)
+            view = _view(look, result, sample, role, shape, sinks)
+            _capture_role(captured, view, look, result, sample, role, pairs)
         found.append(captured)
     return found
 
@@ -216,14 +222,40 @@ def _look(record: RoleAttention, with_maps: bool) -> _Look:
     )
 
 
+def _view(
+    look: _Look,
+    result: SegmentationResult,
+    sample: VideoSample,
+    role: int,
+    grid: tuple[int, int, int],
+    sinks: np.ndarray,
+) -> View:
+    """What one role's token looked at, beside the truth on the frames it saw."""
+
+    def truth(which: int) -> np.ndarray:
+        seen = torch.from_numpy(sample.masks(which)[list(result.frame_indices)])
+        return pool_masks(seen, grid[1]).flatten().numpy()
+
+    both = sample.expression.is_interaction
+    return View(
+        look.attention[role],
+        look.is_vision,
+        grid,
+        mask=truth(role),
+        other_mask=truth(1 - role) if both else None,
+        other=look.attention[1 - role] if both else None,
+        sinks=sinks,
+    )
+
+
 def _capture_role(
     captured: _Captured,
+    view: View,
     look: _Look,
     result: SegmentationResult,
     sample: VideoSample,
     role: int,
     pairs: Sequence[tuple[int, int]],
-    grid: int,
 ) -> None:
     """Add one role of one sample: its scores, its head metrics and its maps."""
     expression = sample.expression
@@ -232,8 +264,6 @@ def _capture_role(
     emitted = masks is not None
     predicted = masks if masks is not None else np.zeros_like(truth)
     j, f = float(jaccard(predicted, truth).mean()), float(boundary_f(predicted, truth).mean())
-    seen = torch.from_numpy(truth[list(result.frame_indices)])
-    patches = pool_masks(seen, grid).flatten().numpy()
     captured.rows.append(
         SampleRow(
             sample_id=expression.sample_id,
@@ -247,7 +277,7 @@ def _capture_role(
             j=j,
             f=f,
             jf=(j + f) / 2,
-            mask_area=mask_area(patches),
+            mask_area=mask_area(view.truth),
             n_frames=len(truth),
             query_position=look.position[role] if emitted else -1,
             text=_said(result),
@@ -255,14 +285,14 @@ def _capture_role(
         )
     )
     if emitted:
-        metrics = head_metrics(look.attention[role], look.is_vision, patches)
+        metrics = head_metrics(view)
         if look.maps is not None:
             values = np.stack([look.maps[role, layer, head] for layer, head in pairs])
             captured.maps.append(MapRow(expression.sample_id, ROLES[role], values))
     else:
         shape = look.attention.shape[1:3]
-        metrics = {name: np.full(shape, np.nan, np.float32) for name in METRICS}
-    for name in METRICS:
+        metrics = {name: np.full(shape, np.nan, np.float32) for name in CRITERIA}
+    for name in CRITERIA:
         captured.metrics[name].append(metrics[name])
 
 
@@ -280,7 +310,7 @@ def _write(
     config: ReviosaConfig,
     pairs: Sequence[tuple[int, int]],
 ) -> None:
-    metrics = {name: np.stack([m for c in found for m in c.metrics[name]]) for name in METRICS}
+    metrics = {name: np.stack([m for c in found for m in c.metrics[name]]) for name in CRITERIA}
     predictions: dict[str, dict] = {}
     for captured in found:
         row = captured.rows[0]

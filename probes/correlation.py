@@ -11,9 +11,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from probes._json import plain
-from probes.bootstrap import ONE_VIDEO, Estimate, defined_mean, draw_weights, interval, video_codes
+from probes.bootstrap import (
+    ONE_VIDEO,
+    Estimate,
+    defined_mean,
+    draw_weights,
+    interval,
+    video_codes,
+    video_means,
+)
+from probes.multiplicity import max_r_permutations, smallest_detectable
 from probes.rank_statistics import CentredRanks, partial_correlation
 from probes.ranking import role_names
 from probes.store import CaptureStore, HeadTable
@@ -39,6 +49,11 @@ class Association:
     pearson: float | None
     partial: Estimate
     """Spearman given the mask area."""
+    p: float | None = None
+    """Of the rank correlation over videos if there were none, corrected for the number of layers
+    or pairs it is among (max-T permutation of J&F between videos)."""
+    partial_p: float | None = None
+    """The same with the mask area taken out of both."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +66,16 @@ class Correlation:
     overall: Association
     layers: tuple[Association, ...]
     pairs: tuple[Association, ...]
-    """Layer by layer, head by head. Not corrected for their number."""
+    """Layer by layer, head by head. Intervals are not corrected for their number, ``p`` is."""
     controls: dict[str, Association]
     """"mask_area": knows nothing of attention; "visual_mass": knows nothing of the mask; "lift":
     mask share with the area divided out."""
     n: int
     n_videos: int
+    detectable: float | None
+    """Smallest correlation that so many videos show with 80 % power, one test at 5 %."""
+    pair_detectable: float | None
+    """The same when all pairs are tested."""
     n_excluded: int
     """Rows left out: the role was not emitted, or its J&F is undefined."""
     resamples: int
@@ -140,6 +159,8 @@ def correlate_tables(
         controls=controls,
         n=len(values),
         n_videos=n_videos,
+        detectable=smallest_detectable(n_videos),
+        pair_detectable=smallest_detectable(n_videos, max(1, layers * heads)),
         n_excluded=int((~keep).sum()),
         resamples=resamples,
         pair_resamples=pair_resamples,
@@ -188,6 +209,7 @@ class _Samples:
         if usable:
             points = self._correlations(scores[:, usable], np.ones((n, 1)))
             draws = self._draws(scores[:, usable], resamples) if n_videos > 1 else None
+            plain_p, partial_p = self._corrected(scores[:, usable], resamples)
         associations = []
         for index, ((layer, head), reason) in enumerate(zip(labels, reasons, strict=True)):
             if reason:
@@ -208,9 +230,25 @@ class _Samples:
                     Estimate(None, None, n, n_videos, why)
                     if why
                     else _estimate(partial_value, partial_draws, n, n_videos),
+                    _defined(plain_p[column]),
+                    None if why else _defined(partial_p[column]),
                 )
             )
         return associations
+
+    def _corrected(self, scores: NDArray, permutations: int) -> tuple[NDArray, NDArray]:
+        """p-values of plain and partial correlations of each column, corrected for all columns."""
+        ranks = rankdata(scores, axis=0)
+        jf, area = rankdata(self.jf), rankdata(self.area)
+        _, codes = np.unique(self.codes, return_inverse=True)
+        videos = int(codes.max()) + 1
+
+        def test(columns: NDArray, outcome: NDArray) -> NDArray:
+            means = video_means(np.column_stack([columns, outcome]), codes, videos)
+            return max_r_permutations(means[:, :-1], means[:, -1], permutations, self.seed)
+
+        left = test(_without(ranks, area), _without(jf[:, None], area)[:, 0])
+        return test(ranks, jf), left
 
     def _draws(self, scores: NDArray, resamples: int) -> tuple[NDArray, NDArray]:
         per_video = draw_weights(self.n_videos, resamples, self.seed)
@@ -232,6 +270,18 @@ class _Samples:
             plain_parts.append(xy)
             partial_parts.append(partial_correlation(xy, ranks.correlation(area), yz))
         return np.stack(plain_parts, axis=1), np.stack(partial_parts, axis=1)
+
+
+def _without(columns: NDArray, known: NDArray) -> NDArray:
+    """Columns [sample, column] with what goes along with ``known`` [sample] taken out."""
+    deviation = known - known.mean()
+    centred = columns - columns.mean(axis=0)
+    spread = deviation @ deviation
+    return centred if spread == 0 else centred - np.outer(deviation, deviation @ centred / spread)
+
+
+def _defined(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _estimate(value: float, draws: NDArray | None, n: int, n_videos: int) -> Estimate:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from probes.metrics import METRICS
+from probes.criteria import CRITERIA
 
 __all__ = [
     "FOLDERS",
     "HEADS_SCHEMA",
+    "READABLE",
     "SAMPLES_SCHEMA",
     "SCHEMA",
     "SHAPE_KEY",
@@ -18,8 +19,11 @@ __all__ = [
     "part",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the layout, kept in every Parquet part."""
+
+READABLE = (2, 3)
+"""Versions that are read; before 3 there were four criteria."""
 
 SHAPE_KEY = b"reviosa.shape"
 """Parquet metadata key of the JSON value {"schema", "layers", "heads"}."""
@@ -59,7 +63,7 @@ HEADS_SCHEMA = pa.schema(
         ("role", pa.string()),
         ("layer", pa.int16()),
         ("head", pa.int16()),
-        *((metric, pa.float32()) for metric in METRICS),
+        *((criterion, pa.float32()) for criterion in CRITERIA),
     ]
 )
 

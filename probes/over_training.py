@@ -11,13 +11,16 @@ from transformers import TrainerCallback
 
 from probes._json import plain
 from probes.bootstrap import defined_mean
-from probes.metrics import METRICS, head_metrics
+from probes.criteria import CRITERIA, View
 from reviosa.data.records import ROLES
 from reviosa.model import ReviosaModel, ReviosaProcessor, record_role_attention
 from reviosa.training.data import ConversationDataset, collate, normalised
 from reviosa.training.log import trim_log
 
-__all__ = ["RoleAttentionCallback", "mean_head_metrics"]
+__all__ = ["WATCHED", "RoleAttentionCallback", "mean_head_metrics"]
+
+WATCHED = ("visual_mass", "text_mass", "mask_share", "lift")
+"""Criteria that are followed over training."""
 
 
 @torch.inference_mode()
@@ -50,16 +53,19 @@ def mean_head_metrics(
                 model(**inputs, logits_to_keep=1, use_cache=False)
             attention = record.attention.float().cpu().numpy()
             vision = (record.vision_grid[..., 0] >= 0).cpu().numpy()
-            masks = batch["patch_targets"].flatten(2).numpy()
+            truth = batch["patch_targets"]
+            grid = (truth.shape[2], truth.shape[3], truth.shape[4])
+            masks = truth.flatten(2).numpy()
             for row, role in zip(*np.nonzero(record.roles.present.cpu().numpy()), strict=True):
-                values = head_metrics(attention[row, role], vision[row], masks[row, role])
-                for name, value in values.items():
+                view = View(attention[row, role], vision[row], grid, masks[row, role])
+                for name in WATCHED:
+                    value = CRITERIA[name].compute(view)
                     found[ROLES[role]].setdefault(name, []).append(value)
     finally:
         model.train(training)
     nothing = [np.full((model.config.num_layers, model.config.num_heads), np.nan)]
     return {
-        role: {name: defined_mean(np.stack(metrics.get(name, nothing)), axis=0) for name in METRICS}
+        role: {name: defined_mean(np.stack(metrics.get(name, nothing)), axis=0) for name in WATCHED}
         for role, metrics in found.items()
     }
 

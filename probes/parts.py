@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from probes.layout import SAMPLES_SCHEMA, SCHEMA, SHAPE_KEY, chunk_of, part
+from probes.criteria import CRITERIA
+from probes.layout import READABLE, SAMPLES_SCHEMA, SHAPE_KEY, chunk_of, part
 from reviosa.errors import RunError
 
 __all__ = ["LoadedSamples", "load_samples", "problem"]
@@ -24,6 +25,8 @@ class LoadedSamples:
     chunks: tuple[int, ...]
     shape: tuple[int, int]
     """Layers and heads; (0, 0) without a chunk."""
+    criteria: tuple[str, ...]
+    """What every chunk was scored by, in the order of the registry; all without a chunk."""
     problems: tuple[str, ...]
     """Chunks that were left out, one line each."""
 
@@ -34,18 +37,20 @@ def load_samples(directory: Path) -> LoadedSamples:
     chunks: list[int] = []
     shape: tuple[int, int] | None = None
     problems: list[str] = []
+    criteria = dict.fromkeys(CRITERIA)
     for path in sorted((directory / "samples").glob("part-*.parquet")):
         chunk = chunk_of(path)
         if chunk is None:
             continue
         try:
-            frame, found = _read_chunk(directory, chunk)
+            frame, found, scored = _read_chunk(directory, chunk)
             if shape not in (None, found):
                 raise RunError(f"shape {found}, but the chunks before have {shape}")
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             problems.append(problem(f"chunk {chunk} left out", error))
             continue
         shape = found
+        criteria = {name: None for name in criteria if name in scored}
         frames.append(frame)
         chunks.append(chunk)
     empty = SAMPLES_SCHEMA.empty_table().to_pandas().assign(chunk=0)
@@ -58,7 +63,7 @@ def load_samples(directory: Path) -> LoadedSamples:
         samples = samples[~double].reset_index(drop=True)
     samples["frame_indices"] = [tuple(map(int, item)) for item in samples.frame_indices]
     samples = samples.assign(row=np.arange(len(samples)))
-    return LoadedSamples(samples, tuple(chunks), shape or (0, 0), tuple(problems))
+    return LoadedSamples(samples, tuple(chunks), shape or (0, 0), tuple(criteria), tuple(problems))
 
 
 def problem(what: str, error: Exception) -> str:
@@ -67,19 +72,20 @@ def problem(what: str, error: Exception) -> str:
     return f"{what}: {reason[0] if reason else type(error).__name__}"
 
 
-def _read_chunk(directory: Path, chunk: int) -> tuple[pd.DataFrame, tuple[int, int]]:
+def _read_chunk(directory: Path, chunk: int) -> tuple[pd.DataFrame, tuple[int, int], list[str]]:
     path, heads = part(directory, "samples", chunk), part(directory, "heads", chunk)
     table = pq.read_table(path)
     shape = _shape(table.schema.metadata, path)
     # The footer stands at a Parquet file's end: a part that was cut off fails here.
-    if _shape(pq.read_schema(heads).metadata, heads) != shape:
+    schema = pq.read_schema(heads)
+    if _shape(schema.metadata, heads) != shape:
         raise RunError(f"{heads.name} has another model shape than {path}")
     frame = table.select(SAMPLES_SCHEMA.names).cast(SAMPLES_SCHEMA).to_pandas()
-    return frame.assign(chunk=chunk), shape
+    return frame.assign(chunk=chunk), shape, schema.names
 
 
 def _shape(metadata: dict[bytes, bytes] | None, path: Path) -> tuple[int, int]:
     value = json.loads((metadata or {}).get(SHAPE_KEY, b"{}"))
-    if value.get("schema") != SCHEMA:
-        raise RunError(f"{path} has schema {value.get('schema')}, expected {SCHEMA}")
+    if value.get("schema") not in READABLE:
+        raise RunError(f"{path} has schema {value.get('schema')}, expected one of {READABLE}")
     return value["layers"], value["heads"]

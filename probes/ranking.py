@@ -1,11 +1,12 @@
 """Which layer-head pair scores highest, and how sure that order is.
 
 Every score, every rank and the chance to be among the best k come with their spread over videos
-(:mod:`probes.bootstrap`). A rank without its interval is not a finding.
+(:mod:`probes.bootstrap`). A rank without its interval is not a finding, and one pair among hundreds
+is above the others by chance: its p-value is corrected for their number.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,19 +17,24 @@ from probes.bootstrap import (
     ONE_VIDEO,
     Estimate,
     defined_mean,
+    defined_spread,
     draw_weights,
     interval,
     percentile_interval,
     video_codes,
+    video_means,
     weighted_means,
 )
+from probes.criteria import CRITERIA
+from probes.multiplicity import benjamini_hochberg, max_t_sign_flips, shrink, two_sided_p
 from probes.rank_statistics import ranks_and_top
+from probes.stability import SplitHalf, split_half
 from reviosa.errors import ConfigError
 
 if TYPE_CHECKING:
     from probes.store import CaptureStore, HeadTable
 
-__all__ = ["CRITERIA", "Criterion", "RankedPair", "Ranking", "rank", "rank_pairs", "role_names"]
+__all__ = ["RankedPair", "Ranking", "rank", "rank_pairs", "role_names"]
 
 ROLE_OPTIONS = {
     "act": ("actor",),
@@ -36,54 +42,6 @@ ROLE_OPTIONS = {
     "tar": ("target",),
     "target": ("target",),
     "both": ("actor", "target"),
-}
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """One way to score a pair."""
-
-    name: str
-    """Column of the capture store."""
-    title: str
-    description: str
-    kind: str
-    """"where": where the head looks, no truth needed; "ground truth": against the true mask."""
-    unit: str
-
-
-CRITERIA: dict[str, Criterion] = {
-    item.name: item
-    for item in (
-        Criterion(
-            "visual_mass",
-            "Visual attention",
-            "share of the role token's attention that falls on vision tokens (the paper's choice)",
-            "where",
-            "share, 0 to 1",
-        ),
-        Criterion(
-            "text_mass",
-            "Text attention",
-            "share of the role token's attention that falls on all other tokens",
-            "where",
-            "share, 0 to 1",
-        ),
-        Criterion(
-            "mask_share",
-            "Mask share",
-            "share of the attention on vision tokens that lies on the object of the role",
-            "ground truth",
-            "share, 0 to 1",
-        ),
-        Criterion(
-            "lift",
-            "Lift over area",
-            "mask share over mask area: 1 for a head that looks everywhere alike",
-            "ground truth",
-            "ratio, 1 = no preference",
-        ),
-    )
 }
 
 
@@ -96,11 +54,20 @@ class RankedPair:
     score: float | None
     """Mean over samples (for "both": mean of the two roles' means)."""
     ci: tuple[float, float] | None
+    shrunk: float | None
+    """Score drawn towards the mean pair by as much as its noise suggests: the best of many is also
+    the luckiest."""
     rank: float | None
-    """1 = highest; tied pairs share their average rank."""
+    """1 = best; tied pairs share their average rank."""
     rank_ci: tuple[float, float] | None
     p_top_k: float | None
     """Share of the resamples with this pair among the best k; ties at the edge count in part."""
+    p: float | None
+    """Of a score this far from the mean pair's, in the same videos, if there were no difference;
+    corrected for the number of pairs (max-T)."""
+    q: float | None
+    """False discovery rate at which this pair is found to differ (Benjamini-Hochberg on p-values
+    that are each on its own)."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +75,13 @@ class Ranking:
     """All pairs by one criterion and role, best first."""
 
     criterion: str
+    equation: str
+    """Of the criterion; see :class:`~probes.criteria.Criterion`."""
     role: str
     """"actor", "target" or "both"."""
     kind: str
+    low_first: bool
+    """Whether the lowest score is the best."""
     pairs: tuple[RankedPair, ...]
     """Best first; tied pairs in the order of layer, then head; undefined pairs last."""
     baseline: Estimate
@@ -119,13 +90,19 @@ class Ranking:
     """Score of a head that looks everywhere alike, where that is known."""
     top_k: int
     n_samples: int
+    """Expressions and roles with a score."""
+    n_expressions: int
     n_videos: int
     n_failed: int
     """Rows left out: the role has a truth but its token was not emitted."""
     resamples: int
     seed: int
+    split_half: SplitHalf | None
+    """Agreement of random halves of the videos; None with fewer than four."""
     reason: str | None = None
     """Why intervals are missing."""
+    run: dict[str, str] | None = None
+    """``name`` of the capture run, ``data`` and ``model``: their identities, where known."""
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -137,6 +114,11 @@ class Ranking:
             if pair.score is not None:
                 scores[pair.layer, pair.head] = pair.score
         return scores
+
+    @property
+    def merits(self) -> NDArray[np.float64]:
+        """Scores turned so that higher is better, float64 [layer, head]."""
+        return -self.scores if self.low_first else self.scores
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON value; intervals as [low, high], undefined numbers as null."""
@@ -173,7 +155,13 @@ def rank(
         if value < 1:
             raise ConfigError(f"{name} is {value}; it must be at least 1")
     tables = [store.head_array(criterion, name) for name in role_names(role)]
-    return rank_pairs(tables, resamples, seed, top_k)
+    ranking = rank_pairs(tables, resamples, seed, top_k)
+    known = {
+        "name": store.directory.resolve().name,
+        "data": (store.run.get("data") or {}).get("identity"),
+        "model": (store.run.get("model") or {}).get("identity"),
+    }
+    return replace(ranking, run={key: str(value) for key, value in known.items() if value})
 
 
 def rank_pairs(
@@ -190,11 +178,12 @@ def rank_pairs(
         top_k: k of ``p_top_k``.
 
     Returns:
-        The ranking. No sample: all scores None. One video: scores and ranks, no intervals.
-        A pair that is undefined in a resample counts as last there.
+        The ranking. No sample: all scores None. One video: scores and ranks, no intervals and
+        p-values. A pair that is undefined in a resample counts as last there.
     """
     tables = list(tables)
     metric = tables[0].metric
+    criterion = CRITERIA[metric]
     role = tables[0].role if len(tables) == 1 else "both"
     shape = tables[0].values.shape[1:]
     rows = [np.isfinite(t.flat).any(axis=1) for t in tables]
@@ -218,19 +207,26 @@ def rank_pairs(
         reason = ONE_VIDEO
     else:
         draws = role_mean(draw_weights(n_videos, resamples, seed))
+    p = None if draws is None else _p_values(roles, n_videos, resamples, seed)
     return Ranking(
         criterion=metric,
+        equation=criterion.equation,
         role=role,
-        kind=CRITERIA[metric].kind if metric in CRITERIA else "where",
-        pairs=_ranked(scores, draws, shape, top_k),
+        kind=criterion.kind,
+        low_first=criterion.low_first,
+        pairs=_ranked(scores, draws, p, shape, top_k, criterion.low_first),
         baseline=_baseline(scores, draws, n_samples, n_videos, reason),
         uniform=_uniform(tables, rows),
         top_k=top_k,
         n_samples=n_samples,
+        n_expressions=len({name for t, keep in kept for name in np.asarray(t.sample_ids)[keep]}),
         n_videos=n_videos,
         n_failed=sum(int((~np.asarray(t.emitted, bool)).sum()) for t in tables),
         resamples=resamples,
         seed=seed,
+        split_half=split_half(roles, n_videos, top_k, criterion.low_first, seed=seed)
+        if draws is not None
+        else None,
         reason=reason,
     )
 
@@ -241,11 +237,24 @@ def _means(values: NDArray, codes: NDArray, weights: NDArray) -> NDArray[np.floa
     return weighted_means(values, codes, weights)
 
 
+def _p_values(
+    roles: Sequence[tuple[NDArray, NDArray]], n_videos: int, flips: int, seed: int
+) -> tuple[NDArray, NDArray]:
+    """Of each pair against the mean pair of the same samples, video by video: (max-T p, q)."""
+    by_role = [
+        video_means(value - defined_mean(value, axis=1)[:, None], codes, n_videos)
+        for value, codes in roles
+    ]
+    differences = defined_mean(np.stack(by_role), axis=0)
+    corrected = max_t_sign_flips(differences, flips, seed)
+    alone = two_sided_p(differences)
+    return corrected, benjamini_hochberg(alone)
+
+
 def _uniform(tables: "list[HeadTable]", rows: Sequence[Any]) -> float | None:
-    if tables[0].metric == "lift":
-        return 1.0
-    if tables[0].metric != "mask_share":
-        return None
+    even = CRITERIA[tables[0].metric].even
+    if even != "area":
+        return None if even is None else float(even)
     means = [
         float(np.mean(area))
         for table, keep in zip(tables, rows, strict=True)
@@ -267,25 +276,36 @@ def _baseline(
 
 
 def _ranked(
-    scores: NDArray, draws: NDArray | None, shape: tuple[int, ...], top_k: int
+    scores: NDArray,
+    draws: NDArray | None,
+    p: tuple[NDArray, NDArray] | None,
+    shape: tuple[int, ...],
+    top_k: int,
+    low_first: bool,
 ) -> tuple[RankedPair, ...]:
-    ranks, _ = ranks_and_top(scores[None], top_k)
+    sign = -1.0 if low_first else 1.0
+    ranks, _ = ranks_and_top(sign * scores[None], top_k)
     if draws is not None:
         low, high = percentile_interval(draws)
-        draw_ranks, inside = ranks_and_top(draws, top_k)
+        draw_ranks, inside = ranks_and_top(sign * draws, top_k)
         rank_low, rank_high = percentile_interval(draw_ranks, method="inverted_cdf")
         p_top = inside.mean(axis=0)
+        shrunk = shrink(scores, defined_spread(draws))
     pairs = []
-    for index in np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable"):
+    for index in np.argsort(-np.nan_to_num(sign * scores, nan=-np.inf), kind="stable"):
         layer, head = divmod(int(index), shape[1])
         score, place = float(scores[index]), float(ranks[0, index])
         if not np.isfinite(score):
-            pair = RankedPair(layer, head, None, None, None, None, None)
-        elif draws is None:
-            pair = RankedPair(layer, head, score, None, place, None, None)
+            pair = RankedPair(layer, head, *[None] * 8)
+        elif draws is None or p is None:
+            pair = RankedPair(layer, head, score, None, None, place, *[None] * 4)
         else:
             ci = (float(low[index]), float(high[index]))
             rank_ci = (float(rank_low[index]), float(rank_high[index]))
-            pair = RankedPair(layer, head, score, ci, place, rank_ci, float(p_top[index]))
+            towards, *tested = (
+                float(x[index]) if np.isfinite(x[index]) else None for x in (shrunk, *p)
+            )
+            chance = float(p_top[index])
+            pair = RankedPair(layer, head, score, ci, towards, place, rank_ci, chance, *tested)
         pairs.append(pair)
     return tuple(pairs)

@@ -27,7 +27,7 @@ __all__ = [
     "ScatterPoint",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ def select(
     """Choose ``k`` pairs, or ``k`` in each of several layers.
 
     Args:
-        ranking: scores of all pairs; higher is better.
+        ranking: scores of all pairs; of a criterion whose low scores are good, "highest" and
+            "best" below mean the lowest.
         strategy: "top-layer": the layer with the highest mean over heads, then its best k heads
             (the paper's protocol as far as it is public, REVIOSA 8.3); "top-layers" and
             "bottom-layers": the ``layers`` layers with the highest or lowest mean, then the best k
@@ -69,8 +70,8 @@ def select(
     elif strategy == "top-pairs":
         chosen = defined[: _enough(k, len(defined), "pairs with a score")]
     elif strategy == "bottom-pairs":
-        scores = ranking.scores
-        worst = sorted(defined, key=lambda pair: (scores[pair], pair))
+        merits = ranking.merits
+        worst = sorted(defined, key=lambda pair: (merits[pair], pair))
         chosen = worst[: _enough(k, len(defined), "pairs with a score")]
     else:
         order = _layer_order(ranking)
@@ -95,8 +96,8 @@ def top_layer(ranking: Ranking) -> int:
 
 
 def _layer_order(ranking: Ranking) -> list[int]:
-    """Layers with a score, the highest mean over heads first."""
-    means = defined_mean(ranking.scores, axis=1)
+    """Layers with a score, the best mean over heads first."""
+    means = defined_mean(ranking.merits, axis=1)
     if not np.isfinite(means).any():
         raise ConfigError(
             f"no pair has a {ranking.criterion} score for role {ranking.role}: "

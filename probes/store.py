@@ -22,8 +22,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from probes.criteria import CRITERIA
 from probes.layout import HEADS_SCHEMA, SAMPLES_SCHEMA, map_key, part
-from probes.metrics import METRICS
 from probes.parts import load_samples, problem
 from probes.writer import CaptureWriter, MapRow, SampleRow
 from reviosa.data.records import ROLES
@@ -87,6 +87,7 @@ class CaptureStore:
         loaded = load_samples(self.directory)
         self._problems = list(loaded.problems)
         self._shape, self._chunks, self._samples = loaded.shape, loaded.chunks, loaded.samples
+        self._criteria = loaded.criteria
         self._connection = self._connect()
 
     @property
@@ -104,6 +105,14 @@ class CaptureStore:
         """Heads per layer of the captured model; 0 while no chunk is there."""
         return self._shape[1]
 
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """What the run was scored by, in the order of :data:`probes.criteria.CRITERIA`.
+
+        A run of an earlier version has fewer.
+        """
+        return self._criteria
+
     def samples(self) -> pd.DataFrame:
         """The samples table (columns of :class:`SampleRow`), in the order of capture; a copy."""
         return self._samples.drop(columns=["row", "chunk"])
@@ -112,36 +121,53 @@ class CaptureStore:
         """One metric of one role as a dense array.
 
         Raises:
-            ConfigError: unknown metric or role.
+            ConfigError: unknown criterion or role, or one that the run was not scored by.
             RunError: a part is damaged inside.
         """
-        if metric not in METRICS:
-            raise ConfigError(f"unknown metric {metric!r}; choose one of {', '.join(METRICS)}")
+        self._expect_criterion(metric)
+        return self.head_tables(role, (metric,))[metric]
+
+    def head_tables(self, role: str, metrics: Sequence[str] | None = None) -> dict[str, HeadTable]:
+        """Several metrics of one role, read in one go: name to table.
+
+        Args:
+            role: which.
+            metrics: which; all that the run was scored by when None.
+
+        Raises:
+            ConfigError: unknown role.
+            RunError: a part is damaged inside.
+        """
         if role not in ROLES:
             raise ConfigError(f"unknown role {role!r}; choose one of {', '.join(ROLES)}")
+        names = self.criteria if metrics is None else tuple(metrics)
         rows = self._samples[self._samples.role == role]
-        values = np.full((len(rows), *self._shape), np.nan)
-        if len(rows):
+        values = {name: np.full((len(rows), *self._shape), np.nan) for name in names}
+        if len(rows) and names:
             place = np.full(len(self._samples), -1)
             place[rows.row.to_numpy()] = np.arange(len(rows))
             found = self._fetch(
-                f"SELECT s.row AS row, h.layer AS layer, h.head AS head, h.{metric} AS value "
-                "FROM heads h JOIN sample_rows s USING (sample_id, role) WHERE h.role = ?",
+                "SELECT s.row AS row, h.layer AS layer, h.head AS head, "
+                + ", ".join(f"h.{name} AS {name}" for name in names)
+                + " FROM heads h JOIN sample_rows s USING (sample_id, role) WHERE h.role = ?",
                 (role,),
             )
-            values[place[found["row"]], found["layer"], found["head"]] = np.ma.filled(
-                found["value"], np.nan
+            where = (place[found["row"]], found["layer"], found["head"])
+            for name in names:
+                values[name][where] = np.ma.filled(found[name], np.nan)
+        return {
+            name: HeadTable(
+                metric=name,
+                role=role,
+                values=values[name],
+                sample_ids=tuple(rows.sample_id),
+                video_ids=rows.video_id.to_numpy(dtype=str),
+                jf=rows.jf.to_numpy(dtype=np.float64, copy=True),
+                mask_area=rows.mask_area.to_numpy(dtype=np.float64, copy=True),
+                emitted=rows.emitted.to_numpy(dtype=bool, copy=True),
             )
-        return HeadTable(
-            metric=metric,
-            role=role,
-            values=values,
-            sample_ids=tuple(rows.sample_id),
-            video_ids=rows.video_id.to_numpy(dtype=str),
-            jf=rows.jf.to_numpy(dtype=np.float64, copy=True),
-            mask_area=rows.mask_area.to_numpy(dtype=np.float64, copy=True),
-            emitted=rows.emitted.to_numpy(dtype=bool, copy=True),
-        )
+            for name in names
+        }
 
     def sample_heads(self, sample_id: str, role: str) -> dict[str, NDArray[np.float64]]:
         """All metrics of one sample and role: name to float64 [layer, head], NaN where undefined.
@@ -151,11 +177,12 @@ class CaptureStore:
         """
         self._expect_sample(sample_id, role)
         found = self._fetch(
-            f"SELECT layer, head, {', '.join(METRICS)} FROM heads WHERE sample_id = ? AND role = ?",
+            f"SELECT layer, head, {', '.join(self.criteria)} FROM heads "
+            "WHERE sample_id = ? AND role = ?",
             (sample_id, role),
         )
         arrays = {}
-        for metric in METRICS:
+        for metric in self.criteria:
             arrays[metric] = np.full(self._shape, np.nan)
             arrays[metric][found["layer"], found["head"]] = np.ma.filled(found[metric], np.nan)
         return arrays
@@ -209,7 +236,10 @@ class CaptureStore:
             paths = [glob.escape(str(part(self.directory, name, c))) for c in self._chunks]
             if paths:
                 listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
+                connection.execute(
+                    f"CREATE VIEW {name} AS SELECT * FROM "
+                    f"read_parquet([{listed}], union_by_name = true)"
+                )
             else:
                 connection.register("nothing", schema.empty_table())
                 connection.execute(f"CREATE TABLE {name} AS SELECT * FROM nothing")
@@ -262,6 +292,15 @@ class CaptureStore:
         line = problem(what, error)
         if line not in self._problems:
             self._problems.append(line)
+
+    def _expect_criterion(self, name: str) -> None:
+        if name not in CRITERIA:
+            raise ConfigError(f"unknown criterion {name!r}; choose one of {', '.join(CRITERIA)}")
+        if name not in self.criteria:
+            raise ConfigError(
+                f"{self.directory}: this capture was not scored by {name}, which came later; "
+                f"capture again, or choose one of {', '.join(self.criteria)}"
+            )
 
     def _expect_sample(self, sample_id: str, role: str) -> None:
         rows = self._samples

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from probes.criteria import CRITERIA
 from probes.layout import (
     HEADS_SCHEMA,
     SAMPLES_SCHEMA,
@@ -26,7 +27,6 @@ from probes.layout import (
     map_key,
     part,
 )
-from probes.metrics import METRICS
 from reviosa.data.records import ROLES
 from reviosa.io import atomic_path, write_json
 
@@ -114,8 +114,8 @@ class CaptureWriter:
         Args:
             chunk: number of the chunk; stands for a fixed set of samples.
             rows: its samples and roles; may be empty.
-            metrics: every name of :data:`probes.metrics.METRICS` to [row, layer, head], NaN where
-                undefined.
+            metrics: every name of :data:`probes.criteria.CRITERIA` to [row, layer, head], NaN
+                where undefined.
             maps: maps that are kept, of samples in ``rows``.
             pairs: (layer, head) of the first axis of every map.
             predictions: video to expression to prediction, of this chunk's samples.
@@ -194,10 +194,10 @@ def _check(
 ) -> tuple[int, int, int]:
     if chunk < 0:
         raise ValueError(f"chunk {chunk} is negative")
-    if set(metrics) != set(METRICS):
-        raise ValueError(f"metrics {sorted(metrics)}; expected {sorted(METRICS)}")
+    if set(metrics) != set(CRITERIA):
+        raise ValueError(f"metrics {sorted(metrics)}; expected {sorted(CRITERIA)}")
     shapes = {name: np.shape(values) for name, values in metrics.items()}
-    shape = shapes[METRICS[0]]
+    shape = shapes[next(iter(CRITERIA))]
     if len(shape) != 3 or set(shapes.values()) != {shape} or shape[0] != len(rows):
         raise ValueError(
             f"metrics of shapes {shapes} for {len(rows)} rows; expected [row, layer, head]"
@@ -235,7 +235,7 @@ def _heads_table(
     }
     columns["layer"] = np.tile(np.repeat(np.arange(layers, dtype=np.int16), heads), count)
     columns["head"] = np.tile(np.arange(heads, dtype=np.int16), count * layers)
-    for name in METRICS:
+    for name in CRITERIA:
         columns[name] = np.asarray(metrics[name], dtype=np.float32).reshape(-1)
     return pa.table(columns, schema=HEADS_SCHEMA)
 

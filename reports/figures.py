@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from probes.ranking import CRITERIA
+from probes.criteria import CRITERIA
 from reports.canvas import Figure, drawing, empty_panel
 from reports.style import (
     MAP_COLORS,

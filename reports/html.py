@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from probes.ranking import CRITERIA
+from probes.criteria import CRITERIA
 from reports.canvas import Figure
 from reports.figures import head_map, layer_profile, ranking_plot
 from reports.outcome_figures import correlation_by_layer, share_against_jf
@@ -20,7 +20,13 @@ from reports.style import (
     per_cent,
 )
 from reports.summary import model_name, summary
-from reports.tables import correlation_table, protocol_table, provenance_table, ranking_table
+from reports.tables import (
+    correlation_table,
+    criteria_table,
+    protocol_table,
+    provenance_table,
+    ranking_table,
+)
 from reviosa.io import write_text
 
 if TYPE_CHECKING:
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["render_report", "write_report"]
 
 MAPPED = ("visual_mass", "mask_share", "lift")
-"""Criteria shown as maps and rankings; text mass is 1 less visual mass and stands in the CSV."""
+"""Criteria shown as maps and rankings; all others stand in one table, and in the CSV."""
 
 
 def write_report(
@@ -101,6 +107,7 @@ def _content(
         ]
         if looked
         else [],
+        "criteria": criteria_table(results) if looked else None,
         "scatter": _drawn(share_against_jf(results)) if looked else None,
         "by_layer": _drawn(correlation_by_layer(results)) if looked else None,
         "correlations": [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probes.ranking import CRITERIA
+from probes.criteria import CRITERIA
 from reports.style import (
     MISSING,
     PROTOCOL_TITLES,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Table",
     "correlation_table",
+    "criteria_table",
     "flatten",
     "protocol_table",
     "provenance_table",
@@ -121,6 +122,49 @@ def ranking_table(
         f"{with_interval(baseline.value, baseline.ci)}.{uniform} "
         f"Intervals: {_interval_words(results)}; last column: share of the resamples.",
         text_columns=2,
+    )
+
+
+def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
+    """Every criterion's best pair side by side, family by family; nothing is averaged over them."""
+    rows = []
+    for name, by_role in results.rankings.items():
+        criterion, ranking = CRITERIA[name], by_role[role]
+        best = ranking.pairs[0]
+        if best.score is None:
+            continue
+        halves = ranking.split_half
+        rows.append(
+            (
+                criterion.kind,
+                criterion.title + (" (lowest)" if criterion.low_first else ""),
+                pair_label(best.layer, best.head),
+                with_interval(best.score, best.ci),
+                MISSING if best.p is None else f"{best.p:.2g}",
+                _ranks(best.rank_ci),
+                number(halves.median.spearman if halves else None, 2),
+                number(halves.median.jaccard if halves else None, 2),
+            )
+        )
+    k = next(iter(results.rankings.values()))[role].top_k
+    return Table(
+        (
+            "family",
+            "criterion",
+            "best pair",
+            "score [interval]",
+            "p",
+            "rank interval",
+            "halves, Spearman",
+            f"halves, best {k} shared",
+        ),  # fmt: skip
+        tuple(rows),
+        f"Best pair of each criterion, {ROLE_TITLES[role].lower()}. p: difference from the mean "
+        "pair in the same videos, corrected for the number of pairs (max-T). Halves: the ranking "
+        "by one random half of the videos against that by the other (median of splits): rank "
+        f"correlation over all pairs, and pairs among the best {k} of both over those of either. "
+        "Equations and sources are in docs/criteria.md.",
+        text_columns=3,
     )
 
 
@@ -217,7 +261,8 @@ def _ranking_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
                 rank_low, rank_high = pair.rank_ci or (None, None)
                 yield {
                     "criterion": criterion, "role": role, "layer": pair.layer, "head": pair.head,
-                    "score": pair.score, "low": low, "high": high, "rank": pair.rank,
+                    "score": pair.score, "low": low, "high": high, "shrunk": pair.shrunk,
+                    "p": pair.p, "q": pair.q, "rank": pair.rank,
                     "rank_low": rank_low, "rank_high": rank_high,
                     f"p_top_{ranking.top_k}": pair.p_top_k, "n": ranking.n_samples,
                     "n_videos": ranking.n_videos,
@@ -236,6 +281,7 @@ def _correlation_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
                     "role": role, "metric": metric, "layer": item.layer, "head": item.head,
                     **_estimate_cells("spearman", item.spearman),
                     **_estimate_cells("given_area", item.partial), "pearson": item.pearson,
+                    "p": item.p, "given_area_p": item.partial_p,
                     "n": item.spearman.n, "n_videos": item.spearman.n_videos,
                     "reason": item.spearman.reason,
                 }  # fmt: skip

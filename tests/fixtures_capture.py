@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from probes.metrics import METRICS, head_metrics
+from probes.criteria import CRITERIA, View, head_metrics
 from probes.store import CaptureWriter, MapRow, SampleRow
 from reviosa import ROLES
 from reviosa.data import InterRVOSDataset
@@ -69,7 +69,7 @@ def make_capture(
                         kept.append(MapRow(row.sample_id, row.role, attention))
                 video = predictions.setdefault(sample.video.video_id, {})
                 video[sample.expression.exp_id] = made["prediction"]
-            stacked = {name: np.stack([values[name] for values in metrics]) for name in METRICS}
+            stacked = {name: np.stack([values[name] for values in metrics]) for name in CRITERIA}
             writer.write_chunk(
                 chunk, rows, stacked, maps=kept, pairs=KEPT if maps else (), predictions=predictions
             )
@@ -115,7 +115,7 @@ def _sample(rng, sample, text, missing):
 def _attention(rng, truth, quality, emitted):
     pooled = _pool(truth)
     if not emitted:
-        return {name: np.full((LAYERS, HEADS), np.nan, np.float32) for name in METRICS}, None
+        return {name: np.full((LAYERS, HEADS), np.nan, np.float32) for name in CRITERIA}, None
     patches = pooled.size
     noise = rng.dirichlet(np.full(patches, 0.5), size=(LAYERS, HEADS))
     noise[MASSIVE] = 1 / patches
@@ -132,7 +132,8 @@ def _attention(rng, truth, quality, emitted):
     attention = np.concatenate([text, vision], axis=-1)
     is_vision = np.arange(attention.shape[-1]) >= TEXT_KEYS
     kept = np.stack([vision[pair].reshape(pooled.shape) for pair in KEPT])
-    return head_metrics(attention, is_vision, pooled.ravel()), kept
+    view = View(attention, is_vision, pooled.shape, pooled.ravel())
+    return head_metrics(view), kept
 
 
 def _pool(masks):

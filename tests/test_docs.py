@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from probes.criteria import CRITERIA
 from workbench.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -62,3 +63,11 @@ def test_files_linked_in_the_documents_exist(path):
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (path.parent / target).exists(), f"{path.name} links {target}"
+
+
+def test_the_page_of_criteria_has_each_of_them():
+    page = (ROOT / "docs" / "criteria.md").read_text(encoding="utf-8")
+    for criterion in CRITERIA.values():
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{criterion.name}` |"))
+        for words in (criterion.description, criterion.equation, criterion.unit, criterion.source):
+            assert words in row

@@ -1,5 +1,6 @@
 """Frames of a folder or a video file in; masks, overlays and an overlay film out."""
 
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,10 +66,16 @@ class VideoFile:
         """Decode frames, uint8 [frame, height, width, 3] RGB.
 
         Raises:
-            DataError: the file has changed since it was opened.
+            DataError: the file has changed since it was opened, or changes its size midway.
+        IndexError: there is no such frame, or none was asked for.
         """
         found: dict[int, np.ndarray] = {}
-        for index in sorted(set(indices)):
+        wanted = sorted(set(indices))
+        if not wanted or not 0 <= wanted[0] <= wanted[-1] < self.num_frames:
+            raise IndexError(
+                f"got the frames {wanted}, expected some of 0 to {self.num_frames - 1}"
+            )
+        for index in wanted:
             with self._explained():
                 frame = self._decoded(index)
             if frame is None:
@@ -78,11 +85,17 @@ class VideoFile:
                 )
             picture = frame.to_ndarray(format="rgb24")
             found[index] = np.rot90(picture, round(frame.rotation / 90))
+        if len({x.shape for x in found.values()}) > 1:
+            raise DataError(
+                f"{self.path}: got frames of different sizes, expected one; "
+                "write the video again (ffmpeg -i IN OUT.mp4)"
+            )
         return np.stack([found[index] for index in indices])
 
     def _decoded(self, index: int) -> Any:
         """Frame ``index``, from where the file stands or from a key frame nearer to it."""
-        start, stamp = max((s for s in self._starts if s[0] <= index), default=(0, None))
+        place = bisect(self._starts, index, key=lambda start: start[0])
+        start, stamp = self._starts[place - 1] if place else (0, None)
         if not start <= self._next <= index:
             self._jump(start, stamp)
         for frame in self._frames:

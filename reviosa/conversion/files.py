@@ -4,6 +4,7 @@ import json
 import pickle
 import re
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,12 +19,16 @@ from reviosa.errors import CheckpointError
 __all__ = ["Stored", "Tensors", "open_folder", "open_pickle", "write_shards"]
 
 SHARD_BYTES = 4 << 30
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_FLOAT_NAMES = ("F64", "F32", "F16", "BF16")
 
 
 class Stored(NamedTuple):
     """A tensor that has not been read yet."""
 
     shape: tuple[int, ...]
+    is_float: bool
+    """Whether it is of one of the types that weights come in: fp64, fp32, fp16 or bf16."""
     read: Callable[[], Tensor]
 
 
@@ -82,7 +87,11 @@ def open_folder(folder: Path) -> Tensors:
 def _open_safetensors(path: Path) -> Tensors:
     try:
         with safe_open(path, framework="pt") as file:
-            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+            heads = {
+                key: (tuple(x.get_shape()), x.get_dtype() in _FLOAT_NAMES)
+                for key, x in slices.items()
+            }
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path}: the file cannot be read ({_first_line(error)}), expected safetensors; "
@@ -96,15 +105,15 @@ def _open_safetensors(path: Path) -> Tensors:
 
         return read
 
-    return {key: Stored(shape, reader(key)) for key, shape in shapes.items()}
+    return {key: Stored(*head, reader(key)) for key, head in heads.items()}
 
 
 def open_pickle(path: Path) -> Tensors:
     """The tensors of a ``.pt`` or ``.pth`` file, or of a folder that DeepSpeed wrote.
 
-    Only tensors and plain containers are read (``weights_only``); the tensors stay on disk until
-    they are used. The tensors may lie at the top or under ``model``, ``state_dict`` or ``module``;
-    the logs that trainers keep beside them are passed over without being made.
+    Only tensors and plain containers are read (``weights_only``), and only of an archive whose
+    check sums are right. The tensors may lie at the top or under ``model``, ``state_dict`` or
+    ``module``; the logs that trainers keep beside them are passed over without being made.
 
     Raises:
         CheckpointError: no such file, it is cut off, or it holds anything that would run code.
@@ -119,22 +128,25 @@ def open_pickle(path: Path) -> Tensors:
         path = found[0]
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; check the path")
-    # Files of before torch 1.6 are no zip archives and cannot be mapped.
-    is_zip = zipfile.is_zipfile(path)
+    is_zip = zipfile.is_zipfile(path)  # files of before torch 1.6 are not
     try:
-        stand_ins = _stand_ins(path) if is_zip else []
-        with torch.serialization.safe_globals(stand_ins):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+        if is_zip:
+            _require_sound(path)
+        with torch.serialization.safe_globals(_stand_ins(path) if is_zip else []):
+            # Not mapped into memory: torch then checks no lengths and inflates nothing.
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except Exception as error:  # damaged bytes lead the reader anywhere
-        # By torch's long message: what the pickle would have called.
-        called = re.search(r"GLOBAL:? (\S+)", str(error))
-        if called and isinstance(error, pickle.UnpicklingError):
+        if is_zip and isinstance(error, pickle.UnpicklingError):
+            # Of torch's long message only this is quoted: its advice is to run the code.
+            called = re.search(r"GLOBAL:? (\S+)", str(error))
+            what = f" (it calls {called[1]})" if called else ""
             raise CheckpointError(
                 f"{path}: the file holds more than tensors, and reading that would run code from "
-                f"it (it calls {called[1]}); where you trust it, load it there and save its "
-                "tensors alone"
+                f"it{what}; where you trust it, load it there and save its tensors alone"
             ) from None
-        reason = "no archive of torch.save" if not is_zip else _first_line(error)
+        reason = _first_line(error) if is_zip else "no archive of torch.save"
         raise CheckpointError(
             f"{path}: the file cannot be read ({reason}), expected one that torch.save "
             "wrote; it may be cut off or a pointer to the file, restore it from its source"
@@ -143,16 +155,37 @@ def open_pickle(path: Path) -> Tensors:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
             break
-    odd = not isinstance(content, dict) or next(
-        (key for key, value in content.items() if not isinstance(value, Tensor)), None
-    )
-    if odd is not None:
-        found = f"{odd!r} is none" if isinstance(content, dict) else f"a {type(content).__name__}"
+    if type(content) not in (dict, OrderedDict):
+        got = f"a {type(content).__name__}"
+    else:
+        odd = [key for key, value in content.items() if not _is_named_tensor(key, value)]
+        got = f"{odd[0]!r} is none" if odd else None
+    if got is not None:
         raise CheckpointError(
-            f"{path}: got {found}, expected tensors by name, at the top or under model, state_dict "
+            f"{path}: got {got}, expected tensors by name, at the top or under model, state_dict "
             "or module; give a checkpoint of weights"
         )
-    return {key: Stored(tuple(value.shape), lambda v=value: v) for key, value in content.items()}
+    return {
+        key: Stored(tuple(value.shape), value.dtype in _FLOATS, lambda v=value: v)
+        for key, value in content.items()
+    }
+
+
+def _is_named_tensor(key: object, value: object) -> bool:
+    if not isinstance(key, str) or not isinstance(value, Tensor):
+        return False
+    return value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
+
+
+def _require_sound(path: Path) -> None:
+    """Read every record of an archive once and compare its check sum."""
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise CheckpointError(
+            f"{path}: the file cannot be read (the check sum of its record {broken} is wrong), "
+            "expected one that torch.save wrote; it is damaged, restore it from its source"
+        )
 
 
 class _Inert:
@@ -171,7 +204,9 @@ class _Inert:
 # What mmengine's and DeepSpeed's trainers write beside the weights: counters, NumPy's numbers,
 # paths. HistoryBuffer refers to its own methods, hence getattr; none of it is imported or called.
 _OF_LOGS = re.compile(
-    r"(mmengine|deepspeed|numpy|pathlib)\..+|(builtins|__builtin__)\.(getattr|set)"
+    r"mmengine\.logging\.history_buffer\.HistoryBuffer|builtins\.getattr"
+    r"|numpy\.(_?core\.multiarray\.(_reconstruct|scalar)|ndarray|dtype|dtypes\.\w+)"
+    r"|pathlib\.(_local\.)?\w*Path|deepspeed\.runtime\.fp16\.loss_scaler\.\w+"
 )
 
 
@@ -207,12 +242,9 @@ def write_shards(
         if held and size + of_tensor > limit:
             flush()
             size = 0
-        # A part of a larger tensor would be written with the whole of it.
-        held[key] = (
-            tensor.clone()
-            if tensor.untyped_storage().nbytes() != of_tensor
-            else tensor.contiguous()
-        )
+        # A part of a larger tensor would be written with the whole of it, and one that shares its
+        # memory with another not at all.
+        held[key] = tensor.clone(memory_format=torch.contiguous_format)
         size += of_tensor
         total += of_tensor
     flush()

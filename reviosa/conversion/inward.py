@@ -11,7 +11,7 @@ from torch import Tensor
 from reviosa.conversion.files import Stored, Tensors, open_folder, open_pickle, write_shards
 from reviosa.conversion.keys import EMBEDDINGS, LAYOUTS, is_trained
 from reviosa.conversion.shapes import mllm_config, read_config, sam2_base
-from reviosa.conversion.vocabulary import read_tokenizer
+from reviosa.conversion.vocabulary import ADDED_TOKENS, read_tokenizer
 from reviosa.data.prompts import ACTOR_TOKEN, CHAT_TEMPLATES, TARGET_TOKEN
 from reviosa.errors import CheckpointError
 from reviosa.io import atomic_directory
@@ -25,6 +25,12 @@ _BY_MODEL_TYPE = {
     "internvl_chat": "internvl",
     "sa2va_chat": "sa2va",
     "reviosa_chat": "reviosa",
+}
+_KNOWN_TOKENS = {
+    "internvl": (),
+    "training": (),  # its base has the tokenizer
+    "sa2va": tuple(token for token in ADDED_TOKENS if token != TARGET_TOKEN),
+    "reviosa": ADDED_TOKENS,
 }
 _IN_HF = "grounding_encoder.sam2_model."
 
@@ -75,11 +81,14 @@ class _Found:
         if layout == "training":
             # What was trained comes from here or is missing; the base's own would pass unseen.
             self.origins = {k: v for k, v in self.origins.items() if not is_trained(k)}
+        taken: set[str] = set()
         for key, stored in tensors.items():
             names = LAYOUTS[layout].ours(key)
-            if not names or any(name not in expected for name in names):
+            # Two names for one tensor of ours: which one counts is not for us to say.
+            if not names or any(name not in expected or name in taken for name in names):
                 self.unknown.append(key)
                 continue
+            taken.update(names)
             for index, name in enumerate(names):
                 self.origins[name] = _Origin(stored, index, len(names))
 
@@ -126,7 +135,7 @@ def convert(
     if layout in ("internvl", "training"):
         parts.insert(0, (sam2_tensors, "sam2"))
 
-    tokenizer = read_tokenizer(folder)
+    tokenizer, known = read_tokenizer(folder, _KNOWN_TOKENS[layout])
     mllm = mllm_config(their_config, folder)
     rows = mllm["text_config"]["vocab_size"]
     mllm["text_config"]["vocab_size"] = max(rows, len(tokenizer))
@@ -153,8 +162,14 @@ def convert(
         sam_resampling="bicubic",
     )
 
-    with torch.device("meta"):
-        expected = ReviosaModel(config).state_dict()
+    try:
+        with torch.device("meta"):
+            expected = ReviosaModel(config).state_dict()
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+        raise CheckpointError(
+            f"{folder}: config.json describes no model that can be built ({error}); "
+            "restore it from its source"
+        ) from None
     found = _Found()
     # Adapters rename the weights that they adapt.
     names = {key.replace(".base_layer.", ".") for key in expected}
@@ -170,10 +185,16 @@ def convert(
             new = layout == "internvl" and key.startswith("seg_projector.")
             (result.fresh if new else result.missing).append(key)
         elif not _fits(key, origin, wanted, None if layout == "training" else rows):
-            result.misshapen.append(f"{key} {list(origin.stored.shape)} for {list(wanted.shape)}")
+            kind = "" if origin.stored.is_float else " of no type that weights have"
+            result.misshapen.append(
+                f"{key} {list(origin.stored.shape)}{kind} for {list(wanted.shape)}"
+            )
             plan[key] = None
         elif origin.stored.shape[:1] < wanted.shape[:1]:
-            result.fresh.append(f"{key} rows {origin.stored.shape[0]} on")
+            # A row that the source's own tokenizer needs is no new one.
+            last = known if layout != "training" else 0
+            lost = result.missing if rows < last else result.fresh
+            lost.append(f"{key} rows {origin.stored.shape[0]} on")
     if not partial:
         _refuse(source, result)
     drawn = _Drawn(config, expected, seed)
@@ -195,7 +216,7 @@ def _open(source: Path, base: Path | None) -> tuple[str, Tensors, Path]:
                 f"{source}: this is a checkpoint of ours already; "
                 "say with --to which layout it is to be written in"
             )
-        if kind not in _BY_MODEL_TYPE:
+        if not isinstance(kind, str) or kind not in _BY_MODEL_TYPE:
             raise CheckpointError(
                 f"{source}: config.json has the model_type {kind!r}, expected one of "
                 f"{', '.join(_BY_MODEL_TYPE)}; take the original layout of the weights"
@@ -241,10 +262,10 @@ def _sam2(source: Path, layout: str, tensors: Tensors, file: Path | None) -> Ten
 
 def _adapters(tensors: Tensors) -> dict[str, Any] | None:
     """Settings of the LoRA in a training checkpoint; the release scales by two (REVIOSA.md 1.5)."""
-    ranks = {x.shape[0] for key, x in tensors.items() if ".lora_A." in key}
-    if not ranks:
+    ranks = {x.shape[0] for key, x in tensors.items() if ".lora_A." in key and len(x.shape) == 2}
+    rank = min(ranks, default=0)
+    if not rank:
         return None
-    rank = min(ranks)
     return {"rank": rank, "alpha": 2 * rank, "dropout": 0.05}
 
 
@@ -265,10 +286,10 @@ def _template(
     if layout == "training":
         # It does not say, and its base was never asked this way; the release took this for its 4B.
         return "phi3_chat" if config.get_text_config().hidden_size == 2048 else "qwen_chat"
-    if layout == "internvl" or named is None:
+    if layout == "internvl":
         # InternVL's own marks are these, with a greeting before them that ReVIOSa leaves out.
         return "qwen_chat"
-    if named not in CHAT_TEMPLATES:
+    if not isinstance(named, str) or named not in CHAT_TEMPLATES:
         raise CheckpointError(
             f"{source}: config.json has the template {named!r}, expected one of "
             f"{', '.join(CHAT_TEMPLATES)}; say with --template which of them the weights know"
@@ -277,8 +298,13 @@ def _template(
 
 
 def _fits(key: str, origin: _Origin, wanted: Tensor, rows: int | None) -> bool:
-    """Whether a tensor has the wanted shape; an embedding may have ``rows`` rows instead."""
+    """Whether a tensor has the wanted shape and a type of weights.
+
+    An embedding may have ``rows`` rows instead.
+    """
     shape = origin.stored.shape
+    if not origin.stored.is_float:
+        return False
     if origin.count > 1:
         if not shape or shape[0] % origin.count:
             return False

@@ -14,7 +14,7 @@ from reviosa.conversion.vocabulary import ADDED_TOKENS, write_tokenizer
 from reviosa.data.prompts import TARGET_TOKEN
 from reviosa.errors import CheckpointError
 from reviosa.io import atomic_directory, atomic_path, write_json
-from reviosa.model.checkpoint import resolve
+from reviosa.model.checkpoint import read_settings, resolve
 from reviosa.model.config import ReviosaConfig
 from reviosa.model.modeling import ReviosaModel
 from reviosa.model.processor import ReviosaProcessor
@@ -51,8 +51,7 @@ def export(source: str | Path, destination: str | Path, layout: str) -> int:
     folder, destination = resolve(source), Path(destination)
     if destination.exists():
         raise FileExistsError(f"{destination} exists already; choose another or remove it first")
-    config = ReviosaConfig.from_pretrained(folder, local_files_only=True)
-    processor = ReviosaProcessor.from_pretrained(folder, local_files_only=True)
+    config, processor = read_settings(folder)
     tensors = _whole(folder, config)
     if layout in _FILE_KEYS:
         chosen = _trained(tensors, folder) if layout == "training" else tensors
@@ -86,10 +85,17 @@ def export(source: str | Path, destination: str | Path, layout: str) -> int:
 def _whole(folder: Path, config: ReviosaConfig) -> Tensors:
     tensors = open_folder(folder)
     with torch.device("meta"):
-        lacking = sorted(set(ReviosaModel(config).state_dict()) - set(tensors))
-    if lacking:
+        expected = {key: tuple(x.shape) for key, x in ReviosaModel(config).state_dict().items()}
+    found = {key: stored.shape for key, stored in tensors.items()}
+    odd = sorted(
+        key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
+    )
+    if odd:
+        key = odd[0]
         raise CheckpointError(
-            f"{folder}: the weights lack {len(lacking)} tensors, first {lacking[0]}; "
+            f"{folder}: {len(odd)} tensors are not what config.json asks for, first {key}: got "
+            f"{list(found[key]) if key in found else 'none'}, expected "
+            f"{list(expected[key]) if key in expected else 'none'}; "
             "restore the checkpoint from its source"
         )
     return tensors

@@ -61,7 +61,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder}: got no config.json in it, expected the folder of a checkpoint; "
             "check the path"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: the file cannot be read ({error}); restore it from its source"
         ) from None
@@ -87,7 +87,16 @@ def mllm_config(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
                 f"{source}: config.json sets {name} to {found!r}, ReVIOSa is built on {wanted!r}; "
                 "this is another architecture and cannot be converted"
             )
-    kind = (_get(config, "llm_config.architectures") or ["Qwen2ForCausalLM"])[0]
+    scaling = _get(config, "llm_config.rope_scaling")
+    kind = scaling.get("type") if isinstance(scaling, Mapping) else scaling
+    # Dynamic scaling begins beyond the longest text of training; Qwen2's code of 2024 had none.
+    if kind not in (None, "dynamic"):
+        raise CheckpointError(
+            f"{source}: config.json sets llm_config.rope_scaling to {scaling!r}, ReVIOSa's "
+            "language model has none; this is another architecture and cannot be converted"
+        )
+    named = _get(config, "llm_config.architectures") or ["Qwen2ForCausalLM"]
+    kind = named[0] if isinstance(named, list) else named
     if kind != "Qwen2ForCausalLM":
         raise CheckpointError(
             f"{source}: the language model is a {kind}, ReVIOSa's is Qwen2ForCausalLM; "
@@ -97,7 +106,8 @@ def mllm_config(config: Mapping[str, Any], source: Path) -> dict[str, Any]:
     # Qwen2 has none in some releases; nothing here begins with it.
     text["bos_token_id"] = _get(config, "llm_config.bos_token_id")
     vision = {name: _need(config, f"vision_config.{name}", source) for name in _VISION}
-    image = _get(config, "force_image_size") or _need(config, "vision_config.image_size", source)
+    forced = "force_image_size" if _get(config, "force_image_size") else "vision_config.image_size"
+    image = _need(config, forced, source)
     patch = _need(config, "vision_config.patch_size", source)
     ratio = _need(config, "downsample_ratio", source)
     theta = _need(config, "llm_config.rope_theta", source)
@@ -217,10 +227,17 @@ def _get(config: Mapping[str, Any], name: str) -> Any:
 
 
 def _need(config: Mapping[str, Any], name: str, source: Path) -> Any:
+    """A number of the configuration; all of them are above zero, and whole if not in the list."""
     value = _get(config, name)
     if value is None:
         raise CheckpointError(
             f"{source}: config.json has no {name}, expected the configuration of an InternVL-2.5; "
+            "restore it from its source"
+        )
+    kinds = (int, float) if name.endswith(("_eps", "_ratio", "_theta")) else int
+    if isinstance(value, bool) or not isinstance(value, kinds) or value <= 0:
+        raise CheckpointError(
+            f"{source}: config.json sets {name} to {value!r}, expected a number above zero; "
             "restore it from its source"
         )
     return value

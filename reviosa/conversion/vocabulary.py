@@ -21,13 +21,22 @@ ADDED_TOKENS = (ACTOR_TOKEN, "<p>", "</p>", "<vp>", "</vp>", TARGET_TOKEN)
 _NEEDED = ("<img>", "</img>", "<IMG_CONTEXT>", "<|im_start|>", "<|im_end|>")
 
 
-def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+def read_tokenizer(folder: Path, known: Sequence[str] = ()) -> tuple[PreTrainedTokenizerFast, int]:
     """InternVL's, Sa2VA's or ReVIOSa's tokenizer, with every token that ReVIOSa adds.
 
     ``[SEG]`` and ``[SEG_OBJ]`` keep their ids under the names ``[SEG_ACT]`` and ``[SEG_TAR]``.
 
+    Args:
+        folder: where its files are.
+        known: tokens of :data:`ADDED_TOKENS` that the source has already.
+
+    Returns:
+        the tokenizer, and how many ids the source knows itself; new tokens come after those.
+
     Raises:
-        CheckpointError: there is no tokenizer, or it is not that of an InternVL on Qwen2.
+        CheckpointError: there is no tokenizer, it is not that of an InternVL on Qwen2, lacks a
+            token of ``known``, or reads a token with another id than its files say: ids are rows of
+            the embeddings, and a file that lost an entry would shift them all.
     """
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         raise CheckpointError(
@@ -37,27 +46,64 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     try:
         read = Qwen2Tokenizer.from_pretrained(folder, local_files_only=True)
         table = json.loads(read.backend_tokenizer.to_str())
-    except Exception as error:  # the tokenizers library raises bare exceptions
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the tokenizers library raises bare exceptions, and panics
         raise CheckpointError(
-            f"{folder}: the tokenizer cannot be read ({str(error).splitlines()[0]}); "
+            f"{folder}: the tokenizer cannot be read ({_first_line(error)}); "
             "restore its files from their source"
         ) from None
+    for token, identity in _written_ids(folder).items():
+        found = read.backend_tokenizer.token_to_id(token)
+        if found != identity:
+            raise CheckpointError(
+                f"{folder}: the tokenizer gives {token} the id {found}, its files say {identity}; "
+                "an entry was lost or added, restore the files from their source"
+            )
     tokenizer = Tokenizer.from_str(json.dumps(_renamed(table, _OURS)))
-    lacking = [token for token in _NEEDED if tokenizer.token_to_id(token) is None]
+    lacking = [x for x in (*_NEEDED, *known) if tokenizer.token_to_id(x) is None]
     if lacking:
         raise CheckpointError(
             f"{folder}: the tokenizer has no {', '.join(lacking)}, expected that of an "
             "InternVL-2.5 on Qwen2; take the tokenizer files that came with the weights"
         )
+    size = 1 + max(tokenizer.get_vocab().values())
     tokenizer.add_special_tokens(
         [AddedToken(token, special=True, normalized=False) for token in ADDED_TOKENS]
     )
-    return PreTrainedTokenizerFast(
+    whole = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
         padding_side="right",
     )
+    return whole, size
+
+
+def _written_ids(folder: Path) -> dict[str, int]:
+    """Ids of added tokens, as every file of the tokenizer that names them has them."""
+    found: dict[str, int] = {}
+    try:
+        for name in ("tokenizer_config.json", "added_tokens.json", "tokenizer.json"):
+            path = folder / name
+            content = json.loads(path.read_bytes()) if path.is_file() else {}
+            if name == "tokenizer_config.json":
+                decoder = content.get("added_tokens_decoder", {})
+                found |= {x["content"]: int(i) for i, x in decoder.items()}
+            elif name == "added_tokens.json":
+                found |= {token: int(i) for token, i in content.items()}
+            else:
+                found |= {x["content"]: int(x["id"]) for x in content.get("added_tokens", [])}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{folder}: the added tokens cannot be read ({_first_line(error)}); "
+            "restore the tokenizer's files from their source"
+        ) from None
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def write_tokenizer(

@@ -213,7 +213,7 @@ class Segmenter:
         ]
 
     def _full(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
-        """Masks at the size of the video, by way of SAM2's own size as SAM2 and the release go."""
+        """Masks at the size of the video, by way of SAM2's own size (REVIOSA.md 4.1)."""
         own = self.model.sam2.image_size
         full = logits[:, None]
         for step in ((own, own), size):

@@ -16,7 +16,7 @@ from reviosa.model.config import PRESETS, ReviosaConfig
 from reviosa.model.modeling import ReviosaModel
 from reviosa.model.processor import ReviosaProcessor
 
-__all__ = ["NANO", "load", "model_identity", "save"]
+__all__ = ["NANO", "load", "model_identity", "read_settings", "save"]
 
 NANO = Path(__file__).parent.parent / "assets" / "nano"
 """Folder of the trained nano model that ships with the package."""
@@ -66,8 +66,8 @@ def load(
             f"{folder}: got a config.json but no {_WEIGHTS}, expected both; "
             "the training run may not have ended, or the copy is incomplete"
         )
+    config, processor = read_settings(folder)
     try:
-        config = ReviosaConfig.from_pretrained(folder, local_files_only=True)
         if dtype is None:
             stored = getattr(config, "dtype", None)
             on_gpu = device.startswith("cuda") and isinstance(stored, torch.dtype)
@@ -81,14 +81,43 @@ def load(
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
-        processor = ReviosaProcessor.from_pretrained(folder, local_files_only=True)
     except (OSError, SafetensorError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"{folder}: the checkpoint cannot be read ({first}); restore it from its source"
-        ) from None
+        raise _unreadable(folder, error) from None
     _require_complete(folder, found)
     return model.eval().to(device), processor
+
+
+def read_settings(folder: Path) -> tuple[ReviosaConfig, ReviosaProcessor]:
+    """Configuration and processor of a checkpoint folder.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the two are not of one model.
+    """
+    if not (folder / "processor_config.json").is_file():
+        # transformers would take the nano model's settings in its place.
+        raise CheckpointError(
+            f"{folder}: got no processor_config.json, expected it beside config.json; "
+            "restore the checkpoint from its source"
+        )
+    try:
+        config = ReviosaConfig.from_pretrained(folder, local_files_only=True)
+        processor = ReviosaProcessor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise _unreadable(folder, error) from None
+    sizes = (processor.image_size, processor.grid), (config.image_size, config.grid)
+    if sizes[0] != sizes[1]:
+        raise CheckpointError(
+            f"{folder}: processor_config.json is for frames and grids of {sizes[0]}, config.json "
+            f"for {sizes[1]}; the two belong to different models, restore them from one source"
+        )
+    return config, processor
+
+
+def _unreadable(folder: Path, error: Exception) -> CheckpointError:
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return CheckpointError(
+        f"{folder}: the checkpoint cannot be read ({first}); restore it from its source"
+    )
 
 
 def _require_complete(folder: Path, found: dict) -> None:

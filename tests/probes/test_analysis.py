@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from probes.analysis import analyse
-from probes.metrics import METRICS
+from probes.criteria import CRITERIA
 from probes.results import AnalysisResults
 from probes.store import CaptureStore
 from reviosa.errors import ConfigError, RunError
@@ -19,7 +19,7 @@ def capture(run, row):
     def make(videos=12, name="run", target=True, jf=None, missing=(), **header):
         directory, writer = run(name, **header)
         rng = np.random.default_rng(0)
-        rows, values = [], {metric: [] for metric in METRICS}
+        rows, values = [], {metric: [] for metric in CRITERIA}
         for i in range(videos):
             for exp, role in [("0", "actor"), ("0", "target"), ("1", "actor")]:
                 if role == "target" and not target:
@@ -48,8 +48,10 @@ def capture(run, row):
                 arrays = dict(
                     visual_mass=visual, text_mass=1 - visual, mask_share=share, lift=share / area
                 )
-                for metric in METRICS:
-                    values[metric].append(arrays[metric] if emitted else arrays[metric] * np.nan)
+                other = np.full((LAYERS, HEADS), 0.5)
+                for metric in CRITERIA:
+                    scores = arrays.get(metric, other)
+                    values[metric].append(scores if emitted else scores * np.nan)
         stacked = {
             metric: np.array(found, dtype=np.float32).reshape(len(rows), LAYERS, HEADS)
             for metric, found in values.items()
@@ -80,7 +82,7 @@ def test_counts_and_shapes(results):
     assert (counts.videos, counts.expressions, counts.interactions) == (12, 24, 12)
     assert (counts.roles["actor"].rows, counts.roles["target"].rows) == (24, 12)
     assert (results.num_layers, results.num_heads) == (LAYERS, HEADS)
-    assert set(results.maps) == set(METRICS)
+    assert set(results.maps) == set(CRITERIA)
     for by_role in results.maps.values():
         assert set(by_role) == {"actor", "target", "both"}
         assert np.array(by_role["both"], dtype=float).shape == (LAYERS, HEADS)
@@ -236,7 +238,7 @@ def test_bad_arguments_and_files_get_one_line(capture, results, tmp_path):
         analyse(capture(1, "other"), 0)
     value = results.to_json()
     for change, message in [
-        ({**value, "schema": 1}, "schema 1, expected 2"),
+        ({**value, "schema": 1}, "schema 1, expected 3"),
         ({**value, "more": 1}, "no key 'more'"),
         ({k: v for k, v in value.items() if k != "seed"}, "a key 'seed'"),
         ({**value, "seed": "x"}, "results.seed should be an integer, got 'x'"),

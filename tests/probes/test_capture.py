@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from probes.capture import capture
+from probes.hidden_norms import record_hidden_norms
 from probes.store import CaptureStore
 from reviosa import ReviosaModel, ReviosaProcessor
 from reviosa.data.interrvos import InterRVOSDataset
@@ -94,12 +95,41 @@ def test_what_is_stored_is_what_the_model_does(whole, model, processor, data):
     np.testing.assert_allclose(stored["text_mass"], 1 - mass, atol=1e-5)
     np.testing.assert_allclose(stored["mask_share"], share, atol=1e-5)
     np.testing.assert_allclose(stored["lift"], share / truth.mean(), rtol=1e-4)
+    # Against the other role, and on hidden states that transformers itself gives.
+    actor = record.on_patches()[0, 0].double().numpy()
+    other = sample.masks(0, frames).reshape(len(frames), 2, 32, 2, 32).mean(axis=(2, 4))
+    wrong = (attention * other).sum(axis=(2, 3, 4)) / mass
+    np.testing.assert_allclose(stored["role_contrast"], share - wrong, atol=1e-5)
+    assert not np.allclose(actor, attention) and (stored["role_divergence"] > 0).all()
+    embeddings = model._insert_patches(
+        ids, model.get_input_embeddings()(ids), model.image_features(pixels)
+    )
+    states = model.language_model(inputs_embeds=embeddings, output_hidden_states=True).hidden_states
+    is_patch = ids[0] == model.config.image_token_id
+    norms = torch.stack([x[0, is_patch].norm(dim=-1) for x in states[:-1]]).detach().numpy()
+    sinks = norms > 3 * np.median(norms, axis=1, keepdims=True)
+    flat = attention.reshape(*attention.shape[:2], -1)
+    on_sinks = (flat * sinks[:, None]).sum(axis=-1) / mass
+    np.testing.assert_allclose(stored["sink_share"], on_sinks, atol=1e-5)
     assert row.mask_area == pytest.approx(truth.mean())
     assert row.query_position == ids.shape[1] - 2
     kept = store.map(sample.expression.sample_id, "target")
     one = kept.pairs.index((1, 3))
     # Maps are stored in half precision, relative to their maximum.
     np.testing.assert_allclose(kept.values[one], attention[1, 3], atol=attention[1, 3].max() / 500)
+
+
+def test_hidden_norms_are_those_of_the_last_pass(model, processor):
+    """And nothing is left of the recording."""
+    before = [len(layer._forward_pre_hooks) for layer in model.language_model.layers]
+    ids = torch.tensor([processor.conversation(["a ring"], [None], 1)[0]])
+    pixels = processor.vision_frames(np.zeros((1, 64, 64, 3), np.uint8))[None]
+    with torch.no_grad(), record_hidden_norms(model) as norms:
+        model(ids[:, :5], use_cache=False)
+        model(ids, pixel_values=pixels)
+    assert len(norms) == model.config.num_layers
+    assert all(x.shape == ids.shape and x.dtype == torch.float32 for x in norms)
+    assert [len(layer._forward_pre_hooks) for layer in model.language_model.layers] == before
 
 
 SCRIPT = """

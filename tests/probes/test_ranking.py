@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from probes.criteria import CRITERIA, KINDS
 from probes.rank_statistics import ranks_and_top
-from probes.ranking import CRITERIA, rank, rank_pairs
+from probes.ranking import rank, rank_pairs
+from probes.selection import select
 from reviosa.errors import ConfigError
 
 LAYERS, HEADS = 4, 3
@@ -176,5 +178,44 @@ def test_rank_reads_a_store_and_refuses_unknown_names(run, row, metrics):
 
 
 def test_every_criterion_says_what_it_is():
-    assert {c.kind for c in CRITERIA.values()} == {"where", "ground truth"}
+    assert {c.kind for c in CRITERIA.values()} == set(KINDS)
     assert all(c.title and c.description and c.unit for c in CRITERIA.values())
+
+
+def test_the_lowest_entropy_ranks_first(table):
+    """And the mean of a layer, the best k and the worst follow."""
+    values = np.tile(np.array([[0.9, 0.2], [0.5, 0.4]]), (8, 1, 1))
+    values += np.random.default_rng(0).normal(0, 0.01, values.shape)
+    ranking = rank_pairs([table(values, metric="token_entropy")], 100, top_k=1)
+    assert ranking.low_first and ranking.kind == "where" and ranking.uniform == 1.0
+    order = [(p.layer, p.head) for p in ranking.pairs]
+    assert order == [(0, 1), (1, 1), (1, 0), (0, 0)]
+    assert ranking.pairs[0].p_top_k == 1 and ranking.pairs[0].rank_ci == (1, 1)
+    assert select(ranking, "top-pairs", 2).pairs == ((0, 1), (1, 1))
+    assert select(ranking, "bottom-pairs", 1).pairs == ((0, 0),)
+    # Layer means 0.55 and 0.45: the second layer is the better one.
+    assert select(ranking, "top-layer", 1).pairs == ((1, 1),)
+
+
+def test_a_pair_that_stands_out_has_a_small_p_and_the_others_do_not(table):
+    rng = np.random.default_rng(5)
+    values = rng.normal(0.5, 0.1, (60, 4, 6))
+    values[:, 2, 3] += 0.2
+    ranking = rank_pairs([table(values)], 500)
+    first, *others = ranking.pairs
+    assert (first.layer, first.head) == (2, 3)
+    assert first.p == pytest.approx(1 / 501) and first.q < 1e-4
+    assert min(p.p for p in others) > 0.05
+    # Drawn towards the mean, and still the first.
+    assert max(p.shrunk for p in others) < first.shrunk < first.score
+    assert ranking.split_half.median.jaccard > 0
+
+
+def test_a_ranking_knows_its_equation_and_its_numbers(table):
+    actor = table(np.full((4, 1, 2), 0.2), ids=["a/0", "a/1", "b/0", "c/0"])
+    target = table(np.full((2, 1, 2), 0.4), ids=["a/0", "c/0"], role="target")
+    ranking = rank_pairs([actor, target], 50)
+    assert ranking.equation == CRITERIA["mask_share"].equation
+    assert (ranking.n_samples, ranking.n_expressions) == (6, 4)
+    # All pairs alike: nothing to tell apart, and nothing to test.
+    assert all(p.p is None and p.q is None for p in ranking.pairs)

@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from probes.layout import part
-from probes.metrics import METRICS
+from probes.criteria import CRITERIA
+from probes.layout import SHAPE_KEY, part
 from probes.store import CaptureStore, CaptureWriter, MapRow
 from probes.writer import SampleRow
 from reviosa.errors import ConfigError, RunError
@@ -167,7 +167,7 @@ def test_killed_at_any_part_and_resumed_equals_uninterrupted(fill, monkeypatch, 
             fill.write(resumed, k)
     store = CaptureStore(directory)
     pd.testing.assert_frame_equal(store.samples(), whole.samples())
-    for metric in METRICS:
+    for metric in CRITERIA:
         np.testing.assert_array_equal(
             store.head_array(metric, "actor").values, whole.head_array(metric, "actor").values
         )
@@ -299,9 +299,30 @@ def test_other_folders_are_refused_in_one_line(tmp_path, run):
         CaptureStore(run("train", kind="train")[0])
 
 
+def test_a_capture_of_an_earlier_version_is_read(fill, tmp_path):
+    """It was scored by fewer criteria: those are there, the others are told apart from unknown."""
+    folder = fill(2)[0]
+    four = ("visual_mass", "text_mass", "mask_share", "lift")
+    for kind in ("samples", "heads"):
+        path = part(folder, kind, 0)
+        table = pq.read_table(path)
+        metadata = {
+            SHAPE_KEY: table.schema.metadata[SHAPE_KEY].replace(b'"schema": 3', b'"schema": 2')
+        }
+        kept = [c for c in table.column_names if c not in CRITERIA or c in four]
+        pq.write_table(table.select(kept).replace_schema_metadata(metadata), path)
+    store = CaptureStore(folder)
+    assert not store.problems and store.criteria == four
+    assert list(store.head_tables("actor")) == list(four)
+    sample = store.samples().sample_id[0]
+    assert list(store.sample_heads(sample, "actor")) == list(four)
+    with pytest.raises(ConfigError, match="not scored by auroc, which came later; capture again"):
+        store.head_array("auroc", "actor")
+
+
 def test_unknown_names_are_refused(fill):
     store = CaptureStore(fill(1)[0])
-    with pytest.raises(ConfigError, match="unknown metric 'size'"):
+    with pytest.raises(ConfigError, match="unknown criterion 'size'"):
         store.head_array("size", "actor")
     with pytest.raises(ConfigError, match="unknown role 'both'; choose one of actor, target"):
         store.head_array("lift", "both")

@@ -1,9 +1,11 @@
 import csv
 import math
 
+from probes.criteria import CRITERIA
 from reports.summary import summary
 from reports.tables import (
     correlation_table,
+    criteria_table,
     flatten,
     protocol_table,
     provenance_table,
@@ -57,13 +59,25 @@ def test_flatten_names_nested_settings():
     assert flatten(value) == [("a.b.c", "[1, null]"), ("a.d", "x"), ("e", "{}")]
 
 
+def test_all_criteria_stand_side_by_side_with_their_families(planted_results):
+    """The planted head leads what compares with its mask; sinks were never looked at."""
+    table = criteria_table(planted_results, "actor")
+    by_name = {row[1]: row for row in table.rows}
+    assert "Sink share (lowest)" not in by_name
+    for name in ("Mask share", "AUROC", "Soft IoU", "Lift over area"):
+        assert by_name[name][0] == "ground truth" and by_name[name][2] == "L02H01"
+    assert by_name["Share of a shifted mask"][0] == "control"
+    assert by_name["Visual attention"][:3] == ("where", "Visual attention", "L01H00")
+    assert all(len(row) == len(table.columns) for row in table.rows)
+
+
 def test_csv_holds_every_number_unrounded(planted_results, tmp_path):
     files = {path.stem: read(path) for path in write_csv(planted_results, tmp_path / "new")}
     assert set(files) == {
         "protocols", "layer_profile", "rankings", "correlations", "scatter", "samples",
     }  # fmt: skip
-    # 4 criteria x (actor, target, both) x 16 pairs.
-    assert len(files["rankings"]) == 4 * 3 * 16
+    # Every criterion x (actor, target, both) x 16 pairs.
+    assert len(files["rankings"]) == len(CRITERIA) * 3 * 16
     row = next(
         r for r in files["rankings"]
         if (r["criterion"], r["role"], r["layer"], r["head"]) == ("lift", "both", "2", "1")

@@ -182,11 +182,27 @@ def test_a_film_taken_upright_is_shown_upright(film, tmp_path):
     assert frame[:20].mean() > 180 and frame[28:].mean() < 20
 
 
-def test_a_file_that_changed_is_told(film):
+def test_a_file_that_changed_is_told(film, tmp_path):
+    """It was written anew, shorter, while it was open; going back to its start shows that."""
+    import av
+
     opened = open_video(film)
-    opened.num_frames = 40
-    with pytest.raises(DataError, match="frame 35 cannot be found again"):
-        opened.read_frames([4, 35])
+    short = tmp_path / "short.mp4"
+    with av.open(str(short), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        picture = np.zeros((32, 48, 3), np.uint8)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    short.replace(film)
+    with pytest.raises(DataError, match="frame 4 cannot be found again"):
+        opened.read_frames([4])
+
+
+@pytest.mark.parametrize("indices", [[], [-1], [30], [3, 99]])
+def test_frames_that_are_not_there(film, indices):
+    with pytest.raises(IndexError, match="expected some of 0 to 29"):
+        open_video(film).read_frames(indices)
 
 
 @pytest.mark.parametrize("kind", ["OSError", "InvalidDataError", "DecoderNotFoundError"])

@@ -16,7 +16,11 @@ __all__ = ["correlate", "open_store", "print_ranking", "rank", "select"]
 
 CriterionOption = Annotated[
     str,
-    typer.Option("--criterion", metavar="NAME", help="visual_mass, text_mass, mask_share or lift."),
+    typer.Option(
+        "--criterion",
+        metavar="NAME",
+        help="A head criterion such as visual_mass, mask_share or auroc; all: docs/criteria.md.",
+    ),
 ]
 
 
@@ -168,7 +172,7 @@ def _scores(
 
 def print_ranking(ranking: "Ranking", top: int) -> None:
     """Print the first ``top`` pairs of a ranking as a table."""
-    from probes.ranking import CRITERIA
+    from probes.criteria import CRITERIA
     from reports.style import MISSING, count, interval, number
     from workbench.console import print_table
 
@@ -181,15 +185,23 @@ def print_ranking(ranking: "Ranking", top: int) -> None:
             interval(pair.ci),
             interval(pair.rank_ci, 0),
             number(pair.p_top_k, 2),
+            MISSING if pair.p is None else f"{pair.p:.2g}",
         ]
         for pair in ranking.pairs[:top]
     ]
-    header = ["rank", "layer", "head", "score", "95% CI", "rank CI", f"P(top {ranking.top_k})"]
+    header = [
+        "rank", "layer", "head", "score", "95% CI", "rank CI", f"P(top {ranking.top_k})", "p",
+    ]  # fmt: skip
     criterion = CRITERIA[ranking.criterion]
     print_table(f"{criterion.title}, role {ranking.role} ({criterion.unit})", header, rows)
     print(
         f"{count(ranking.n_samples, 'sample')} of {count(ranking.n_videos, 'video')}, mean of all "
         f"pairs {number(ranking.baseline.value)}; {ranking.n_failed:,} left out without role token"
+    )
+    order = "lowest" if ranking.low_first else "highest"
+    print(
+        f"{criterion.equation} ({criterion.source}); {order} first. "
+        f"p: difference from the mean pair, corrected for {len(ranking.pairs)} pairs (max-T)"
     )
 
 

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from probes.ranking import CRITERIA
+from probes.criteria import CRITERIA
 from probes.results import AnalysisResults
 from reports.style import MAP_COLORS, ROLE_COLORS, ROLE_TITLES, number, pair_label
 from workbench.pages._data import FrameShare

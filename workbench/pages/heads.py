@@ -7,7 +7,8 @@ import streamlit as st
 
 from probes.bootstrap import Estimate
 from probes.correlation import Association
-from probes.ranking import CRITERIA, RankedPair
+from probes.criteria import CRITERIA
+from probes.ranking import RankedPair
 from reports.style import ROLE_TITLES, count, number, pair_label, per_cent, with_interval
 from workbench.pages._charts import (
     distribution_chart,
@@ -42,11 +43,9 @@ def render() -> None:
 
 def _choices(chosen: Chosen) -> tuple[str, str]:
     left, right = st.columns([5, 4], gap="large", vertical_alignment="bottom")
-    criterion = left.segmented_control(
+    criterion = left.selectbox(
         "Criterion",
-        list(CRITERIA),
-        default="visual_mass",
-        required=True,
+        list(chosen.results.rankings),
         key="criterion",
         bind="query-params",
         format_func=lambda name: CRITERIA[name].title,
@@ -60,10 +59,14 @@ def _choices(chosen: Chosen) -> tuple[str, str]:
         bind="query-params",
         format_func=lambda name: ROLE_TITLES[name],
     )
-    criterion, role = criterion or "visual_mass", role or "both"
+    role = role or "both"
     entry = CRITERIA[criterion]
     kind = "needs no truth" if entry.kind == "where" else "compares with the true mask"
-    st.caption(f"{entry.title}: {entry.description}. This criterion {kind}.")
+    order = "lowest" if entry.low_first else "highest"
+    st.caption(
+        f"{entry.title}: {entry.description}. {entry.equation} ({entry.source}). This criterion "
+        f"{kind}; rank 1 is the {order}."
+    )
     # Set before the two number inputs are made; the map and the table write them, too.
     best = chosen.results.rankings[criterion][role].pairs[0]
     if st.session_state.get("layer") not in range(chosen.results.num_layers):
@@ -117,8 +120,8 @@ def _scores(chosen: Chosen, role: str, pair: tuple[int, int]) -> None:
     results = chosen.results
     st.subheader(pair_label(*pair))
     rows = []
-    for name, entry in CRITERIA.items():
-        ranking = results.rankings[name][role]
+    for name, by_role in results.rankings.items():
+        entry, ranking = CRITERIA[name], by_role[role]
         found = next(item for item in ranking.pairs if (item.layer, item.head) == pair)
         rows.append(
             {
@@ -133,7 +136,7 @@ def _scores(chosen: Chosen, role: str, pair: tuple[int, int]) -> None:
         height="content",
         alt=f"Scores and ranks of {pair_label(*pair)} by each criterion",
     )
-    st.caption(f"{ROLE_TITLES[role]}. Rank 1 is the highest of {len(ranking.pairs):,} pairs.")
+    st.caption(f"{ROLE_TITLES[role]}. Rank 1 is the best of {len(ranking.pairs):,} pairs.")
     if pair in results.supervised_pairs:
         st.caption("AML trained this pair towards the masks: its mask share is no evidence.")
     for name in ("actor", "target") if role == "both" else (role,):

@@ -175,12 +175,30 @@ def test_the_template_of_the_weights_is_kept(tmp_path, template, question, end):
 def test_a_checkpoint_that_lacks_a_tensor_is_not_written(tmp_path, from_internvl):
     """A third of InternVL's joined queries, keys and values would make two thirds of a tensor."""
     path = from_internvl / "model.safetensors"
-    tensors = load_file(path)
-    lost = "mllm.model.vision_tower.encoder.layer.1.attention.k_proj.weight"
-    del tensors[lost]
-    save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match=f"lack 1 tensors, first {lost}"):
-        export(from_internvl, tmp_path / "back", "internvl")
+    whole = load_file(path)
+    key = "mllm.model.vision_tower.encoder.layer.1.attention.k_proj.weight"
+    for change in ({}, {key: whole[key][:3].clone()}):
+        odd = {k: v for k, v in whole.items() if k != key} | change
+        save_file(odd, path, metadata={"format": "pt"})
+        with pytest.raises(CheckpointError, match=f"1 tensors are not what .* first {key}"):
+            export(from_internvl, tmp_path / "back", "internvl")
+        assert not (tmp_path / "back").exists()
+    save_file({**whole, "odd": torch.zeros(1)}, path, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"first odd: got \[1\], expected none"):
+        export(from_internvl, tmp_path / "back", "reviosa")
+
+
+def test_a_checkpoint_without_the_settings_of_its_processor(tmp_path, from_internvl):
+    """transformers would fill in those of the nano model."""
+    path = from_internvl / "processor_config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, "image_size": 56}))
+    with pytest.raises(CheckpointError, match="the two belong to different models"):
+        load(from_internvl, device="cpu")
+    path.unlink()
+    for use in (load, lambda folder: export(folder, tmp_path / "back", "reviosa")):
+        with pytest.raises(CheckpointError, match=r"no processor_config\.json"):
+            use(from_internvl)
     assert not (tmp_path / "back").exists()
 
 

@@ -1,0 +1,331 @@
+"""Every criterion by its name: what it computes, where it comes from, how to read it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probes.criteria import truth, where
+from probes.criteria._rows import as_mask, as_rows_and_keys
+
+__all__ = ["CRITERIA", "KINDS", "Criterion", "View", "head_metrics"]
+
+KINDS = ("where", "ground truth", "control")
+"""Families of criteria; scores of different families are never averaged."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What one query token looked at, and what it should have looked at."""
+
+    attention: NDArray
+    """[layer, head, key], rows that sum to one."""
+    is_vision: NDArray
+    """bool [key]; vision keys stand in the order (frame, row, column)."""
+    grid: tuple[int, int, int]
+    """Frames, rows and columns of the patches."""
+    mask: NDArray | None = None
+    """Pooled true mask, [patch] in [0, 1]; None where there is no truth."""
+    other_mask: NDArray | None = None
+    """That of the other role; None where there is none."""
+    other: NDArray | None = None
+    """Rows of the other role's token, [layer, head, key]; None where there is none."""
+    sinks: NDArray | None = None
+    """bool [layer, patch]; None where the hidden states were not looked at."""
+
+    @cached_property
+    def patches(self) -> NDArray[np.float64]:
+        """Attention on the vision keys, [layer, head, patch]."""
+        rows, keys = as_rows_and_keys(self.attention, self.is_vision)
+        return rows[..., keys]
+
+    @cached_property
+    def other_patches(self) -> NDArray[np.float64]:
+        """The same of the other role; NaN where there is none."""
+        if self.other is None:
+            return np.full(self.patches.shape, np.nan)
+        rows, keys = as_rows_and_keys(self.other, self.is_vision)
+        return rows[..., keys]
+
+    @cached_property
+    def truth(self) -> NDArray[np.float64]:
+        """The mask; empty, so that what needs it is NaN, where there is none."""
+        return self._or_empty(self.mask)
+
+    @cached_property
+    def other_truth(self) -> NDArray[np.float64]:
+        """The other role's mask, likewise."""
+        return self._or_empty(self.other_mask)
+
+    @cached_property
+    def sinkless(self) -> NDArray[np.float64]:
+        """Attention without that on sinks; NaN where sinks are not known."""
+        if self.sinks is None:
+            return np.full(self.patches.shape, np.nan)
+        return truth.without_sinks(self.patches, self.sinks)
+
+    def _or_empty(self, mask: NDArray | None) -> NDArray[np.float64]:
+        return np.zeros(self.patches.shape[-1]) if mask is None else as_mask(mask)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One way to score a pair."""
+
+    name: str
+    """Column of the capture store."""
+    title: str
+    description: str
+    kind: str
+    """One of :data:`KINDS`: "where" needs no truth, "ground truth" is against the true mask,
+    "control" against a wrong one: what a head scores there it owes to the mask's shape."""
+    unit: str
+    equation: str
+    """A = attention of the role token over V patches, a = A / sum(A), M = pooled mask."""
+    source: str
+    compute: Callable[[View], NDArray]
+    """From a view to [layer, head], NaN where undefined."""
+    area_free: bool = False
+    """Whether a head without preference scores the same on small and on large objects."""
+    even: float | str | None = None
+    """Score of a head that looks everywhere alike: a number, "area" for the mask's, or unknown."""
+    low_first: bool = False
+    """Whether the lowest score ranks first."""
+
+
+def _divergence(view: View) -> NDArray:
+    return where.role_divergence(view.patches, view.other_patches)
+
+
+def _sink_share(view: View) -> NDArray:
+    if view.sinks is None:
+        return np.full(view.patches.shape[:-1], np.nan)
+    return where.sink_share(view.patches, view.sinks)
+
+
+def _lift(view: View) -> NDArray:
+    share = truth.mask_share(view.patches, view.truth)
+    return truth.lift(share, truth.mask_area(view.truth))
+
+
+def _pointing_lift(view: View) -> NDArray:
+    hit = truth.pointing(view.patches, view.truth)
+    return truth.lift(hit, truth.mask_area(view.truth))
+
+
+_SHARE, _RATIO = "share, 0 to 1", "ratio, 1 = no preference"
+
+CRITERIA: dict[str, Criterion] = {
+    item.name: item
+    for item in (
+        Criterion(
+            "visual_mass",
+            "Visual attention",
+            "share of the role token's attention that falls on vision tokens (the paper's choice)",
+            "where",
+            _SHARE,
+            "S = sum_i A_i",
+            "LocalizationHeads criterion 1, arXiv 2503.06287",
+            lambda v: where.visual_mass(v.attention, v.is_vision),
+        ),
+        Criterion(
+            "text_mass",
+            "Text attention",
+            "share of the role token's attention that falls on all other tokens",
+            "where",
+            _SHARE,
+            "1 - S",
+            "complement of visual attention",
+            lambda v: where.text_mass(v.attention, v.is_vision),
+        ),
+        Criterion(
+            "token_entropy",
+            "Token entropy",
+            "how evenly attention spreads over all patches: 0 for one patch, 1 for all alike",
+            "where",
+            "0 to 1",
+            "-sum_i a_i ln a_i / ln V",
+            "HIES, arXiv 2510.13832",
+            lambda v: where.token_entropy(v.patches),
+            even=1.0,
+            low_first=True,
+        ),
+        Criterion(
+            "spatial_entropy",
+            "Spatial entropy",
+            "in how many connected places of a frame the head looks: 0 for one place",
+            "where",
+            "nats",
+            "-sum_k p_k ln p_k over the components of relu(A - mean A), mean over frames",
+            "LocalizationHeads criterion 2, arXiv 2503.06287",
+            lambda v: where.spatial_entropy(v.patches, v.grid),
+            low_first=True,
+        ),
+        Criterion(
+            "sink_share",
+            "Sink share",
+            "share of the attention on vision tokens that falls on patches of unusually long "
+            "hidden states, which draw attention whatever is asked",
+            "where",
+            _SHARE,
+            "sum over i in sinks of a_i",
+            "visual attention sinks, arXiv 2503.03321",
+            _sink_share,
+            low_first=True,
+        ),
+        Criterion(
+            "temporal_consistency",
+            "Temporal consistency",
+            "whether the head looks at the same places in all frames",
+            "where",
+            "correlation, -1 to 1",
+            "mean over pairs of frames of corr(A_t, A_u)",
+            "this project",
+            lambda v: where.temporal_consistency(v.patches, v.grid),
+        ),
+        Criterion(
+            "role_divergence",
+            "Role divergence",
+            "how differently the actor's and the target's token look",
+            "where",
+            "bits, 0 to 1",
+            "JS(a_actor, a_target)",
+            "this project",
+            _divergence,
+            even=0.0,
+        ),
+        Criterion(
+            "mask_share",
+            "Mask share",
+            "share of the attention on vision tokens that lies on the object of the role",
+            "ground truth",
+            _SHARE,
+            "E = sum_i a_i M_i",
+            "energy-based pointing game, arXiv 1910.01279",
+            lambda v: truth.mask_share(v.patches, v.truth),
+            even="area",
+        ),
+        Criterion(
+            "mask_share_sinkless",
+            "Mask share without sinks",
+            "mask share when attention on sink patches is taken out",
+            "ground truth",
+            _SHARE,
+            "E of A with sinks set to 0",
+            "visual attention sinks, arXiv 2503.03321",
+            lambda v: truth.mask_share(v.sinkless, v.truth),
+            even="area",
+        ),
+        Criterion(
+            "lift",
+            "Lift over area",
+            "mask share over mask area: 1 for a head that looks everywhere alike",
+            "ground truth",
+            _RATIO,
+            "E / (sum_i M_i / V)",
+            "null-normalised mask share",
+            _lift,
+            area_free=True,
+            even=1.0,
+        ),
+        Criterion(
+            "pointing",
+            "Pointing game",
+            "whether the brightest patch lies on the object",
+            "ground truth",
+            _SHARE,
+            "M[argmax_i A_i]",
+            "Zhang et al. 2016",
+            lambda v: truth.pointing(v.patches, v.truth),
+            even="area",
+        ),
+        Criterion(
+            "pointing_lift",
+            "Hits over area",
+            "the pointing game's hits over mask area",
+            "ground truth",
+            _RATIO,
+            "M[argmax_i A_i] / (sum_i M_i / V)",
+            "hit score of SparseMM",
+            _pointing_lift,
+            area_free=True,
+            even=1.0,
+        ),
+        Criterion(
+            "auroc",
+            "AUROC",
+            "chance that a patch of the object is brighter than one beside it",
+            "ground truth",
+            "0.5 = no preference",
+            "P(A_i > A_j) + P(A_i = A_j) / 2 for i on the object, j beside it",
+            "Mann-Whitney",
+            lambda v: truth.auroc(v.patches, v.truth),
+            area_free=True,
+            even=0.5,
+        ),
+        Criterion(
+            "average_precision",
+            "Average precision",
+            "precision over recall when patches are taken from the brightest on",
+            "ground truth",
+            _SHARE,
+            "sum_n (R_n - R_(n-1)) P_n",
+            "standard",
+            lambda v: truth.average_precision(v.patches, v.truth),
+            even="area",
+        ),
+        Criterion(
+            "soft_iou",
+            "Soft IoU",
+            "overlap of the attention, scaled to its maximum, with the mask; no threshold",
+            "ground truth",
+            _SHARE,
+            "sum_i min(b_i, M_i) / sum_i max(b_i, M_i), b = A / max A",
+            "standard",
+            lambda v: truth.soft_iou(v.patches, v.truth),
+            even="area",
+        ),
+        Criterion(
+            "role_contrast",
+            "Role contrast",
+            "how much more a role token looks at its own object than at the other role's",
+            "ground truth",
+            "difference of shares, -1 to 1",
+            "E(M_own) - E(M_other)",
+            "this project",
+            lambda v: truth.role_contrast(v.patches, v.truth, v.other_truth),
+        ),
+        Criterion(
+            "mask_share_shifted",
+            "Share of a shifted mask",
+            "mask share when the mask is moved by half a frame: same area and shape, wrong place",
+            "control",
+            _SHARE,
+            "E with M rolled by half the rows and columns",
+            "null that keeps shape and area",
+            lambda v: truth.mask_share(v.patches, truth.shifted(v.truth, v.grid)),
+            even="area",
+        ),
+        Criterion(
+            "mask_share_swapped",
+            "Share of the other role's mask",
+            "mask share of the other role's object, in the same video and frames",
+            "control",
+            _SHARE,
+            "E(M_other)",
+            "null that keeps the video",
+            lambda v: truth.mask_share(v.patches, v.other_truth),
+        ),
+    )
+}
+
+
+def head_metrics(view: View) -> dict[str, NDArray[np.float32]]:
+    """All criteria of one view, each float32 [layer, head], in the order of :data:`CRITERIA`.
+
+    Raises:
+        ValueError: the lengths of keys, patches, grid and masks do not fit each other.
+    """
+    return {name: item.compute(view).astype(np.float32) for name, item in CRITERIA.items()}

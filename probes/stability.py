@@ -1,0 +1,132 @@
+"""Would other videos give the same ranking? Split-half reliability and agreement of rankings.
+
+Half of the videos rank the pairs, the other half ranks them again; how far the two agree says more
+about a ranking than any single score. The same numbers compare two runs: seeds, checkpoints, data.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from probes.bootstrap import defined_mean, percentile_interval, weighted_means
+
+__all__ = ["Agreement", "SplitHalf", "agreement", "split_half"]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two rankings of the same pairs are. None where undefined."""
+
+    spearman: float | None
+    """Rank correlation of the scores."""
+    jaccard: float | None
+    """Pairs among the best k of both, over pairs among the best k of either."""
+    kuncheva: float | None
+    """Overlap of the best k beyond chance: 1 for the same pairs, 0 as by chance (2007)."""
+
+
+@dataclass(frozen=True)
+class SplitHalf:
+    """Agreement of two random halves of the videos, over many splits."""
+
+    median: Agreement
+    low: Agreement
+    """2.5 % of the splits lie below."""
+    high: Agreement
+    reliability: float | None
+    """Spearman-Brown: what the median correlation of halves says of all videos, 2 r / (1 + r)."""
+    k: int
+    splits: int
+
+
+def agreement(first: NDArray[np.float64], second: NDArray[np.float64], k: int) -> Agreement:
+    """Compare two rankings.
+
+    Args:
+        first: merits of the pairs, higher is better, [pair]; NaN where undefined.
+        second: of the same pairs, in the same order.
+        k: size of the best set. Ties at its edge go to the first pair.
+
+    Raises:
+        ValueError: other numbers of pairs.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"{first.shape} and {second.shape} pairs; rankings of one model agree")
+    values = _compare(first[None], second[None], k)
+    return _agreement([float(v[0]) for v in values])
+
+
+def split_half(
+    roles: Sequence[tuple[NDArray[np.float64], NDArray[np.intp]]],
+    n_videos: int,
+    k: int,
+    low_first: bool = False,
+    splits: int = 200,
+    seed: int = 0,
+) -> SplitHalf | None:
+    """Rank by one half of the videos and by the other, again and again.
+
+    Args:
+        roles: for each role values [sample, pair] and the video code of each sample; the merit of
+            a pair is the mean of the roles' means.
+        n_videos: number of videos; an odd one leaves one video out of each split.
+        k: size of the best set.
+        low_first: whether low values are good.
+        splits: random splits.
+        seed: of the splits.
+
+    Returns:
+        None with fewer than four videos: a half would be a single one.
+    """
+    half = n_videos // 2
+    if half < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    order = np.argsort(rng.random((splits, n_videos)), axis=1)
+    means = []
+    for chosen in (order[:, :half], order[:, half : 2 * half]):
+        weights = np.zeros((splits, n_videos))
+        np.put_along_axis(weights, chosen, 1.0, axis=1)
+        by_role = [weighted_means(v, codes, weights) for v, codes in roles if len(v)]
+        means.append(defined_mean(np.stack(by_role), axis=0) * (-1.0 if low_first else 1.0))
+    values = np.stack(_compare(means[0], means[1], k), axis=1)
+    low, high = percentile_interval(values)
+    middle = [_median(column) for column in values.T]
+    r = middle[0]
+    reliability = 2 * r / (1 + r) if np.isfinite(r) and r > -1 else None
+    return SplitHalf(
+        _agreement(middle), _agreement(list(low)), _agreement(list(high)), reliability, k, splits
+    )
+
+
+def _compare(
+    first: NDArray[np.float64], second: NDArray[np.float64], k: int
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Spearman, Jaccard and Kuncheva of each row of merits [split, pair]."""
+    both = np.isfinite(first) & np.isfinite(second)
+    spearman, jaccard, kuncheva = (np.full(len(first), np.nan) for _ in range(3))
+    for row, known in enumerate(both):
+        one, two = first[row, known], second[row, known]
+        n = len(one)
+        if n > 1 and np.ptp(one) > 0 and np.ptp(two) > 0:
+            spearman[row] = np.corrcoef(rankdata(one), rankdata(two))[0, 1]
+        if n < k:
+            continue
+        best = [set(np.argsort(-x, kind="stable")[:k].tolist()) for x in (one, two)]
+        shared = len(best[0] & best[1])
+        jaccard[row] = shared / (2 * k - shared)
+        if n > k:
+            kuncheva[row] = (shared * n - k * k) / (k * (n - k))
+    return spearman, jaccard, kuncheva
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def _agreement(values: Sequence[float]) -> Agreement:
+    return Agreement(*(float(v) if np.isfinite(v) else None for v in values))
