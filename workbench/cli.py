@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from reviosa.errors import ReviosaError
+from workbench.commands.ablate import ablate
 from workbench.commands.analysis import correlate, rank, select
 from workbench.commands.capture import capture
 from workbench.commands.convert import convert
@@ -40,6 +41,7 @@ _COMMANDS = (
     rank,
     select,
     correlate,
+    ablate,
     sweep,
     report,
     dashboard,
@@ -47,6 +49,7 @@ _COMMANDS = (
 )
 _RESUME_HINTS = {
     "capture": "the finished part is kept; go on with the same command and --resume",
+    "ablate": "the finished part is kept; go on with the same command and --resume",
     "evaluate": "the finished part is kept; go on with the same command and --resume",
     "train": "the last checkpoint is kept; go on with the same command and --resume",
     "sweep": "what is finished is kept; go on with the same command",

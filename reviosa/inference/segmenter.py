@@ -20,7 +20,7 @@ from reviosa.inference.frames import (
 from reviosa.inference.opening import Opening, generate, read_on, read_opening
 from reviosa.inference.results import SegmentationResult, Track, encode_track
 from reviosa.model import ReviosaModel, ReviosaOutput, ReviosaProcessor
-from reviosa.model.segmenter import FrameFeatures, encode_frames
+from reviosa.model.segmenter import FrameFeatures, decode_prompts, encode_frames
 from reviosa.model.tracker import MemoryTracker
 
 __all__ = ["Answer", "RolePair", "Segmenter", "VideoFeatures", "role_pairs"]
@@ -211,6 +211,27 @@ class Segmenter:
             )
             for reply, pair in zip(replies, tracks, strict=True)
         ]
+
+    @torch.inference_mode()
+    def decode(self, features: VideoFeatures, prompts: Tensor) -> np.ndarray:
+        """Masks of each prompt on the frames that the language model saw, without any memory.
+
+        Args:
+            features: of :meth:`encode`.
+            prompts: language vectors, [prompt, channel].
+
+        Returns:
+            bool [frame, prompt, height, width].
+        """
+        frames = []
+        for view in features.sam.values():
+            masks = []
+            for group in prompts.split(_OBJECTS_AT_ONCE):
+                shared = view.take(torch.zeros(len(group), dtype=torch.int64, device=group.device))
+                decoded = decode_prompts(self.model.sam2, shared, group)
+                masks.append(self._full(decoded.masks(), features.size).cpu().numpy())
+            frames.append(np.concatenate(masks))
+        return np.stack(frames)
 
     def _full(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
         """Masks at the size of the video, by way of SAM2's own size (REVIOSA.md 4.1)."""

@@ -1,0 +1,182 @@
+"""Ablations: which sets are made, what they cost by hand, and a run that was stopped."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from probes.causal import (
+    Ablation,
+    ablate,
+    read_effects,
+    set_ablations,
+    single_ablations,
+    summarise,
+)
+from reviosa import ReviosaModel, ReviosaProcessor
+from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.synthetic import WorldConfig, write_synthetic
+from reviosa.errors import ConfigError, RunError
+from reviosa.inference import Segmenter
+from reviosa.model.nano_tokenizer import nano_tokenizer
+from reviosa.run_record import open_run
+from tests.reviosa.conftest import tiny_config
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world") / "data"
+    write_synthetic(folder, 4, 3, WorldConfig(height=64, width=64, frames=5))
+    return InterRVOSDataset(folder, limit=3)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Random weights; asked for both roles by the form that answers are put into."""
+    torch.manual_seed(0)
+    return ReviosaModel(tiny_config()).eval()
+
+
+@pytest.fixture(scope="module")
+def processor(model):
+    return ReviosaProcessor.for_config(model.config, nano_tokenizer())
+
+
+PAIRS = ((0, 1), (1, 3), (1, 0))
+
+
+def test_sets_grow_and_their_controls_have_the_same_layers():
+    sets = set_ablations(PAIRS, (2, 4), draws=20, least=((1, 2), (0, 0), (1, 1)))
+    chosen = [a for a in sets if a.group == "chosen"]
+    assert [a.pairs for a in chosen] == [PAIRS[:1], PAIRS[:2], PAIRS]
+    assert [a.pairs for a in sets if a.group == "least"][1] == ((1, 2), (0, 0))
+    random = [a for a in sets if a.group == "random" and len(a.pairs) == 3]
+    assert len(random) == 20
+    for control in random:
+        assert sorted(layer for layer, _ in control.pairs) == [0, 1, 1]
+        assert len(set(control.pairs)) == 3 and set(control.pairs) != set(PAIRS)
+    assert len({a.pairs for a in random}) > 5
+    assert set_ablations(PAIRS, (2, 4)) == set_ablations(PAIRS, (2, 4))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "match"),
+    [
+        (((0, 4),), r"the pair \(0, 4\), expected different pairs of 2 layers and 4 heads"),
+        (((0, 1), (0, 1)), "a pair twice"),
+        (tuple((0, h) for h in range(4)), "the first 4 pairs are all heads of their layers"),
+    ],
+)
+def test_sets_that_cannot_be(pairs, match):
+    with pytest.raises(ConfigError, match=match):
+        set_ablations(pairs, (2, 4))
+
+
+@pytest.mark.parametrize("kind", ["zero", "mean", "resample"])
+def test_effects_are_those_of_the_model_with_silenced_heads(
+    model, processor, dataset, tmp_path, kind
+):
+    """The first value is the whole model's; nothing silenced changes nothing."""
+    ablations = (*single_ablations(PAIRS[:1]), Ablation("none", "single", ()))
+    told = []
+    ablate(
+        model, processor, dataset, tmp_path / "run", ablations, kind,
+        progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    lines = read_effects(tmp_path / "run")
+    assert [x["sample_id"] for x in lines] == [s.expression.sample_id for s in dataset.samples]
+    assert told[-1] == (len(lines), len(lines))
+    segmenter = Segmenter(model, processor)
+    changed = 0
+    for line, sample in zip(lines, dataset.samples, strict=True):
+        assert line["interaction"] == sample.expression.is_interaction
+        for scores in line["jf"].values():
+            whole, silenced, none = scores
+            assert none == pytest.approx(whole, abs=1e-5)
+            changed += abs(silenced - whole) > 1e-6
+    assert changed, "random masks of random weights, but the head counts"
+    sample = dataset.samples[0]
+    features = segmenter.encode(sample.video)
+    (reply,) = segmenter.answer(features, [sample.expression.text])
+    prompts = segmenter.read(features, [reply.ids]).prompts
+    masks = segmenter.decode(features, prompts[:1])[:, 0]
+    from reviosa.evaluation import boundary_f, jaccard
+
+    truth = sample.masks(0, list(features.frame_indices))
+    wanted = float((jaccard(masks, truth) + boundary_f(masks, truth)).mean() / 2)
+    assert lines[0]["jf"]["actor"][0] == pytest.approx(wanted, abs=1e-5)
+    results = summarise(tmp_path / "run", resamples=50)
+    assert results.kind == kind and results.whole["actor"].n == len(lines)
+    effect = next(e for e in results.effects if e.name == "L00H01" and e.role == "actor")
+    by_hand = np.mean([x["jf"]["actor"][1] - x["jf"]["actor"][0] for x in lines])
+    assert effect.change.value == pytest.approx(by_hand)
+
+
+def test_a_stopped_run_goes_on(model, processor, dataset, tmp_path):
+    ablations = single_ablations(PAIRS)
+    ablate(model, processor, dataset, tmp_path / "whole", ablations, "resample", seed=4)
+    whole = (tmp_path / "whole" / "effects.jsonl").read_text()
+
+    class Stopped(Exception):
+        pass
+
+    def stop(done, total):
+        if done == 3:
+            raise Stopped
+
+    def again(**options):
+        ablate(
+            model, processor, dataset, tmp_path / "run", ablations, "resample", seed=4, **options
+        )
+
+    with pytest.raises(Stopped):
+        again(progress=stop)
+    path = tmp_path / "run" / "effects.jsonl"
+    path.write_text(path.read_text()[:-20])  # killed while it wrote the third line
+    again(resume=True)
+    assert read_effects(tmp_path / "run") == [json.loads(line) for line in whole.splitlines()]
+
+
+def test_summary_by_hand(tmp_path):
+    """Two videos of one expression each; the chosen set costs 0.2 and 0.4, the two random sets 0.1
+    and 0.3 in the first, 0 and 0.2 in the second."""
+    ablations = [["chosen 1", "chosen", [[0, 1]]], ["random 1.00", "random", [[0, 0]]],
+                 ["random 1.01", "random", [[0, 2]]], ["L01H00", "single", [[1, 0]]]]  # fmt: skip
+    config = {"kind": "mean", "ablations": ablations, "samples": 2}
+    with open_run(tmp_path / "run", "ablate", config, 0):
+        lines = [
+            {"sample_id": "a/0", "video_id": "a", "interaction": True,
+             "jf": {"actor": [0.9, 0.7, 0.8, 0.6, 0.9]}},
+            {"sample_id": "b/0", "video_id": "b", "interaction": False,
+             "jf": {"actor": [0.8, 0.4, 0.8, 0.6, 0.7]}},
+        ]  # fmt: skip
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (tmp_path / "run" / "effects.jsonl").write_text(text)
+    results = summarise(tmp_path / "run", resamples=100)
+    actor = {e.name: e for e in results.effects if e.role == "actor"}
+    assert results.whole["actor"].value == pytest.approx(0.85)
+    assert actor["chosen 1"].change.value == pytest.approx(-0.3)
+    # Random: -(0.1 + 0.3) / 2 and -(0 + 0.2) / 2, in the mean -0.15.
+    assert actor["random 1"].change.value == pytest.approx(-0.15)
+    assert actor["chosen 1"].over_random.value == pytest.approx((0.0 - 0.3) / 2)
+    assert actor["chosen 1"].over_random.ci == pytest.approx((-0.3, 0.0))
+    assert actor["L01H00"].over_random is None and actor["L01H00"].change.value == pytest.approx(
+        -0.05
+    )
+    # The target of the interaction was not named.
+    assert results.n_failed == 1 and results.whole["target"].value is None
+    json.dumps(results.to_json())
+
+
+def test_bad_input(model, processor, dataset, tmp_path):
+    with pytest.raises(ConfigError, match="no pairs to silence"):
+        ablate(model, processor, dataset, tmp_path / "run", ())
+    one = InterRVOSDataset(dataset.root, limit=1)
+    with pytest.raises(ConfigError, match="takes outputs from other videos and there is 1"):
+        ablate(model, processor, one, tmp_path / "run", single_ablations(PAIRS), "mean")
+    assert not (tmp_path / "run").exists()
+    with open_run(tmp_path / "other", "evaluate", {}, 0):
+        pass
+    with pytest.raises(RunError, match="kind 'evaluate', expected an ablation"):
+        summarise(tmp_path / "other")

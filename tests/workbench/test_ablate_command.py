@@ -1,0 +1,56 @@
+"""``reviosa ablate`` on the shipped model and two videos."""
+
+import json
+
+import pytest
+
+from probes.capture import capture
+from reviosa.data import InterRVOSDataset
+from reviosa.data.synthetic import WorldConfig, write_synthetic
+from reviosa.heads import HeadSelection
+from reviosa.model import load
+
+
+@pytest.fixture(scope="module")
+def captured(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ablate")
+    write_synthetic(folder / "data", 2, 3, WorldConfig(frames=6, max_expressions=4))
+    dataset = InterRVOSDataset(folder / "data")
+    capture(*load("nano"), dataset, folder / "run", maps="none", identity={"name": "nano"})
+    HeadSelection(((4, 4), (3, 3)), "by hand").save(folder / "heads.json")
+    return folder
+
+
+def test_pairs_sets_and_their_controls(cli, captured, tmp_path):
+    arguments = ("ablate", captured / "run", "--heads", captured / "heads.json", "--draws", "3")
+    shown = cli(*arguments, "--out", tmp_path / "out", "--json")
+    assert shown.code == 0, shown.err
+    results = json.loads(shown.out)
+    assert results["kind"] == "mean"
+    actor = {e["name"]: e for e in results["effects"] if e["role"] == "actor"}
+    assert list(actor) == ["L04H04", "L03H03", "chosen 1", "chosen 2", "random 1", "random 2"]
+    assert actor["chosen 1"]["change"] == actor["L04H04"]["change"], "the same set, told twice"
+    assert actor["chosen 2"]["over_random"]["value"] is not None
+    again = cli(*arguments, "--out", tmp_path / "out")
+    assert again.code == 2 and "resume the run" in again.err
+    # All is done, so going on prints the same at once.
+    table = cli(*arguments, "--out", tmp_path / "out", "--resume")
+    assert table.code == 0 and "less random sets" in table.out and "chosen 2" in table.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "either --heads FILE or --all"),
+        (["--all", "--heads", "{0}/heads.json"], "either --heads FILE or --all"),
+        (["--all", "--limit", "1"], "takes outputs from other videos and there is 1"),
+        (["--all", "--model", "{0}/nowhere"], "no such folder"),
+        (["--heads", "{0}/nowhere.json"], "nowhere.json"),
+        (["--heads", "{0}/heads.json", "--draws", "-1"], "-1 draws"),
+    ],
+)
+def test_bad_input_gets_one_line(cli, captured, tmp_path, arguments, words):
+    given = [str(x).format(captured) for x in arguments]
+    shown = cli("ablate", captured / "run", "--out", tmp_path / "out", *given)
+    assert shown.code == 2 and words in shown.err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
