@@ -21,7 +21,31 @@ def write_table(results: list[Record], path: Path) -> None:
     ]
     for record in results:
         parts.append(_WRITERS[record["part"]](record))
+    lacking = _not_measured(results)
+    if lacking:
+        parts.append("## Not measured\n\n" + "".join(f"* {line}\n" for line in lacking))
     write_text(path, "\n".join(parts))
+
+
+def _not_measured(results: list[Record]) -> list[str]:
+    """What the bars of DESIGN.md ask for and no record has, a line each."""
+    have = {(r["part"], r["shape"], _on_gpu(r)) for r in results}
+    lines = []
+    for part, shapes in _WANTED.items():
+        for shape in shapes:
+            places = [
+                place
+                for place, on_gpu in (("on a CPU", False), ("on a GPU", True))
+                if (part, shape, on_gpu) not in have and (on_gpu or shape != "4b")
+            ]
+            if places:
+                lines.append(f"{part}, {shape}: {' and '.join(places)}")
+    return lines
+
+
+def _on_gpu(record: Record) -> bool:
+    # The name of a CPU says how many threads ran.
+    return " threads of " not in record["device"]["name"]
 
 
 def _title(record: Record, what: str) -> str:
@@ -99,6 +123,13 @@ def _memory(record: Record) -> str:
     )
 
 
+_WANTED = {
+    "role-rows": ("nano", "1b", "4b"),
+    "aml-step": ("1b", "4b"),
+    "inference": ("nano",),
+    "memory": ("nano",),
+}
+"""Shapes that each part is asked for; the 4B is for GPUs alone."""
 _WRITERS: dict[str, Callable[[Record], str]] = {
     "role-rows": _role_rows,
     "aml-step": _aml_step,

@@ -59,3 +59,20 @@ def test_the_table_has_ratios_to_the_plain_way(tmp_path):
     assert "1.10 times" in text
     # 501 / 500.
     assert "recording takes 1.002 times the memory" in text
+
+
+def test_the_table_says_what_was_not_measured(tmp_path):
+    cost = {"seconds": 2.0, "spread": [1.9, 2.2], "peak_mib": 100.0}
+    record = {
+        "device": {"name": "a CPU, 2 threads of 2 cores", "torch": "2.13", "transformers": "5"},
+        "part": "aml-step",
+        "shape": "1b",
+        "layers": 4,
+        "costs": {"no AML": cost, "AML": cost},
+    }
+    write_table(
+        [record, {**record, "device": {**record["device"], "name": "H100"}}], tmp_path / "t"
+    )
+    lacking = (tmp_path / "t").read_text().split("## Not measured")[1]
+    assert "* aml-step, 4b: on a GPU\n" in lacking and "aml-step, 1b" not in lacking
+    assert "* role-rows, 1b: on a CPU and on a GPU\n" in lacking
