@@ -6,11 +6,16 @@ answer and frames, so that each difference is paired. A set is compared with ran
 heads in the same layers, since layers differ in weight whatever their heads look at (ANALYSIS 3.7).
 Other heads take over part of what one loses (arXiv 2307.15771), so the ablation of a single head
 tells the least that it does.
+
+Role-swap patching asks which heads carry who acts on whom: two expressions of one video that name
+the same objects in exchanged roles ("the dog chasing the cat", "the cat being chased by the dog")
+lend each other the outputs of heads, and it is measured how far actor and target change places.
 """
 
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -22,12 +27,13 @@ from torch import Tensor
 
 from probes._json import plain
 from probes.bootstrap import Estimate, defined_mean, estimate_means
-from probes.interventions import edit_heads, record_heads
+from probes.interventions import cut_attention, edit_heads, record_heads
 from reviosa.data.interrvos import InterRVOSDataset
-from reviosa.data.records import ROLES, VideoSample
+from reviosa.data.records import ROLES, Expression, VideoSample
 from reviosa.errors import ConfigError, RunError
 from reviosa.evaluation import boundary_f, jaccard
 from reviosa.inference import Segmenter, VideoFeatures, role_pairs
+from reviosa.losses import pool_masks
 from reviosa.model import ReviosaModel, ReviosaProcessor
 from reviosa.run_record import open_run, read_run
 
@@ -36,6 +42,7 @@ __all__ = [
     "AblationEffect",
     "AblationResults",
     "ablate",
+    "layer_ablations",
     "read_effects",
     "set_ablations",
     "single_ablations",
@@ -43,7 +50,8 @@ __all__ = [
 ]
 
 EFFECTS_FILE = "effects.jsonl"
-Kind = Literal["zero", "mean", "resample"]
+Kind = Literal["zero", "mean", "resample", "blind", "object-blind", "role-swap"]
+_FROM_OTHERS = ("mean", "resample")
 _AT_ONCE = 32
 Pair = tuple[int, int]
 
@@ -55,7 +63,7 @@ class Ablation:
     name: str
     """``L03H04`` of a single pair, ``chosen 3`` of the best three, ``random 3.07`` of a control."""
     group: str
-    """``single``, ``chosen``, ``random`` or ``least``."""
+    """``single``, ``layer``, ``chosen``, ``random`` or ``least``."""
     pairs: tuple[Pair, ...]
 
 
@@ -63,6 +71,15 @@ def single_ablations(pairs: Sequence[Pair]) -> tuple[Ablation, ...]:
     """Each pair by itself."""
     return tuple(
         Ablation(f"L{layer:02d}H{head:02d}", "single", ((layer, head),)) for layer, head in pairs
+    )
+
+
+def layer_ablations(shape: tuple[int, int]) -> tuple[Ablation, ...]:
+    """All heads of each layer together."""
+    layers, heads = shape
+    return tuple(
+        Ablation(f"L{layer:02d}", "layer", tuple((layer, head) for head in range(heads)))
+        for layer in range(layers)
     )
 
 
@@ -137,7 +154,7 @@ class AblationEffect:
     """Empty for a mean over random sets."""
     role: str
     change: Estimate
-    """Mean change of J&F, silenced less whole, 0 to 1, on the frames the language model saw."""
+    """Mean change of that score, silenced less whole, on the frames the language model saw."""
     over_random: Estimate | None
     """The same less the mean of the random sets of this k, video by video; None where there are
     none."""
@@ -148,9 +165,10 @@ class AblationResults:
     """All effects of a run of :func:`ablate`."""
 
     kind: str
-    """``zero``, ``mean`` or ``resample``."""
+    """What :func:`ablate` did to the heads."""
     whole: dict[str, Estimate]
-    """J&F of each role without any ablation."""
+    """Score of each role without any ablation: J&F, 0 to 1, and for ``role-swap`` how far the mask
+    lies on the other role's object, ``(1 + J_other - J_own) / 2``: 0 on its own, 1 on the other."""
     effects: tuple[AblationEffect, ...]
     """Ablation by ablation, actor and target; means of the random sets after them."""
     n_failed: int
@@ -181,7 +199,11 @@ def ablate(
     The model's own answer is kept, so the same roles are named. Masks are those of the frames that
     the language model saw, each decoded by itself. ``mean`` puts the mean output of the same role's
     tokens over all other videos in place of a head's, ``resample`` that of one other expression,
-    ``zero`` nothing, which is the farthest from what the layers above expect.
+    ``zero`` nothing, which is the farthest from what the layers above expect. ``blind`` leaves the
+    head its output but not the patches, ``object-blind`` not the patches that the role's true
+    object covers: whether a head matters by what it sees there. ``role-swap`` puts in the output of
+    the same role's token of the expression's twin, the one that names the same objects in exchanged
+    roles; expressions without a twin are left out.
 
     Args:
         model: the model.
@@ -202,8 +224,15 @@ def ablate(
     if not ablations:
         raise ConfigError("got no pairs to silence; give a heads file or --all")
     samples = dataset.samples
+    if kind == "role-swap":
+        samples = [sample for sample in samples if _twin(sample) is not None]
+        if not samples:
+            raise ConfigError(
+                "got no two expressions of one video with exchanged roles, which role-swap needs; "
+                "use data with active and passive twins, or another kind"
+            )
     videos = {sample.video.video_id for sample in samples}
-    if kind != "zero" and len(videos) < 2:
+    if kind in _FROM_OTHERS and len(videos) < 2:
         raise ConfigError(
             f"{kind} ablation takes outputs from other videos and there is {len(videos)}; "
             "use more videos, or zero"
@@ -220,7 +249,8 @@ def ablate(
         path = directory / EFFECTS_FILE
         done = {line["sample_id"] for line in read_effects(directory)}
         todo = [s for s in samples if s.expression.sample_id not in done]
-        stock = _Stock.gather(segmenter, samples, seed) if kind != "zero" and todo else None
+        needs_others = kind in _FROM_OTHERS and bool(todo)
+        stock = _Stock.gather(segmenter, samples, seed) if needs_others else None
         count = len(samples) - len(todo)
         if path.is_file() and not path.read_bytes().endswith(b"\n"):
             with open(path, "a", encoding="utf-8") as file:
@@ -241,8 +271,8 @@ def ablate(
 def read_effects(directory: str | Path) -> list[dict[str, Any]]:
     """Lines of ``effects.jsonl``, one an expression.
 
-    ``{"sample_id", "video_id", "interaction", "jf": {role: [whole, ablation...]}}``; a role that
-    was not named is absent, a torn line is left out, and without the file there is none.
+    ``{"sample_id", "video_id", "interaction", "scores": {role: [whole, ablation...]}}``; a role
+    that was not named is absent, a torn line is left out, and without the file there is none.
     """
     lines: list[dict[str, Any]] = []
     path = Path(directory) / EFFECTS_FILE
@@ -273,17 +303,34 @@ def _effects(
         for layer, head in ablation.pairs:
             chosen[row, layer, head] = True
     values = None if stock is None else stock.values(sample, kind).to(device)
+    swap, lent = kind == "role-swap", [True, True]
+    if swap:
+        twin = _twin(sample)
+        assert twin is not None, "those without one were left out"
+        (said,) = segmenter.answer(features, [twin.text])
+        values = _outputs(segmenter, features, said.ids).to(device)
+        lent = values.isfinite().flatten(1).all(dim=1).tolist()
+        values = values.nan_to_num()
+    hidden = _hidden_keys(segmenter, features, sample, len(reply.ids), kind == "object-blind")
+
+    def changed(part: Tensor) -> AbstractContextManager[None]:
+        if kind in ("blind", "object-blind"):
+            return cut_attention(segmenter.model, part, roles, hidden)
+        return edit_heads(segmenter.model, part, roles, values)
+
     jf: dict[str, list[float]] = {}
     for start in range(0, len(chosen), _AT_ONCE):
         part = chosen[start : start + _AT_ONCE].to(device)
-        with edit_heads(segmenter.model, part, roles, values):
+        with changed(part):
             output = segmenter.read(features, [reply.ids] * len(part))
         pairs = role_pairs(output, len(part))
         for role, name in enumerate(ROLES if sample.expression.is_interaction else ROLES[:1]):
             prompts = [pair[role] for pair in pairs]
-            if prompts[0] is not None:
+            # A role that the twin does not name lends nothing.
+            if prompts[0] is not None and lent[role]:
                 vectors = torch.stack([p for p in prompts if p is not None])
-                jf.setdefault(name, []).extend(_scores(segmenter, features, sample, role, vectors))
+                scores = _places if swap else _scores
+                jf.setdefault(name, []).extend(scores(segmenter, features, sample, role, vectors))
     expression = sample.expression
     rounded = {name: [round(value, 6) for value in scores] for name, scores in jf.items()}
     return (
@@ -292,11 +339,40 @@ def _effects(
                 "sample_id": expression.sample_id,
                 "video_id": expression.video_id,
                 "interaction": expression.is_interaction,
-                "jf": rounded,
+                "scores": rounded,
             }
         )
         + "\n"
     )
+
+
+def _twin(sample: VideoSample) -> Expression | None:
+    """The expression of the same video that names the same objects in exchanged roles."""
+    mine = sample.expression
+    if not mine.is_interaction:
+        return None
+    exchanged = (set(mine.target_ids), set(mine.actor_ids))
+    for other in sample.video.expressions:
+        if other.is_interaction and (set(other.actor_ids), set(other.target_ids)) == exchanged:
+            return other
+    return None
+
+
+def _outputs(segmenter: Segmenter, features: VideoFeatures, ids: Sequence[int]) -> Tensor:
+    """What heads write at the first actor and the first target token of a conversation.
+
+    Returns:
+        float32 [role, layer, head, head_dim]; NaN where a role is not named.
+    """
+    roles = _role_of_tokens(segmenter, features, ids)[0].tolist()
+    tokens = [roles.index(role) if role in roles else None for role in (0, 1)]
+    with record_heads(segmenter.model, [t or 0 for t in tokens]) as heads:
+        segmenter.read(features, [ids])
+    outputs = torch.stack([layer[0] for layer in heads], dim=1)
+    for role, token in enumerate(tokens):
+        if token is None:
+            outputs[role] = float("nan")
+    return outputs
 
 
 def _role_of_tokens(segmenter: Segmenter, features: VideoFeatures, ids: Sequence[int]) -> Tensor:
@@ -307,6 +383,27 @@ def _role_of_tokens(segmenter: Segmenter, features: VideoFeatures, ids: Sequence
     roles[rest == config.actor_token_id] = 0
     roles[rest == config.target_token_id] = 1
     return roles[None]
+
+
+def _hidden_keys(
+    segmenter: Segmenter,
+    features: VideoFeatures,
+    sample: VideoSample,
+    length: int,
+    object_alone: bool,
+) -> Tensor:
+    """Patches that a role's token is not to see: all, or those its object touches; [role, key]."""
+    model = segmenter.model
+    is_patch = features.opening.ids[0] == model.config.image_token_id
+    keys = torch.zeros(2, length, dtype=torch.bool, device=model.device)
+    for role in (0, 1):
+        hidden = is_patch.clone()
+        if object_alone:
+            truth = torch.from_numpy(sample.masks(role, list(features.frame_indices)))
+            touched = pool_masks(truth, model.config.grid).flatten() > 0
+            hidden[is_patch] = touched.to(model.device)
+        keys[role, : len(is_patch)] = hidden
+    return keys
 
 
 def _scores(
@@ -327,6 +424,23 @@ def _scores(
     return scores
 
 
+def _places(
+    segmenter: Segmenter,
+    features: VideoFeatures,
+    sample: VideoSample,
+    role: int,
+    prompts: Tensor,
+) -> list[float]:
+    """How far each prompt's masks lie on the other role's object, 0 to 1."""
+    frames = list(features.frame_indices)
+    own, other = sample.masks(role, frames), sample.masks(1 - role, frames)
+    masks = segmenter.decode(features, prompts)
+    return [
+        float((1 + jaccard(masks[:, i], other) - jaccard(masks[:, i], own)).mean() / 2)
+        for i in range(len(prompts))
+    ]
+
+
 @dataclass(frozen=True)
 class _Stock:
     """What heads write at the role tokens of every expression, to be put in others' place."""
@@ -341,24 +455,13 @@ class _Stock:
 
     @classmethod
     def gather(cls, segmenter: Segmenter, samples: Sequence[VideoSample], seed: int) -> "_Stock":
-        config = segmenter.model.config
         found = []
         for _, group in groupby(samples, key=lambda sample: sample.video.video_id):
             of_video = list(group)
             features = segmenter.encode(of_video[0].video)
             replies = segmenter.answer(features, [s.expression.text for s in of_video])
             for reply in replies:
-                roles = _role_of_tokens(segmenter, features, reply.ids)[0].tolist()
-                tokens = [roles.index(role) if role in roles else None for role in (0, 1)]
-                with record_heads(segmenter.model, [t or 0 for t in tokens]) as heads:
-                    segmenter.read(features, [reply.ids])
-                z = torch.stack([layer[0] for layer in heads], dim=1).cpu()
-                for role, token in enumerate(tokens):
-                    if token is None:
-                        z[role] = float("nan")
-                found.append(z)
-        shape = (2, config.num_layers, config.num_heads)
-        assert found and found[0].shape[:3] == shape
+                found.append(_outputs(segmenter, features, reply.ids).cpu())
         return cls(
             torch.stack(found),
             np.array([s.video.video_id for s in samples]),
@@ -405,13 +508,15 @@ def summarise(directory: str | Path, resamples: int = 2000, seed: int = 0) -> Ab
     whole: dict[str, Estimate] = {}
     effects: list[AblationEffect] = []
     for role in ROLES:
-        rows = [line for line in lines if role in line["jf"]]
+        rows = [line for line in lines if role in line["scores"]]
         videos = np.array([line["video_id"] for line in rows], dtype=str)
-        jf = np.array([line["jf"][role] for line in rows]).reshape(len(rows), 1 + len(ablations))
+        jf = np.array([line["scores"][role] for line in rows]).reshape(
+            len(rows), 1 + len(ablations)
+        )
         (whole[role],) = estimate_means(jf[:, :1], videos, resamples, seed)
         change = jf[:, 1:] - jf[:, :1]
         effects += _of_role(role, ablations, change, videos, resamples, seed)
-    named = sum(len(line["jf"]) for line in lines)
+    named = sum(len(line["scores"]) for line in lines)
     wanted = sum(1 + bool(line["interaction"]) for line in lines)
     return AblationResults(config["kind"], whole, tuple(effects), wanted - named, resamples, seed)
 

@@ -1,4 +1,4 @@
-"""Changing what heads write at the role tokens, while the rest of the model runs as it is.
+"""Changing what heads write or see at the role tokens, while the rest of the model runs as it is.
 
 A head's output z is the part of the output projection's input that it fills. Replacing z in the
 rows of one batch by different values makes every row an experiment of its own: many ablations of
@@ -6,16 +6,22 @@ one conversation share a forward pass, and all of them share the frames that wer
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import sys
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from reviosa.errors import ReviosaError
 from reviosa.model import ReviosaModel
 
-__all__ = ["edit_heads", "record_heads"]
+__all__ = ["cut_attention", "edit_heads", "record_heads"]
 
 
 @contextlib.contextmanager
@@ -119,3 +125,118 @@ def record_heads(model: ReviosaModel, tokens: Sequence[int]) -> Iterator[list[Te
     finally:
         for handle in handles:
             handle.remove()
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """What chosen heads must not see."""
+
+    chosen: Tensor
+    """bool [row, head] of one layer."""
+    roles: Tensor
+    """int64 [row or 1, token]"""
+    keys: Tensor
+    """bool [role, key]"""
+
+
+# The registered attention function is global to transformers; this map makes it act on one model.
+_CUTS: "weakref.WeakKeyDictionary[nn.Module, _Cut]" = weakref.WeakKeyDictionary()
+_PREFIX = "cut_"
+
+
+@contextlib.contextmanager
+def cut_attention(
+    model: ReviosaModel, chosen: Tensor, roles: Tensor, keys: Tensor
+) -> Iterator[None]:
+    """Keep chosen heads from seeing some keys at the role tokens, during the block's passes.
+
+    What they would have looked at goes to the keys that are left, as softmax does it (attention
+    knock-out). Other tokens, and other heads at the same token, are not touched.
+
+    Args:
+        model: the model; outside the block it is as it was.
+        chosen: bool [row, layer, head], which heads are cut in which row of the batch.
+        roles: int64 [row or 1, token], 0 at actor tokens, 1 at target tokens and -1 elsewhere.
+        keys: bool [role, key], what each role's token must not see; keys count from the start of
+            the sequence, those in a KV cache included.
+
+    Raises:
+        ReviosaError: in a forward pass: the batch has other numbers of rows, tokens or keys.
+    """
+    language: Any = model.language_model
+    config = language.config
+    before = config._attn_implementation
+    modules = [layer.self_attn for layer in language.layers]
+    try:
+        config._attn_implementation = _register(before)
+        for layer, module in enumerate(modules):
+            if bool(chosen[:, layer].any()):
+                _CUTS[module] = _Cut(chosen[:, layer], roles, keys)
+        yield
+    finally:
+        for module in modules:
+            _CUTS.pop(module, None)
+        config._attn_implementation = before
+
+
+def _register(base: str) -> str:
+    name = f"{_PREFIX}{base}"
+    if name not in ALL_ATTENTION_FUNCTIONS:
+        AttentionInterface.register(name, _cutting(base))
+        AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[base])
+    return name
+
+
+def _cutting(base: str) -> Callable:
+    def attention(
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        scaling: float | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        if base == "eager":
+            # Eager attention is not in the registry: each modeling file has its own.
+            function = sys.modules[type(module).__module__].eager_attention_forward
+        else:
+            function = ALL_ATTENTION_FUNCTIONS[base]
+        output, weights = function(
+            module, query, key, value, attention_mask, scaling=scaling, **kwargs
+        )
+        cut = _CUTS.get(module)
+        if cut is not None:
+            scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+            output = _without_keys(output, cut, query, key, value, scale)
+        return output, weights
+
+    return attention
+
+
+def _without_keys(
+    output: Tensor, cut: _Cut, query: Tensor, key: Tensor, value: Tensor, scale: float
+) -> Tensor:
+    """``output`` [row, token, head, head_dim] with the role tokens' rows of chosen heads redone."""
+    rows, heads, tokens = query.shape[:3]
+    keys = key.shape[2]
+    if (rows, tokens, keys) != (len(cut.chosen), cut.roles.shape[1], cut.keys.shape[1]):
+        raise ReviosaError(
+            f"got a batch of {rows} rows, {tokens} tokens and {keys} keys, expected "
+            f"{len(cut.chosen)}, {cut.roles.shape[1]} and {cut.keys.shape[1]}; "
+            "cut the very batch that is run"
+        )
+    output = output.clone()
+    group = heads // key.shape[1]
+    wide_key, wide_value = (x.float().repeat_interleave(group, dim=1) for x in (key, value))
+    later = torch.arange(keys, device=query.device)
+    for token in (cut.roles >= 0).any(dim=0).nonzero()[:, 0].tolist():
+        # One conversation a batch: a token has the same role in all rows.
+        role = int(cut.roles[:, token].max())
+        scores = (query[:, :, token, None].float() * wide_key).sum(dim=-1) * scale
+        # Role tokens are at the end of sequences of one length: what they see is what came before.
+        unseen = (later > keys - tokens + token) | cut.keys[role]
+        new = scores.masked_fill(unseen, float("-inf")).softmax(dim=-1)[:, :, None] @ wide_value
+        old = output[:, token]
+        output[:, token] = torch.where(cut.chosen[:, :, None], new[:, :, 0].to(old.dtype), old)
+    return output

@@ -138,7 +138,7 @@ def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
             (
                 criterion.kind,
                 criterion.title + (" (lowest)" if criterion.low_first else ""),
-                pair_label(best.layer, best.head),
+                pair_label(best.layer, best.head) if best.rank == 1 else "a tie",
                 with_interval(best.score, best.ci),
                 MISSING if best.p is None else f"{best.p:.2g}",
                 _ranks(best.rank_ci),

@@ -8,7 +8,9 @@ import torch
 
 from probes.causal import (
     Ablation,
+    _twin,
     ablate,
+    layer_ablations,
     read_effects,
     set_ablations,
     single_ablations,
@@ -73,7 +75,7 @@ def test_sets_that_cannot_be(pairs, match):
         set_ablations(pairs, (2, 4))
 
 
-@pytest.mark.parametrize("kind", ["zero", "mean", "resample"])
+@pytest.mark.parametrize("kind", ["zero", "mean", "resample", "blind", "object-blind"])
 def test_effects_are_those_of_the_model_with_silenced_heads(
     model, processor, dataset, tmp_path, kind
 ):
@@ -91,7 +93,7 @@ def test_effects_are_those_of_the_model_with_silenced_heads(
     changed = 0
     for line, sample in zip(lines, dataset.samples, strict=True):
         assert line["interaction"] == sample.expression.is_interaction
-        for scores in line["jf"].values():
+        for scores in line["scores"].values():
             whole, silenced, none = scores
             assert none == pytest.approx(whole, abs=1e-5)
             changed += abs(silenced - whole) > 1e-6
@@ -105,11 +107,11 @@ def test_effects_are_those_of_the_model_with_silenced_heads(
 
     truth = sample.masks(0, list(features.frame_indices))
     wanted = float((jaccard(masks, truth) + boundary_f(masks, truth)).mean() / 2)
-    assert lines[0]["jf"]["actor"][0] == pytest.approx(wanted, abs=1e-5)
+    assert lines[0]["scores"]["actor"][0] == pytest.approx(wanted, abs=1e-5)
     results = summarise(tmp_path / "run", resamples=50)
     assert results.kind == kind and results.whole["actor"].n == len(lines)
     effect = next(e for e in results.effects if e.name == "L00H01" and e.role == "actor")
-    by_hand = np.mean([x["jf"]["actor"][1] - x["jf"]["actor"][0] for x in lines])
+    by_hand = np.mean([x["scores"]["actor"][1] - x["scores"]["actor"][0] for x in lines])
     assert effect.change.value == pytest.approx(by_hand)
 
 
@@ -147,9 +149,9 @@ def test_summary_by_hand(tmp_path):
     with open_run(tmp_path / "run", "ablate", config, 0):
         lines = [
             {"sample_id": "a/0", "video_id": "a", "interaction": True,
-             "jf": {"actor": [0.9, 0.7, 0.8, 0.6, 0.9]}},
+             "scores": {"actor": [0.9, 0.7, 0.8, 0.6, 0.9]}},
             {"sample_id": "b/0", "video_id": "b", "interaction": False,
-             "jf": {"actor": [0.8, 0.4, 0.8, 0.6, 0.7]}},
+             "scores": {"actor": [0.8, 0.4, 0.8, 0.6, 0.7]}},
         ]  # fmt: skip
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (tmp_path / "run" / "effects.jsonl").write_text(text)
@@ -180,3 +182,40 @@ def test_bad_input(model, processor, dataset, tmp_path):
         pass
     with pytest.raises(RunError, match="kind 'evaluate', expected an ablation"):
         summarise(tmp_path / "other")
+
+
+def test_roles_change_places_when_all_heads_are_lent(model, processor, dataset, tmp_path):
+    """Every head of every layer from the twin; this model names actors alone."""
+    ablations = (
+        *layer_ablations((model.config.num_layers, model.config.num_heads)),
+        Ablation("all", "layer", tuple((i, j) for i in range(2) for j in range(4))),
+        Ablation("none", "single", ()),
+    )
+    ablate(model, processor, dataset, tmp_path / "run", ablations, "role-swap")
+    lines = read_effects(tmp_path / "run")
+    twins = [s for s in dataset.samples if _twin(s) is not None]
+    assert twins and [x["sample_id"] for x in lines] == [s.expression.sample_id for s in twins]
+    for sample in twins:
+        twin = _twin(sample)
+        assert set(twin.actor_ids) == set(sample.expression.target_ids)
+        assert set(twin.target_ids) == set(sample.expression.actor_ids)
+    segmenter = Segmenter(model, processor)
+    sample, line = twins[0], lines[0]
+    features = segmenter.encode(sample.video)
+    (reply,) = segmenter.answer(features, [sample.expression.text])
+    output = segmenter.read(features, [reply.ids])
+    from reviosa.evaluation import jaccard
+
+    frames = list(features.frame_indices)
+    masks = segmenter.decode(features, output.prompts[:1])[:, 0]
+    own, other = (jaccard(masks, sample.masks(role, frames)).mean() for role in (0, 1))
+    assert line["scores"]["actor"][0] == pytest.approx((1 + other - own) / 2, abs=1e-5)
+    assert line["scores"]["actor"][-1] == pytest.approx(line["scores"]["actor"][0], abs=1e-5)
+    assert any(abs(x["scores"]["actor"][-2] - x["scores"]["actor"][0]) > 1e-6 for x in lines)
+
+
+def test_role_swap_needs_twins(model, processor, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("probes.causal._twin", lambda sample: None)
+    with pytest.raises(ConfigError, match="no two expressions of one video with exchanged roles"):
+        ablate(model, processor, dataset, tmp_path / "run", single_ablations(PAIRS), "role-swap")
+    assert not (tmp_path / "run").exists()

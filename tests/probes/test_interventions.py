@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from probes.interventions import edit_heads, record_heads
+from probes.interventions import cut_attention, edit_heads, record_heads
 from reviosa import ReviosaModel
 from reviosa.errors import ReviosaError
 from tests.reviosa.conftest import tiny_config
@@ -131,3 +131,60 @@ def test_another_batch_is_refused(tiny_model, ids):
     words = "a batch of 1 rows .* expected 2 rows"
     with edit_heads(tiny_model, chosen), pytest.raises(ReviosaError, match=words):
         run(tiny_model, ids)
+
+
+def test_what_is_cut_is_not_seen_and_the_rest_is_seen_more(tiny_model, ids):
+    """Against eager attention of the last layer with the same scores masked, worked out by hand."""
+    layer = tiny_model.config.num_layers - 1
+    attention = tiny_model.language_model.layers[layer].self_attn
+    roles = torch.full((1, 9), -1)
+    roles[0, 6] = 1
+    keys = torch.zeros(2, 9, dtype=torch.bool)
+    keys[1, 1:4] = True
+    keys[0] = True  # no actor's token is there
+    written = []
+    hook = attention.o_proj.register_forward_pre_hook(lambda m, a: written.append(a[0]))
+    language = tiny_model.language_model
+    before = language.config._attn_implementation
+    whole = run(tiny_model, ids)
+    with cut_attention(tiny_model, choose(tiny_model, 1, [(layer, 2)]), roles, keys):
+        got = run(tiny_model, ids)
+    hook.remove()
+    assert language.config._attn_implementation == before
+    changed = (got - whole).abs().amax(dim=(0, 2)) > 1e-6
+    assert changed.tolist() == [False] * 6 + [True] + [False] * 2
+
+    language.config._attn_implementation = "eager"
+    inside = {}
+    hooks = [
+        attention.register_forward_hook(lambda m, a, out: inside.update(weights=out[1])),
+        attention.v_proj.register_forward_hook(lambda m, a, out: inside.update(value=out)),
+    ]
+    run(tiny_model, ids)
+    for one in hooks:
+        one.remove()
+    language.config._attn_implementation = before
+    weights = inside["weights"][0, 2, 6].clone()
+    weights[1:4] = 0
+    weights /= weights.sum()  # softmax without some keys is the softmax, renormalised
+    heads, key_heads = tiny_model.config.num_heads, language.config.num_key_value_heads
+    value = inside["value"][0].unflatten(-1, (key_heads, -1))[:, 2 // (heads // key_heads)]
+    wanted = weights @ value
+    z = written[1][0, 6].unflatten(-1, (heads, -1))
+    assert torch.allclose(z[2], wanted, atol=1e-6)
+    plain = written[0][0, 6].unflatten(-1, (heads, -1))
+    assert torch.equal(z[[0, 1, 3]], plain[[0, 1, 3]]) and not torch.allclose(z[2], plain[2])
+
+
+def test_cutting_nothing_changes_nothing_and_another_batch_is_refused(tiny_model, ids):
+    roles = torch.full((1, 9), -1)
+    roles[0, 4], roles[0, 6] = 0, 1
+    every = torch.ones_like(choose(tiny_model, 1))
+    keys = torch.zeros(2, 9, dtype=torch.bool)
+    with cut_attention(tiny_model, every, roles, keys):
+        # Rows are computed in fp32 beside the fused kernel.
+        got = run(tiny_model, ids)
+    assert torch.allclose(got, run(tiny_model, ids), atol=1e-5)
+    words = "2 rows, 9 tokens and 9 keys, expected 1, 9 and 9"
+    with cut_attention(tiny_model, every, roles, keys), pytest.raises(ReviosaError, match=words):
+        run(tiny_model, ids.expand(2, -1))

@@ -14,12 +14,19 @@ if TYPE_CHECKING:
 __all__ = ["ablate"]
 
 
+_SHOWN = 12
+"""Single pairs in the table; --json has all of them."""
+
+
 class Kind(StrEnum):
-    """What stands in place of a silenced head's output."""
+    """What stands in place of a silenced head's output, or what it does not see."""
 
     zero = "zero"
     mean = "mean"
     resample = "resample"
+    blind = "blind"
+    object_blind = "object-blind"
+    role_swap = "role-swap"
 
 
 def ablate(
@@ -31,13 +38,16 @@ def ablate(
             "--heads", metavar="FILE", help="Heads file: each pair, and the first k for every k."
         ),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every pair by itself.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every pair by itself, and every layer.")
+    ] = False,
     kind: Annotated[
         Kind,
         typer.Option(
             "--kind",
             help="What stands in place of a head: its mean over other videos, its output in "
-            "another expression, or zero.",
+            "another expression, or in the one that exchanges the roles, or zero; or what it does "
+            "not see: any patch, or its object's.",
         ),
     ] = Kind.mean,
     draws: Annotated[
@@ -62,7 +72,7 @@ def ablate(
 ) -> None:
     """Silence heads of a captured model at the role tokens and score its masks again."""
     from probes.causal import ablate as run_ablation
-    from probes.causal import set_ablations, single_ablations, summarise
+    from probes.causal import layer_ablations, set_ablations, single_ablations, summarise
     from reviosa.data import InterRVOSDataset
     from reviosa.errors import ConfigError
     from reviosa.heads import HeadSelection
@@ -85,7 +95,7 @@ def ablate(
     shape = (loaded.model.config.num_layers, loaded.model.config.num_heads)
     if heads is None:
         pairs = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
-        ablations = single_ablations(pairs)
+        ablations = (*single_ablations(pairs), *layer_ablations(shape))
     else:
         selection = HeadSelection.load(heads)
         selection.validate(*shape)
@@ -128,16 +138,22 @@ def _print(results: "AblationResults") -> None:
         if whole.value is None:
             continue
         mine = [e for e in results.effects if e.role == role]
-        mine.sort(
-            key=lambda e: (e.group != "single", e.change.value if e.group == "single" else e.k)
-        )
-        rows = [[e.name, str(e.k), points(e.change), points(e.over_random)] for e in mine]
+        singles = [e for e in mine if e.group == "single"]
+        singles.sort(key=lambda e: -abs(e.change.value or 0.0))
+        sets = sorted((e for e in mine if e.group != "single"), key=lambda e: e.k)
+        rows = [
+            [e.name, str(e.k), points(e.change), points(e.over_random)]
+            for e in (*singles[:_SHOWN], *sets)
+        ]
+        what = "on the other role's object" if results.kind == "role-swap" else "J&F"
         print_table(
-            f"{role}: J&F {per_cent(whole.value)} on the seen frames; change by {results.kind} "
-            "ablation",
-            ["silenced", "heads", "change of J&F [interval]", "less random sets"],
+            f"{role}: {what} {per_cent(whole.value)}, on the seen frames; {results.kind}",
+            ["heads", "number", "change [interval]", "less random sets"],
             rows,
         )
-        print(f"{count(whole.n, 'expression')} of {count(whole.n_videos, 'video')}")
+        print(
+            f"{count(whole.n, 'expression')} of {count(whole.n_videos, 'video')}; in points; the "
+            f"{min(_SHOWN, len(singles))} single pairs of {len(singles)} that change most"
+        )
     if results.n_failed:
         print(f"{count(results.n_failed, 'role')} not named by the model, left out")
