@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from probes.criteria import CRITERIA
 from reports.canvas import Figure
+from reports.causal_figures import dose_curve, effect_map
 from reports.figures import head_map, layer_profile, ranking_plot
 from reports.outcome_figures import correlation_by_layer, share_against_jf
 from reports.style import (
@@ -21,6 +22,7 @@ from reports.style import (
 )
 from reports.summary import model_name, summary
 from reports.tables import (
+    ablation_table,
     correlation_table,
     criteria_table,
     protocol_table,
@@ -30,6 +32,7 @@ from reports.tables import (
 from reviosa.io import write_text
 
 if TYPE_CHECKING:
+    from probes.causal import AblationResults
     from probes.results import AnalysisResults
     from reports.gallery import GalleryItem
 
@@ -44,6 +47,7 @@ def write_report(
     path: str | Path,
     gallery: "Sequence[GalleryItem]" = (),
     command: str | None = None,
+    ablations: "Sequence[AblationResults]" = (),
 ) -> Path:
     """Write the report, whole or not at all; the same input gives the same bytes.
 
@@ -52,12 +56,13 @@ def write_report(
         path: the HTML file; folders are made, an old report is replaced.
         gallery: pictures of the best and worst samples (:func:`reports.gallery.build_gallery`).
         command: the command line that made the report, to be printed in it.
+        ablations: what :func:`probes.causal.summarise` found of the same model.
 
     Returns:
         The path.
     """
     path = Path(path)
-    write_text(path, render_report(results, gallery, command))
+    write_text(path, render_report(results, gallery, command, ablations))
     return path
 
 
@@ -65,6 +70,7 @@ def render_report(
     results: "AnalysisResults",
     gallery: "Sequence[GalleryItem]" = (),
     command: str | None = None,
+    ablations: "Sequence[AblationResults]" = (),
 ) -> str:
     """The report as HTML text; see :func:`write_report`."""
     environment = Environment(
@@ -84,11 +90,15 @@ def render_report(
         role_colors=ROLE_COLORS,
         caption_types=CAPTION_TYPE_TITLES,
     )
-    return environment.get_template("report.html.j2").render(**_content(results, gallery, command))
+    content = _content(results, gallery, command, ablations)
+    return environment.get_template("report.html.j2").render(**content)
 
 
 def _content(
-    results: "AnalysisResults", gallery: "Sequence[GalleryItem]", command: str | None
+    results: "AnalysisResults",
+    gallery: "Sequence[GalleryItem]",
+    command: str | None,
+    ablations: "Sequence[AblationResults]",
 ) -> dict[str, Any]:
     filled = bool(results.counts.expressions)
     looked = any(role.emitted for role in results.counts.roles.values())
@@ -114,6 +124,13 @@ def _content(
             correlation_table(results, role)
             for role in ("actor", "target")
             if results.correlations[role].n
+        ],
+        "causes": [
+            (
+                [_drawn(x) for draw in (effect_map, dose_curve) if (x := draw(a)) is not None],
+                ablation_table(a),
+            )
+            for a in ablations
         ],
         "gallery": _groups(gallery),
         "provenance": provenance_table(results, command),

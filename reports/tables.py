@@ -23,11 +23,13 @@ from reviosa.io import atomic_path
 
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
+    from probes.causal import AblationResults
     from probes.correlation import Association
     from probes.results import AnalysisResults
 
 __all__ = [
     "Table",
+    "ablation_table",
     "correlation_table",
     "criteria_table",
     "flatten",
@@ -166,6 +168,45 @@ def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
         "Equations and sources are in docs/criteria.md.",
         text_columns=3,
     )
+
+
+def ablation_table(ablation: "AblationResults", top: int = 8) -> Table:
+    """The single pairs that change the score most, whole layers, and sets with their controls."""
+    rows = []
+    for role in ROLES:
+        mine = [e for e in ablation.effects if e.role == role and e.change.value is not None]
+        singles = sorted(
+            (e for e in mine if e.group == "single"), key=lambda e: -abs(e.change.value or 0.0)
+        )
+        sets = sorted((e for e in mine if e.group != "single"), key=lambda e: (e.group, e.k))
+        for effect in (*singles[:top], *sets):
+            over = effect.over_random
+            rows.append(
+                (
+                    ROLE_TITLES[role],
+                    effect.name,
+                    str(effect.k),
+                    _in_points(effect.change),
+                    MISSING if over is None else _in_points(over),
+                )
+            )
+    failed = (
+        f" {count(ablation.n_failed, 'role')} not named, left out." if ablation.n_failed else ""
+    )
+    return Table(
+        ("role", "heads", "number", "change [interval]", "less random sets [interval]"),
+        tuple(rows),
+        f"Changes in points ({ablation.kind}); the {top} single pairs that change most, then "
+        f"layers and sets. Intervals: 95 % cluster bootstrap over videos, "
+        f"{count(ablation.resamples, 'resample')}, not corrected for the number of pairs.{failed}",
+        text_columns=2,
+    )
+
+
+def _in_points(estimate: "Estimate") -> str:
+    value, ci = estimate.value, estimate.ci
+    scaled = None if ci is None else (100 * ci[0], 100 * ci[1])
+    return with_interval(None if value is None else 100 * value, scaled, 1)
 
 
 def correlation_table(results: "AnalysisResults", role: str) -> Table:

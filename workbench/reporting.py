@@ -1,7 +1,9 @@
 """Put a run, its results and its data together into a report."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from probes.causal import AblationResults
 from probes.results import AnalysisResults
 from probes.store import CaptureStore
 from reports.gallery import build_gallery
@@ -12,9 +14,15 @@ from workbench.datasets import find_dataset
 __all__ = ["make_report"]
 
 
-def make_report(store: CaptureStore, results: AnalysisResults, path: Path, command: str) -> None:
+def make_report(
+    store: CaptureStore,
+    results: AnalysisResults,
+    path: Path,
+    command: str,
+    ablations: Sequence[AblationResults] = (),
+) -> None:
     """Write the HTML report of a capture run, with pictures where its data set is at hand."""
     dataset = find_dataset(store.run, store.directory)
     if dataset is None:
         note("the data set of this run is not at hand; the report shows no frames")
-    write_report(results, path, build_gallery(store, results, dataset), command)
+    write_report(results, path, build_gallery(store, results, dataset), command, ablations)

@@ -36,6 +36,13 @@ def test_pairs_sets_and_their_controls(cli, captured, tmp_path):
     # All is done, so going on prints the same at once.
     table = cli(*arguments, "--out", tmp_path / "out", "--resume")
     assert table.code == 0 and "less random sets" in table.out and "chosen 2" in table.out
+    # The report of the capture has it as a section.
+    page = tmp_path / "report.html"
+    shown = cli("report", captured / "run", tmp_path / "out", "-o", page, "--resamples", "50")
+    assert shown.code == 0, shown.err
+    assert "dose-mean" in page.read_text(encoding="utf-8")
+    alone = cli("report", tmp_path / "out", "-o", tmp_path / "none.html")
+    assert alone.code == 2 and "got 0 runs that are no ablation" in alone.err
 
 
 @pytest.mark.parametrize(

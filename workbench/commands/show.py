@@ -18,7 +18,10 @@ _APP = Path(__file__).resolve().parent.parent.parent / "streamlit_app.py"
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Capture runs and sweeps (RUNS/sweeps/NAME)."),
+        typer.Argument(
+            metavar="RUN...",
+            help="Capture runs, ablations of them, and sweeps (RUNS/sweeps/NAME).",
+        ),
     ],
     out: Annotated[
         Path,
@@ -26,7 +29,8 @@ def report(
             "--out",
             "-o",
             metavar="FILE",
-            help="Document to write: .html of one capture run; .md of sweeps and captures.",
+            help="Document to write: .html of one capture run and its ablations; .md of sweeps "
+            "and captures.",
         ),
     ],
     csv: Annotated[
@@ -52,27 +56,42 @@ def report(
         return
     from probes.sweeps import SWEEP_FILE
 
-    if len(runs) > 1 or (runs[0] / SWEEP_FILE).is_file():
+    ablated = [run for run in runs if _is_ablation(run)]
+    captured = [run for run in runs if run not in ablated]
+    if len(captured) != 1 or (captured[0] / SWEEP_FILE).is_file():
         raise ConfigError(
-            f"{out}: several runs, or a sweep, make a page in Markdown; end it on .md"
+            f"{out}: got {len(captured)} runs that are no ablation, expected one capture; several, "
+            "or a sweep, make a page in Markdown, end it on .md"
         )
     from probes.analysis import analyse
+    from probes.causal import summarise
     from reports.tables import write_csv
     from workbench.commands.analysis import open_store
     from workbench.console import print_json, progress
     from workbench.reporting import make_report
 
-    store = open_store(runs[0])
+    store = open_store(captured[0])
     with progress("analysis"):
         results = analyse(store, resamples, seed)
+        ablations = [summarise(run, resamples, seed) for run in ablated]
     with progress("report"):
-        make_report(store, results, out, command=command)
+        make_report(store, results, out, command, ablations)
         if csv is not None:
             write_csv(results, csv)
     if json:
         print_json(results.to_json())
     else:
         print(f"report in {out}")
+
+
+def _is_ablation(run: Path) -> bool:
+    from reviosa.errors import RunError
+    from reviosa.run_record import read_run
+
+    try:
+        return read_run(run).get("kind") == "ablate"
+    except RunError:
+        return False  # whoever opens it as what it should be says what is wrong with it
 
 
 def _study(
