@@ -311,10 +311,12 @@ def _effects(
         values = _outputs(segmenter, features, said.ids).to(device)
         lent = values.isfinite().flatten(1).all(dim=1).tolist()
         values = values.nan_to_num()
-    hidden = _hidden_keys(segmenter, features, sample, len(reply.ids), kind == "object-blind")
+    hidden = None
+    if kind in ("blind", "object-blind"):
+        hidden = _hidden_keys(segmenter, features, sample, len(reply.ids), kind == "object-blind")
 
     def changed(part: Tensor) -> AbstractContextManager[None]:
-        if kind in ("blind", "object-blind"):
+        if hidden is not None:
             return cut_attention(segmenter.model, part, roles, hidden)
         return edit_heads(segmenter.model, part, roles, values)
 
@@ -329,8 +331,9 @@ def _effects(
             # A role that the twin does not name lends nothing.
             if prompts[0] is not None and lent[role]:
                 vectors = torch.stack([p for p in prompts if p is not None])
-                scores = _places if swap else _scores
-                jf.setdefault(name, []).extend(scores(segmenter, features, sample, role, vectors))
+                jf.setdefault(name, []).extend(
+                    _scores(segmenter, features, sample, role, vectors, swap)
+                )
     expression = sample.expression
     rounded = {name: [round(value, 6) for value in scores] for name, scores in jf.items()}
     return (
@@ -412,33 +415,23 @@ def _scores(
     sample: VideoSample,
     role: int,
     prompts: Tensor,
+    swap: bool,
 ) -> list[float]:
-    """Mean J&F over the seen frames of the masks of each prompt."""
+    """Score of each prompt's masks over the seen frames, 0 to 1.
+
+    J&F, or with ``swap`` how far the masks lie on the other role's object.
+    """
     frames = list(features.frame_indices)
-    truth = sample.masks(role, frames)
+    own = sample.masks(role, frames)
+    other = sample.masks(1 - role, frames) if swap else None
     masks = segmenter.decode(features, prompts)  # [frame, prompt, height, width]
     scores = []
     for index in range(len(prompts)):
-        j, f = jaccard(masks[:, index], truth), boundary_f(masks[:, index], truth)
-        scores.append(float((j + f).mean() / 2))
+        mask = masks[:, index]
+        j = jaccard(mask, own)
+        more = boundary_f(mask, own) + j if other is None else 1 + jaccard(mask, other) - j
+        scores.append(float(more.mean() / 2))
     return scores
-
-
-def _places(
-    segmenter: Segmenter,
-    features: VideoFeatures,
-    sample: VideoSample,
-    role: int,
-    prompts: Tensor,
-) -> list[float]:
-    """How far each prompt's masks lie on the other role's object, 0 to 1."""
-    frames = list(features.frame_indices)
-    own, other = sample.masks(role, frames), sample.masks(1 - role, frames)
-    masks = segmenter.decode(features, prompts)
-    return [
-        float((1 + jaccard(masks[:, i], other) - jaccard(masks[:, i], own)).mean() / 2)
-        for i in range(len(prompts))
-    ]
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,17 @@ one conversation share a forward pass, and all of them share the frames that wer
 """
 
 import contextlib
-import sys
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from reviosa.errors import ReviosaError
 from reviosa.model import ReviosaModel
+from reviosa.model.attention_functions import register_around
 
 __all__ = ["cut_attention", "edit_heads", "record_heads"]
 
@@ -168,7 +165,7 @@ def cut_attention(
     before = config._attn_implementation
     modules = [layer.self_attn for layer in language.layers]
     try:
-        config._attn_implementation = _register(before)
+        config._attn_implementation = register_around(_PREFIX, before, _cut)
         for layer, module in enumerate(modules):
             if bool(chosen[:, layer].any()):
                 _CUTS[module] = _Cut(chosen[:, layer], roles, keys)
@@ -179,39 +176,17 @@ def cut_attention(
         config._attn_implementation = before
 
 
-def _register(base: str) -> str:
-    name = f"{_PREFIX}{base}"
-    if name not in ALL_ATTENTION_FUNCTIONS:
-        AttentionInterface.register(name, _cutting(base))
-        AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[base])
-    return name
-
-
-def _cutting(base: str) -> Callable:
-    def attention(
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attention_mask: Tensor | None,
-        scaling: float | None = None,
-        **kwargs: Any,
-    ) -> tuple[Tensor, Tensor | None]:
-        if base == "eager":
-            # Eager attention is not in the registry: each modeling file has its own.
-            function = sys.modules[type(module).__module__].eager_attention_forward
-        else:
-            function = ALL_ATTENTION_FUNCTIONS[base]
-        output, weights = function(
-            module, query, key, value, attention_mask, scaling=scaling, **kwargs
-        )
-        cut = _CUTS.get(module)
-        if cut is not None:
-            scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-            output = _without_keys(output, cut, query, key, value, scale)
-        return output, weights
-
-    return attention
+def _cut(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Any,
+    scale: float,
+    output: Tensor,
+) -> Tensor:
+    cut = _CUTS.get(module)
+    return output if cut is None else _without_keys(output, cut, query, key, value, scale)
 
 
 def _without_keys(

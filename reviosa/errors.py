@@ -23,3 +23,8 @@ class CheckpointError(ReviosaError):
 
 class RunError(ReviosaError):
     """A run directory is missing, in use, or of another kind."""
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line; its name where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

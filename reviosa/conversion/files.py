@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from reviosa.errors import CheckpointError
+from reviosa.errors import CheckpointError, first_line
 
 __all__ = ["Stored", "Tensors", "open_folder", "open_pickle", "write_shards"]
 
@@ -94,7 +94,7 @@ def _open_safetensors(path: Path) -> Tensors:
             }
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path}: the file cannot be read ({_first_line(error)}), expected safetensors; "
+            f"{path}: the file cannot be read ({first_line(error)}), expected safetensors; "
             "it may be cut off, restore it from its source"
         ) from None
 
@@ -146,7 +146,7 @@ def open_pickle(path: Path) -> Tensors:
                 f"{path}: the file holds more than tensors, and reading that would run code from "
                 f"it{what}; where you trust it, load it there and save its tensors alone"
             ) from None
-        reason = _first_line(error) if is_zip else "no archive of torch.save"
+        reason = first_line(error) if is_zip else "no archive of torch.save"
         raise CheckpointError(
             f"{path}: the file cannot be read ({reason}), expected one that torch.save "
             "wrote; it may be cut off or a pointer to the file, restore it from its source"
@@ -213,11 +213,6 @@ _OF_LOGS = re.compile(
 def _stand_ins(path: Path) -> list[Any]:
     names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     return [(_Inert, name) for name in names if _OF_LOGS.fullmatch(name)]
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def write_shards(

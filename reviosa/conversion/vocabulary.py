@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from transformers.models.qwen2.tokenization_qwen2 import Qwen2Tokenizer
 
 from reviosa.data.prompts import ACTOR_TOKEN, TARGET_TOKEN
-from reviosa.errors import CheckpointError
+from reviosa.errors import CheckpointError, first_line
 
 __all__ = ["ADDED_TOKENS", "read_tokenizer", "write_tokenizer"]
 
@@ -50,7 +50,7 @@ def read_tokenizer(folder: Path, known: Sequence[str] = ()) -> tuple[PreTrainedT
         raise
     except BaseException as error:  # the tokenizers library raises bare exceptions, and panics
         raise CheckpointError(
-            f"{folder}: the tokenizer cannot be read ({_first_line(error)}); "
+            f"{folder}: the tokenizer cannot be read ({first_line(error)}); "
             "restore its files from their source"
         ) from None
     for token, identity in _written_ids(folder).items():
@@ -96,14 +96,10 @@ def _written_ids(folder: Path) -> dict[str, int]:
                 found |= {x["content"]: int(x["id"]) for x in content.get("added_tokens", [])}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{folder}: the added tokens cannot be read ({_first_line(error)}); "
+            f"{folder}: the added tokens cannot be read ({first_line(error)}); "
             "restore the tokenizer's files from their source"
         ) from None
     return found
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def write_tokenizer(

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils import logging
 
-from reviosa.errors import CheckpointError
+from reviosa.errors import CheckpointError, first_line
 from reviosa.io import atomic_directory
 from reviosa.model.config import PRESETS, ReviosaConfig
 from reviosa.model.modeling import ReviosaModel
@@ -114,9 +114,8 @@ def read_settings(folder: Path) -> tuple[ReviosaConfig, ReviosaProcessor]:
 
 
 def _unreadable(folder: Path, error: Exception) -> CheckpointError:
-    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return CheckpointError(
-        f"{folder}: the checkpoint cannot be read ({first}); restore it from its source"
+        f"{folder}: the checkpoint cannot be read ({first_line(error)}); restore it from its source"
     )
 
 

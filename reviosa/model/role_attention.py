@@ -7,7 +7,6 @@ head. The rows are differentiable: analysis and attention mask loss read the sam
 """
 
 import contextlib
-import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from reviosa.errors import ConfigError, ReviosaError
+from reviosa.model.attention_functions import register_around
 from reviosa.model.roles import RolePrompts, find_roles, vision_grid
 
 __all__ = ["RoleAttention", "record_role_attention", "role_rows"]
@@ -251,7 +248,7 @@ def record_role_attention(
         model.register_forward_hook(_end(recorder), always_call=True),
     ]
     try:
-        language.config._attn_implementation = _register(before)
+        language.config._attn_implementation = register_around(_PREFIX, before, _record)
         for module in modules:
             _RECORDERS[module] = recorder
         yield RoleAttention(recorder, config.num_heads, config.image_token_id, config.grid)
@@ -322,34 +319,17 @@ def _end(recorder: _Recorder) -> Callable:
     return hook
 
 
-def _register(base: str) -> str:
-    """Register, once, an attention function that records beside ``base``; return its name."""
-    name = f"{_PREFIX}{base}"
-    if name not in ALL_ATTENTION_FUNCTIONS:
-        AttentionInterface.register(name, _recording(base))
-        AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[base])
-    return name
-
-
-def _recording(base: str) -> Callable:
-    def attention(
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attention_mask: Tensor | None,
-        scaling: float | None = None,
-        **kwargs: Any,
-    ) -> tuple[Tensor, Tensor | None]:
-        recorder = _RECORDERS.get(module)
-        if recorder is not None:
-            scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-            recorder.attend(module, query, key, attention_mask, scale)
-        if base == "eager":
-            # Eager attention is not in the registry: each modeling file has its own.
-            function = sys.modules[type(module).__module__].eager_attention_forward
-        else:
-            function = ALL_ATTENTION_FUNCTIONS[base]
-        return function(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-
-    return attention
+def _record(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Any,
+    scale: float,
+    output: Tensor,
+) -> Tensor:
+    """Record beside the attention function; its output stays as it is."""
+    recorder = _RECORDERS.get(module)
+    if recorder is not None:
+        recorder.attend(module, query, key, mask, scale)
+    return output
