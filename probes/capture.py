@@ -1,7 +1,7 @@
 """Run a model over a data set and store what its role tokens attended to, sample by sample."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -11,8 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probes.criteria import CRITERIA, View, head_metrics, mask_area, sink_patches
+from probes.criteria import (
+    CRITERIA,
+    HeadOutputs,
+    View,
+    centrality,
+    centre_share,
+    head_metrics,
+    mask_area,
+    sink_patches,
+)
+from probes.gradients import BlankFrames, read_with_gradients
 from probes.hidden_norms import record_hidden_norms
+from probes.other_videos import MeanMaps, next_of_another_video
 from probes.store import CaptureWriter, MapRow, SampleRow
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.records import ROLES, VideoSample
@@ -54,7 +65,10 @@ class CaptureSummary:
 @dataclass(frozen=True)
 class _Captured:
     rows: list[SampleRow]
-    metrics: dict[str, list[np.ndarray]]
+    metrics: list[dict[str, np.ndarray]]
+    """Of each row, criterion by criterion."""
+    truths: list[np.ndarray]
+    """Pooled mask of each row, [patch]."""
     maps: list[MapRow]
     prediction: dict
 
@@ -112,13 +126,13 @@ def capture(
     with open_run(directory, "capture", settings, None, data, header, resume) as record:
         writer = CaptureWriter(directory)
         done = writer.done_chunks()
-        segmenter = Segmenter(model, processor)
+        session = _Session(Segmenter(model, processor), pairs)
         samples = dataset.samples
         for chunk, start in enumerate(range(0, len(samples), _CHUNK)):
             part = samples[start : start + _CHUNK]
             if chunk not in done:
                 tell = None if progress is None else partial(_tell, progress, start, len(samples))
-                _write(writer, chunk, _capture_part(segmenter, part, pairs, tell), config, pairs)
+                _write(writer, chunk, _capture_part(session, part, tell), config, pairs)
             if progress is not None:
                 progress(start + len(part), len(samples))
         record.update(summary={"samples": len(samples)})
@@ -129,17 +143,39 @@ def _tell(progress: Callable[[int, int], None], start: int, total: int, done: in
     progress(start + done, total)
 
 
+class _Session:
+    """What the chunks of one capture share."""
+
+    def __init__(self, segmenter: Segmenter, pairs: Sequence[tuple[int, int]]) -> None:
+        self.segmenter, self.pairs = segmenter, pairs
+        self.blank = BlankFrames(segmenter)
+        self.grid = segmenter.model.config.grid
+
+    def pooled(self, sample: VideoSample, role: int) -> np.ndarray:
+        """Truth on the frames that the language model sees, [patch]."""
+        frames = list(self.segmenter.seen_frames(sample.video.num_frames))
+        return pool_masks(torch.from_numpy(sample.masks(role, frames)), self.grid).flatten().numpy()
+
+
 def _capture_part(
-    segmenter: Segmenter,
-    part: Sequence[VideoSample],
-    pairs: Sequence[tuple[int, int]],
-    tell: Callable[[int], None] | None,
+    session: _Session, part: Sequence[VideoSample], tell: Callable[[int], None] | None
 ) -> list[_Captured]:
     found: list[_Captured] = []
-    for _, group in groupby(part, key=lambda sample: sample.video.video_id):
-        found += _capture_video(segmenter, list(group), pairs)
+    means = MeanMaps()
+    for _, group in groupby(range(len(part)), key=lambda index: part[index].video.video_id):
+        found += _capture_video(session, part, list(group), means)
         if tell is not None:
             tell(len(found))
+    for captured in found:
+        for row, metrics, truth in zip(
+            captured.rows, captured.metrics, captured.truths, strict=True
+        ):
+            typical = means.of_others(row.video_id, ROLES.index(row.role), len(truth))
+            if row.emitted and typical is not None:
+                shape = (len(row.frame_indices), session.grid, session.grid)
+                view = View(typical, np.ones(len(truth), bool), shape, truth, typical=typical)
+                value = CRITERIA["mask_share_typical"].compute(view)
+                metrics["mask_share_typical"] = value.astype(np.float32)
     return found
 
 
@@ -160,33 +196,40 @@ def _pairs(
 
 @torch.inference_mode()
 def _capture_video(
-    segmenter: Segmenter, samples: Sequence[VideoSample], pairs: Sequence[tuple[int, int]]
+    session: _Session, part: Sequence[VideoSample], places: Sequence[int], means: MeanMaps
 ) -> list[_Captured]:
     """Expressions about one video share what the language model and SAM2 make of its frames."""
+    segmenter, samples = session.segmenter, [part[place] for place in places]
     with record_hidden_norms(segmenter.model) as norms:
         features = segmenter.encode(samples[0].video)
-    grid = segmenter.model.config.grid
-    shape = (len(features.frame_indices), grid, grid)
+    shape = (len(features.frame_indices), session.grid, session.grid)
     is_patch = features.opening.ids[0] == segmenter.model.config.image_token_id
     sinks = sink_patches(torch.stack([x[0, is_patch] for x in norms]).cpu().numpy())
     replies = segmenter.answer(features, [sample.expression.text for sample in samples])
     looks: list[_Look] = []
     prompts: list[RolePair] = []
     # One at a time: all rows of a conversation over all layers and heads are large.
-    for reply in replies:
+    for sample, reply in zip(samples, replies, strict=True):
         cached = features.opening.ids
         with record_role_attention(segmenter.model, cached_ids=cached) as record:
-            output = segmenter.read(features, [reply.ids])
+            output, written = read_with_gradients(
+                segmenter, features, sample, reply.ids, session.blank
+            )
         prompts += role_pairs(output, 1)
-        looks.append(_look(record, bool(pairs)))
+        looks.append(_look(record, written, bool(session.pairs)))
     results = segmenter.finish(features, replies, prompts)
+    seen = [len(segmenter.seen_frames(sample.video.num_frames)) for sample in part]
     found = []
-    for sample, look, result in zip(samples, looks, results, strict=True):
-        prediction = prediction_record(sample, result)
-        captured = _Captured([], {name: [] for name in CRITERIA}, [], prediction)
+    for place, look, result in zip(places, looks, results, strict=True):
+        sample = part[place]
+        captured = _Captured([], [], [], [], prediction_record(sample, result))
         for role in (0, 1) if sample.expression.is_interaction else (0,):
-            view = _view(look, result, sample, role, shape, sinks)
-            _capture_role(captured, view, look, result, sample, role, pairs)
+            lender = next_of_another_video(part, place, role, seen)
+            elsewhere = None if lender is None else session.pooled(lender, role)
+            view = replace(_view(session, look, sample, role, shape, sinks), elsewhere=elsewhere)
+            _capture_role(captured, view, look, result, sample, role, session.pairs)
+            if captured.rows[-1].emitted:
+                means.add(sample.video.video_id, role, view.patches)
         found.append(captured)
     return found
 
@@ -201,50 +244,54 @@ class _Look:
     """bool [key]"""
     position: tuple[int, int]
     """Token position of each role; -1 where absent."""
+    written: tuple[HeadOutputs | None, HeadOutputs | None]
+    """What heads write at the actor's and the target's token, and its gradient."""
     maps: np.ndarray | None
     """float32 [role, layer, head, frame, row, column], where maps are kept."""
 
 
-def _look(record: RoleAttention, with_maps: bool) -> _Look:
+def _look(
+    record: RoleAttention,
+    written: tuple[HeadOutputs | None, HeadOutputs | None],
+    with_maps: bool,
+) -> _Look:
     """Of the tokens whose masks count: the first actor and the first target that was named."""
     roles = record.roles
     rows = (0, int(roles.present[:, 1].int().argmax()))
 
     def of_both(values: Tensor) -> np.ndarray:
-        return torch.stack([values[row, role] for role, row in enumerate(rows)]).cpu().numpy()
+        both = torch.stack([values[row, role] for role, row in enumerate(rows)])
+        return both.detach().cpu().numpy()
 
     actor, target = of_both(roles.position).tolist()
     return _Look(
         of_both(record.attention),
         (record.vision_grid[0, :, 0] >= 0).cpu().numpy(),
         (actor, target),
+        written,
         of_both(record.on_patches()) if with_maps else None,
     )
 
 
 def _view(
+    session: _Session,
     look: _Look,
-    result: SegmentationResult,
     sample: VideoSample,
     role: int,
     grid: tuple[int, int, int],
     sinks: np.ndarray,
 ) -> View:
     """What one role's token looked at, beside the truth on the frames it saw."""
-
-    def truth(which: int) -> np.ndarray:
-        seen = torch.from_numpy(sample.masks(which)[list(result.frame_indices)])
-        return pool_masks(seen, grid[1]).flatten().numpy()
-
     both = sample.expression.is_interaction
     return View(
         look.attention[role],
         look.is_vision,
         grid,
-        mask=truth(role),
-        other_mask=truth(1 - role) if both else None,
+        mask=session.pooled(sample, role),
+        other_mask=session.pooled(sample, 1 - role) if both else None,
         other=look.attention[1 - role] if both else None,
         sinks=sinks,
+        written=look.written[role],
     )
 
 
@@ -278,6 +325,9 @@ def _capture_role(
             f=f,
             jf=(j + f) / 2,
             mask_area=mask_area(view.truth),
+            objects=len({i for e in sample.video.expressions for i in e.actor_ids + e.target_ids}),
+            centrality=centrality(view.truth, view.grid),
+            centre_share=centre_share(view.truth, view.grid),
             n_frames=len(truth),
             query_position=look.position[role] if emitted else -1,
             text=_said(result),
@@ -292,8 +342,8 @@ def _capture_role(
     else:
         shape = look.attention.shape[1:3]
         metrics = {name: np.full(shape, np.nan, np.float32) for name in CRITERIA}
-    for name in CRITERIA:
-        captured.metrics[name].append(metrics[name])
+    captured.metrics.append(metrics)
+    captured.truths.append(view.truth)
 
 
 def _said(result: SegmentationResult) -> str:
@@ -310,7 +360,7 @@ def _write(
     config: ReviosaConfig,
     pairs: Sequence[tuple[int, int]],
 ) -> None:
-    metrics = {name: np.stack([m for c in found for m in c.metrics[name]]) for name in CRITERIA}
+    metrics = {name: np.stack([m[name] for c in found for m in c.metrics]) for name in CRITERIA}
     predictions: dict[str, dict] = {}
     for captured in found:
         row = captured.rows[0]

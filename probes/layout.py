@@ -10,6 +10,7 @@ from probes.criteria import CRITERIA
 __all__ = [
     "FOLDERS",
     "HEADS_SCHEMA",
+    "LATER",
     "READABLE",
     "SAMPLES_SCHEMA",
     "SCHEMA",
@@ -19,11 +20,12 @@ __all__ = [
     "part",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the layout, kept in every Parquet part."""
 
-READABLE = (2, 3)
-"""Versions that are read; before 3 there were four criteria."""
+READABLE = (2, 3, 4)
+"""Versions that are read. Before 3 there were four criteria; before 4 samples had no ``objects``,
+``centrality`` and ``centre_share``, and heads no gradients."""
 
 SHAPE_KEY = b"reviosa.shape"
 """Parquet metadata key of the JSON value {"schema", "layers", "heads"}."""
@@ -49,12 +51,18 @@ SAMPLES_SCHEMA = pa.schema(
         ("f", pa.float64()),
         ("jf", pa.float64()),
         ("mask_area", pa.float64()),
+        ("objects", pa.int32()),
+        ("centrality", pa.float64()),
+        ("centre_share", pa.float64()),
         ("n_frames", pa.int32()),
         ("query_position", pa.int32()),
         ("text", pa.string()),
         ("frame_indices", pa.list_(pa.int32())),
     ]
 )
+
+LATER = ("objects", "centrality", "centre_share")
+"""Columns that came with version 4: unknown in earlier runs."""
 
 HEADS_SCHEMA = pa.schema(
     [

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from probes.criteria import CRITERIA
-from probes.layout import READABLE, SAMPLES_SCHEMA, SHAPE_KEY, chunk_of, part
+from probes.layout import LATER, READABLE, SAMPLES_SCHEMA, SHAPE_KEY, chunk_of, part
 from reviosa.errors import RunError
 
 __all__ = ["LoadedSamples", "load_samples", "problem"]
@@ -80,6 +80,10 @@ def _read_chunk(directory: Path, chunk: int) -> tuple[pd.DataFrame, tuple[int, i
     schema = pq.read_schema(heads)
     if _shape(schema.metadata, heads) != shape:
         raise RunError(f"{heads.name} has another model shape than {path}")
+    for name in LATER:
+        if name not in table.column_names:
+            nothing = pa.nulls(len(table), SAMPLES_SCHEMA.field(name).type)
+            table = table.append_column(name, nothing)
     frame = table.select(SAMPLES_SCHEMA.names).cast(SAMPLES_SCHEMA).to_pandas()
     return frame.assign(chunk=chunk), shape, schema.names
 

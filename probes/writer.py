@@ -54,6 +54,12 @@ class SampleRow:
     jf: float
     mask_area: float
     """Fraction of the patches of the sampled frames that the object covers; NaN if unknown."""
+    objects: int
+    """Objects that the expressions about the video speak of."""
+    centrality: float
+    """How near the object is to the middle of the frames, 0 to 1; NaN if it is on none."""
+    centre_share: float
+    """Mask share of a prior that only knows the middle."""
     n_frames: int
     query_position: int
     """Position of the role token in the sequence; -1 where it was not emitted."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from probes.criteria import CRITERIA, View, head_metrics
+from probes.criteria import CRITERIA, View, centrality, centre_share, head_metrics
 from probes.store import CaptureWriter, MapRow, SampleRow
 from reviosa import ROLES
 from reviosa.data import InterRVOSDataset
@@ -99,11 +99,13 @@ def _sample(rng, sample, text, missing):
             masks[role] = np.roll(truth, (shift, shift // 2), axis=(1, 2))
             j = float(jaccard(masks[role], truth).mean())
             f = float(boundary_f(masks[role], truth).mean())
-        area = float(_pool(truth[list(indices)]).mean())
+        pooled = _pool(truth[list(indices)])
+        objects = len({i for e in sample.video.expressions for i in e.actor_ids + e.target_ids})
         row = SampleRow(
             expression.sample_id, expression.video_id, expression.exp_id, role, expression.text,
-            expression.caption_type, emitted, False, j, f, (j + f) / 2, area,
-            len(truth), 100 if emitted else -1, text, indices,
+            expression.caption_type, emitted, False, j, f, (j + f) / 2,
+            float(pooled.mean()), objects, centrality(pooled, pooled.shape),
+            centre_share(pooled, pooled.shape), len(truth), 100 if emitted else -1, text, indices,
         )  # fmt: skip
         rows.append((row, values, attention))
     prediction = encode_prediction(

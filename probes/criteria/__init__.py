@@ -1,10 +1,23 @@
 """Head criteria: what a query token's attention says, with and without the true mask.
 
-``where`` and ``truth`` hold one pure function a criterion, ``registry`` names them all.
+``where``, ``truth`` and ``gradient`` hold one pure function a criterion, ``registry`` names them
+all.
 """
 
+from probes.criteria.gradient import HeadOutputs
 from probes.criteria.registry import CRITERIA, KINDS, Criterion, View, head_metrics
-from probes.criteria.truth import mask_area
+from probes.criteria.truth import centrality, centre_share, mask_area
 from probes.criteria.where import sink_patches
 
-__all__ = ["CRITERIA", "KINDS", "Criterion", "View", "head_metrics", "mask_area", "sink_patches"]
+__all__ = [
+    "CRITERIA",
+    "KINDS",
+    "Criterion",
+    "HeadOutputs",
+    "View",
+    "centrality",
+    "centre_share",
+    "head_metrics",
+    "mask_area",
+    "sink_patches",
+]

@@ -7,12 +7,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.criteria import truth, where
+from probes.criteria import gradient, truth, where
 from probes.criteria._rows import as_mask, as_rows_and_keys
+from probes.criteria.gradient import HeadOutputs
 
 __all__ = ["CRITERIA", "KINDS", "Criterion", "View", "head_metrics"]
 
-KINDS = ("where", "ground truth", "control")
+KINDS = ("where", "ground truth", "gradient", "control")
 """Families of criteria; scores of different families are never averaged."""
 
 
@@ -34,6 +35,12 @@ class View:
     """Rows of the other role's token, [layer, head, key]; None where there is none."""
     sinks: NDArray | None = None
     """bool [layer, patch]; None where the hidden states were not looked at."""
+    elsewhere: NDArray | None = None
+    """Pooled mask of an object of another video, [patch]; None where there is none."""
+    typical: NDArray | None = None
+    """Where each head looks in other videos on average, [layer, head, patch]; None if unknown."""
+    written: HeadOutputs | None = None
+    """What the heads write, and its gradient; None where none was taken."""
 
     @cached_property
     def patches(self) -> NDArray[np.float64]:
@@ -80,7 +87,8 @@ class Criterion:
     description: str
     kind: str
     """One of :data:`KINDS`: "where" needs no truth, "ground truth" is against the true mask,
-    "control" against a wrong one: what a head scores there it owes to the mask's shape."""
+    "gradient" is what the mask loss makes of the head, "control" is against a wrong mask or from a
+    wrong token: what a head scores there it owes to something else."""
     unit: str
     equation: str
     """A = attention of the role token over V patches, a = A / sum(A), M = pooled mask."""
@@ -113,6 +121,18 @@ def _lift(view: View) -> NDArray:
 def _pointing_lift(view: View) -> NDArray:
     hit = truth.pointing(view.patches, view.truth)
     return truth.lift(hit, truth.mask_area(view.truth))
+
+
+def _typical(view: View) -> NDArray:
+    if view.typical is None:
+        return np.full(view.patches.shape[:-1], np.nan)
+    return truth.mask_share(view.typical, view.truth)
+
+
+def _of_written(view: View, compute: Callable[[HeadOutputs], NDArray]) -> NDArray:
+    if view.written is None:
+        return np.full(view.patches.shape[:-1], np.nan)
+    return compute(view.written)
 
 
 _SHARE, _RATIO = "share, 0 to 1", "ratio, 1 = no preference"
@@ -195,6 +215,16 @@ CRITERIA: dict[str, Criterion] = {
             "this project",
             _divergence,
             even=0.0,
+        ),
+        Criterion(
+            "vision_sensitivity",
+            "Vision sensitivity",
+            "how far the head's output moves when all frames go blank",
+            "where",
+            "length of a head's output",
+            "||z - z_blank||",
+            "vision-aware head divergence, arXiv 2412.13949",
+            lambda v: _of_written(v, lambda w: gradient.vision_sensitivity(w.outputs, w.blank)),
         ),
         Criterion(
             "mask_share",
@@ -298,6 +328,54 @@ CRITERIA: dict[str, Criterion] = {
             lambda v: truth.role_contrast(v.patches, v.truth, v.other_truth),
         ),
         Criterion(
+            "gradient_attention",
+            "Gradient times attention",
+            "attention that lowers the mask loss, to first order",
+            "gradient",
+            "mask loss",
+            "sum_i max(0, -A_i dL/dA_i), L = cross-entropy + Dice of the role's mask",
+            "Chefer et al. 2021, arXiv 2103.15679",
+            lambda v: _of_written(
+                v, lambda w: gradient.gradient_attention(v.patches, w.attention_gain)
+            ),
+        ),
+        Criterion(
+            "head_importance",
+            "Head importance",
+            "how much the mask loss hangs on the head's output, whichever way",
+            "gradient",
+            "mask loss",
+            "|z . dL/dz|",
+            "Michel et al. 2019, arXiv 1905.10650",
+            lambda v: _of_written(v, lambda w: gradient.head_importance(w.outputs, w.gain)),
+        ),
+        Criterion(
+            "attribution_patching",
+            "Attribution patching",
+            "how much the mask loss would rise, to first order, had the head written what it "
+            "writes of blank frames",
+            "gradient",
+            "mask loss",
+            "(z_blank - z) . dL/dz",
+            "attribution patching, arXiv 2310.10348",
+            lambda v: _of_written(
+                v, lambda w: gradient.attribution_patching(w.outputs, w.blank, w.gain)
+            ),
+        ),
+        Criterion(
+            "write_projection",
+            "Write projection",
+            "what the head writes along the mask prompt from the object's patches, less from all "
+            "others; its direct path",
+            "gradient",
+            "parts of the prompt's length",
+            "sum_i (2 M_i - 1) A_i (W_O v_i) . dp/dh p / |p|^2, p = MLP_seg(norm(h))",
+            "LOCOS, arXiv 2607.01002",
+            lambda v: _of_written(
+                v, lambda w: gradient.write_projection(v.patches, w.written, v.truth)
+            ),
+        ),
+        Criterion(
             "mask_share_shifted",
             "Share of a shifted mask",
             "mask share when the mask is moved by half a frame: same area and shape, wrong place",
@@ -317,6 +395,28 @@ CRITERIA: dict[str, Criterion] = {
             "E(M_other)",
             "null that keeps the video",
             lambda v: truth.mask_share(v.patches, v.other_truth),
+        ),
+        Criterion(
+            "mask_share_elsewhere",
+            "Share of another video's mask",
+            "mask share of an object of another video, in the same role",
+            "control",
+            _SHARE,
+            "E(M of another video)",
+            "null that keeps where objects tend to be",
+            lambda v: truth.mask_share(v.patches, v._or_empty(v.elsewhere)),
+        ),
+        Criterion(
+            "mask_share_typical",
+            "Share of the mean map",
+            "mask share of where the head looks in other videos on average: what it owes to places "
+            "that it looks at whatever it is shown",
+            "control",
+            _SHARE,
+            "E of the head's mean a over other videos",
+            "content-blind form of the head",
+            _typical,
+            even="area",
         ),
     )
 }

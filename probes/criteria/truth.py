@@ -12,6 +12,8 @@ from probes.criteria._rows import as_mask, as_rows
 __all__ = [
     "auroc",
     "average_precision",
+    "centrality",
+    "centre_share",
     "lift",
     "mask_area",
     "mask_share",
@@ -30,6 +32,43 @@ def mask_area(mask: ArrayLike) -> float:
     """
     truth = as_mask(mask)
     return float(truth.mean()) if truth.size else float("nan")
+
+
+def centrality(mask: ArrayLike, grid: tuple[int, int, int]) -> float:
+    """How near the object is to the middle of the frame: 1 in the middle, 0 in a corner.
+
+    One minus the distance of the mask's centre of mass from the frame's, in half diagonals; the
+    mean over the frames that show it, NaN where none does.
+
+    Args:
+        mask: [patch].
+        grid: frames, rows and columns of the patches.
+    """
+    maps = as_mask(mask).reshape(grid)
+    shown = maps[maps.sum(axis=(1, 2)) > 0]
+    if not len(shown):
+        return float("nan")
+    area = shown.sum(axis=(1, 2))
+    # Middles of patches, -1 to 1 from edge to edge of the squashed frame.
+    rows, columns = (2 * (np.arange(n) + 0.5) / n - 1 for n in grid[1:])
+    down = (shown.sum(axis=2) * rows).sum(axis=1) / area
+    across = (shown.sum(axis=1) * columns).sum(axis=1) / area
+    return float((1 - np.hypot(down, across) / np.sqrt(2)).mean())
+
+
+def centre_share(mask: ArrayLike, grid: tuple[int, int, int]) -> float:
+    """Mask share of a prior that only knows the middle: a Gaussian, a quarter of the frame wide.
+
+    The baseline of a head that looks at the middle whatever it is shown. NaN for an empty mask.
+
+    Args:
+        mask: [patch].
+        grid: frames, rows and columns of the patches.
+    """
+    rows, columns = (2 * (np.arange(n) + 0.5) / n - 1 for n in grid[1:])
+    # Standard deviation: a quarter of the frame's side, which is 2 in these units.
+    prior = np.exp(-(rows[:, None] ** 2 + columns**2) / (2 * 0.5**2))
+    return float(mask_share(np.broadcast_to(prior, grid).ravel(), mask))
 
 
 def mask_share(attention: ArrayLike, mask: ArrayLike) -> NDArray[np.floating]:

@@ -74,6 +74,12 @@ class Segmenter:
     def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
         self.model, self.processor = model, processor
 
+    def seen_frames(self, num_frames: int) -> tuple[int, ...]:
+        """Which frames of a video of ``num_frames`` the language model sees."""
+        config = self.model.config
+        choose = first_frames if config.frame_sampling == "first" else uniform_frames
+        return choose(num_frames, config.num_frames)
+
     @torch.inference_mode()
     def encode(self, frames: FrameSource | np.ndarray) -> VideoFeatures:
         """Let the language model read a video, and encode the frames it sees for SAM2.
@@ -86,9 +92,8 @@ class Segmenter:
         """
         source = ArrayFrames(frames) if isinstance(frames, np.ndarray) else frames
         require_frames(source)
-        model, config = self.model.eval(), self.model.config
-        choose = first_frames if config.frame_sampling == "first" else uniform_frames
-        seen = choose(source.num_frames, config.num_frames)
+        model = self.model.eval()
+        seen = self.seen_frames(source.num_frames)
         pixels = source.read_frames(seen)
         vision = self.processor.vision_frames(pixels)[None].to(model.device, model.dtype)
         opening = read_opening(model, self.processor, model.image_features(vision), len(seen))

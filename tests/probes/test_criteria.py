@@ -6,7 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from probes.criteria import CRITERIA, KINDS, View, head_metrics, mask_area, sink_patches
+from probes.criteria import (
+    CRITERIA,
+    KINDS,
+    HeadOutputs,
+    View,
+    centrality,
+    centre_share,
+    head_metrics,
+    mask_area,
+    sink_patches,
+)
+from probes.criteria.gradient import (
+    attribution_patching,
+    gradient_attention,
+    head_importance,
+    vision_sensitivity,
+    write_projection,
+)
 from probes.criteria.truth import (
     auroc,
     average_precision,
@@ -165,6 +182,56 @@ def test_controls_keep_the_area_and_lose_the_object():
     assert found["mask_share_swapped"][0, 0] == pytest.approx(0.2)
 
 
+def test_controls_of_other_videos_by_hand():
+    # Shares (0.2, 0.4, 0.3, 0.1); the other video's object on the last two patches: 0.3 + 0.1 / 2.
+    row = np.array([[[0.25, 0.1, 0.2, 0.15, 0.05, 0.25]]])
+    typical = np.array([[[1.0, 3.0, 0.0, 0.0]]])
+    mask, elsewhere = np.array([0, 1, 0, 0]), np.array([0, 0, 1, 0.5])
+    found = head_metrics(
+        View(row, IS_VISION, (1, 2, 2), mask, elsewhere=elsewhere, typical=typical)
+    )
+    assert found["mask_share_elsewhere"][0, 0] == pytest.approx(0.35)
+    # In other videos the head has three quarters of its attention where this object is.
+    assert found["mask_share_typical"][0, 0] == pytest.approx(0.75)
+
+
+def test_centrality_by_hand():
+    # 2 x 4 patches: row middles at -0.5 and 0.5, column middles at -0.75, -0.25, 0.25, 0.75.
+    corner = np.zeros((1, 2, 4))
+    corner[0, 0, 0] = 1
+    wanted = 1 - np.hypot(0.5, 0.75) / np.sqrt(2)
+    assert centrality(corner, (1, 2, 4)) == pytest.approx(wanted)
+    # All of the second frame has its middle in the middle; an empty third one does not count.
+    frames = np.concatenate([corner, np.ones((1, 2, 4)), np.zeros((1, 2, 4))])
+    assert centrality(frames, (3, 2, 4)) == pytest.approx((wanted + 1) / 2)
+    assert np.isnan(centrality(np.zeros(8), (1, 2, 4)))
+
+
+def test_the_middle_has_more_of_the_prior_than_the_rim():
+    # 2 x 2 patches are alike by symmetry: a quarter each.
+    assert centre_share([1, 0, 0, 0], (1, 2, 2)) == pytest.approx(0.25)
+    # 1 x 4: exp(-x^2 / 0.5) at 0.25 and 0.75, of both sides.
+    inner, outer = np.exp(-(0.25**2) / 0.5), np.exp(-(0.75**2) / 0.5)
+    middle = centre_share([0, 1, 0, 0], (1, 1, 4))
+    assert middle == pytest.approx(inner / (2 * inner + 2 * outer))
+    assert np.isnan(centre_share(np.zeros(4), (1, 2, 2)))
+
+
+def test_gradient_criteria_by_hand():
+    # A = (0.1, 0.2, 0.3), -dL/dA = (2, -1, 1): 0.2 + 0 + 0.3.
+    assert gradient_attention([0.1, 0.2, 0.3], [2, -1, 1]) == pytest.approx(0.5)
+    # z = (1, 2), -dL/dz = (3, -2): 3 - 4 = -1, so importance 1; blank z = (0, 1): 1 * 3 + 1 * -2.
+    assert head_importance([1, 2], [3, -2]) == pytest.approx(1)
+    assert attribution_patching([1, 2], [0, 1], [3, -2]) == pytest.approx(1)
+    assert vision_sensitivity([3, 4], [0, 0]) == pytest.approx(5)
+    # A w = (0.2, -0.2, 0.3); M = (1, 0.5, 0): 0.2 * 1 - 0.2 * 0 - 0.3 * 1.
+    written = write_projection([0.1, 0.2, 0.3], [2, -1, 1], [1, 0.5, 0])
+    assert written == pytest.approx(0.2 - 0.3)
+    assert np.isnan(write_projection([0.1], [1], [0])), "nothing to write of"
+    with pytest.raises(ValueError, match="one is asked"):
+        gradient_attention([0.1, 0.2], [1.0])
+
+
 def view_of(attention, mask=None, **more):
     return View(attention, IS_VISION, (1, 2, 2), mask, **more)
 
@@ -183,8 +250,10 @@ def test_what_is_not_known_is_not_defined():
     found = head_metrics(view_of(ROW[None, None]))
     unknown = {name for name, value in found.items() if np.isnan(value).all()}
     needs_truth = {c.name for c in CRITERIA.values() if c.kind != "where"}
-    # One frame has no consistency; sinks and the other role were not given.
-    assert unknown == needs_truth | {"temporal_consistency", "sink_share", "role_divergence"}
+    # One frame has no consistency; sinks, the other role and head outputs were not given.
+    assert unknown == needs_truth | {
+        "temporal_consistency", "sink_share", "role_divergence", "vision_sensitivity"
+    }  # fmt: skip
 
 
 def test_every_criterion_says_what_it_is():
@@ -199,7 +268,8 @@ def test_every_criterion_says_what_it_is():
 def test_even_attention_scores_what_the_registry_says(name):
     attention = np.full((2, 3, 6), 1 / 6)
     mask = np.array([1, 0.25, 0, 0])
-    view = view_of(attention, mask, other=attention, sinks=np.zeros((2, 4), bool))
+    typical = attention[..., :4]
+    view = view_of(attention, mask, other=attention, sinks=np.zeros((2, 4), bool), typical=typical)
     even = CRITERIA[name].even
     wanted = mask.mean() if even == "area" else even
     if name == "soft_iou":
@@ -218,9 +288,16 @@ def scored(rows, mask, other_mask, sinks, order=None, padding=0):
     if padding:
         attention = np.concatenate([attention, np.zeros((2, 3, padding))], axis=-1)
         is_vision = np.concatenate([is_vision, np.zeros(padding, bool)])
+    outputs = np.stack([rows[..., :4] - 0.5, rows[..., 4:8] - 0.5, rows[..., 8:12]])
+    slopes, written = rows[..., 8:] - 0.3, rows[..., 8:] ** 2 - 0.1
     if order is not None:
-        attention = attention[:, order]
-    view = View(attention, is_vision, (2, 2, 2), mask, other_mask, attention[:, ::-1], sinks)
+        attention, outputs = attention[:, order], outputs[:, :, order]
+        slopes, written = slopes[:, order], written[:, order]
+    view = View(
+        attention, is_vision, (2, 2, 2), mask, other_mask, attention[:, ::-1], sinks,
+        elsewhere=other_mask, typical=attention[..., :8] ** 2,
+        written=HeadOutputs(*outputs, slopes, written),
+    )  # fmt: skip
     return head_metrics(view)
 
 
