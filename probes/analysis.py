@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from probes.bootstrap import defined_mean, estimate_mean, estimate_means
 from probes.correlation import Correlation, correlate_tables
+from probes.covariates import covariates
 from probes.notes import write_notes
 from probes.ranking import Ranking, rank_pairs
 from probes.results import (
@@ -67,11 +68,10 @@ def analyse(
     tops = {role: _top_layer(rankings["visual_mass"][role]) for role in ROLES}
     correlations: dict[str, Correlation] = {
         role: correlate_tables(
-            tables[role]["mask_share"], tables[role]["visual_mass"], tables[role]["lift"],
-            resamples, seed,
+            tables[role]["mask_share"], tables[role], covariates(store, role), resamples, seed
         )
         for role in ROLES
-    }  # fmt: skip
+    }
     scatter = {role: _scatter(tables[role]["mask_share"], tops[role]) for role in ROLES}
     cards = {role: _cards(samples.loc[samples.role == role, :], tables[role]) for role in ROLES}
     counts = _counts(samples)

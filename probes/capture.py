@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from probes.criteria import (
-    CRITERIA,
+    SCORED,
     HeadOutputs,
     View,
     centrality,
@@ -174,8 +174,7 @@ def _capture_part(
             if row.emitted and typical is not None:
                 shape = (len(row.frame_indices), session.grid, session.grid)
                 view = View(typical, np.ones(len(truth), bool), shape, truth, typical=typical)
-                value = CRITERIA["mask_share_typical"].compute(view)
-                metrics["mask_share_typical"] = value.astype(np.float32)
+                metrics["mask_share_typical"] = SCORED["mask_share_typical"].score(view)
     return found
 
 
@@ -341,7 +340,7 @@ def _capture_role(
             captured.maps.append(MapRow(expression.sample_id, ROLES[role], values))
     else:
         shape = look.attention.shape[1:3]
-        metrics = {name: np.full(shape, np.nan, np.float32) for name in CRITERIA}
+        metrics = {name: np.full(shape, np.nan, np.float32) for name in SCORED}
     captured.metrics.append(metrics)
     captured.truths.append(view.truth)
 
@@ -360,7 +359,7 @@ def _write(
     config: ReviosaConfig,
     pairs: Sequence[tuple[int, int]],
 ) -> None:
-    metrics = {name: np.stack([m[name] for c in found for m in c.metrics]) for name in CRITERIA}
+    metrics = {name: np.stack([m[name] for c in found for m in c.metrics]) for name in SCORED}
     predictions: dict[str, dict] = {}
     for captured in found:
         row = captured.rows[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from probes.criteria import CRITERIA
+from probes.criteria import SCORED
 
 __all__ = [
     "FOLDERS",
@@ -71,7 +71,7 @@ HEADS_SCHEMA = pa.schema(
         ("role", pa.string()),
         ("layer", pa.int16()),
         ("head", pa.int16()),
-        *((criterion, pa.float32()) for criterion in CRITERIA),
+        *((criterion, pa.float32()) for criterion in SCORED),
     ]
 )
 

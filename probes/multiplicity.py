@@ -13,6 +13,7 @@ from scipy.stats import t as student
 
 __all__ = [
     "benjamini_hochberg",
+    "correlation_p",
     "max_r_permutations",
     "max_t_sign_flips",
     "shrink",
@@ -94,6 +95,31 @@ def two_sided_p(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     usable = (count > 1) & (spread > 1e-12 * mean**2) & (spread > 0)
     t = np.abs(mean) / np.sqrt(np.where(usable, spread, 1.0) / np.maximum(count, 1))
     return np.where(usable, 2 * student.sf(t, np.maximum(count - 1, 1)), np.nan)
+
+
+def correlation_p(scores: NDArray[np.float64], outcome: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Student's t-test of "no correlation" for each column by itself.
+
+    ``t = r sqrt((n - 2) / (1 - r^2))`` with n - 2 degrees of freedom.
+
+    Args:
+        scores: [video, column]; a column with NaN is left out.
+        outcome: [video].
+
+    Returns:
+        [column]; NaN for a constant column or outcome, and with fewer than four videos.
+    """
+    n = len(outcome)
+    result = np.full(scores.shape[1], np.nan)
+    if n < 4:
+        return result
+    x, y = scores - scores.mean(axis=0), outcome - outcome.mean()
+    size = (x**2).sum(axis=0) * (y**2).sum()
+    usable = np.isfinite(size) & (size > 1e-18 * (scores**2).sum(axis=0) * (outcome**2).sum())
+    r = np.clip((x.T @ y)[usable] / np.sqrt(size[usable]), -1.0, 1.0)
+    t = np.abs(r) * np.sqrt((n - 2) / np.maximum(1 - r**2, 1e-15))
+    result[usable] = 2 * student.sf(t, n - 2)
+    return result
 
 
 def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 
 from probes._json import plain
 from probes.bootstrap import defined_mean
-from probes.criteria import CRITERIA, View
+from probes.criteria import SCORED, View
 from reviosa.data.records import ROLES
 from reviosa.model import ReviosaModel, ReviosaProcessor, record_role_attention
 from reviosa.training.data import ConversationDataset, collate, normalised
@@ -59,7 +59,7 @@ def mean_head_metrics(
             for row, role in zip(*np.nonzero(record.roles.present.cpu().numpy()), strict=True):
                 view = View(attention[row, role], vision[row], grid, masks[row, role])
                 for name in WATCHED:
-                    value = CRITERIA[name].compute(view)
+                    value = SCORED[name].score(view)
                     found[ROLES[role]].setdefault(name, []).append(value)
     finally:
         model.train(training)

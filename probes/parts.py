@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from probes.criteria import CRITERIA
+from probes.criteria import CRITERIA, OUTCOME_OF, SCORED
 from probes.layout import LATER, READABLE, SAMPLES_SCHEMA, SHAPE_KEY, chunk_of, part
 from reviosa.errors import RunError
 
@@ -37,20 +37,20 @@ def load_samples(directory: Path) -> LoadedSamples:
     chunks: list[int] = []
     shape: tuple[int, int] | None = None
     problems: list[str] = []
-    criteria = dict.fromkeys(CRITERIA)
+    scored = dict.fromkeys(SCORED)
     for path in sorted((directory / "samples").glob("part-*.parquet")):
         chunk = chunk_of(path)
         if chunk is None:
             continue
         try:
-            frame, found, scored = _read_chunk(directory, chunk)
+            frame, found, columns = _read_chunk(directory, chunk)
             if shape not in (None, found):
                 raise RunError(f"shape {found}, but the chunks before have {shape}")
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             problems.append(problem(f"chunk {chunk} left out", error))
             continue
         shape = found
-        criteria = {name: None for name in criteria if name in scored}
+        scored = {name: None for name in scored if name in columns}
         frames.append(frame)
         chunks.append(chunk)
     empty = SAMPLES_SCHEMA.empty_table().to_pandas().assign(chunk=0)
@@ -63,6 +63,11 @@ def load_samples(directory: Path) -> LoadedSamples:
         samples = samples[~double].reset_index(drop=True)
     samples["frame_indices"] = [tuple(map(int, item)) for item in samples.frame_indices]
     samples = samples.assign(row=np.arange(len(samples)))
+    criteria = [
+        name
+        for name, item in CRITERIA.items()
+        if (OUTCOME_OF if item.kind == "outcome" else name) in scored
+    ]
     return LoadedSamples(samples, tuple(chunks), shape or (0, 0), tuple(criteria), tuple(problems))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes._json import plain
+from probes.association import correlation_draws, correlation_tests, pair_draws
 from probes.bootstrap import (
     ONE_VIDEO,
     Estimate,
@@ -25,7 +26,7 @@ from probes.bootstrap import (
     video_means,
     weighted_means,
 )
-from probes.criteria import CRITERIA
+from probes.criteria import CRITERIA, Criterion
 from probes.multiplicity import benjamini_hochberg, max_t_sign_flips, shrink, two_sided_p
 from probes.rank_statistics import ranks_and_top
 from probes.stability import SplitHalf, split_half
@@ -64,7 +65,8 @@ class RankedPair:
     """Share of the resamples with this pair among the best k; ties at the edge count in part."""
     p: float | None
     """Of a score this far from the mean pair's, in the same videos, if there were no difference;
-    corrected for the number of pairs (max-T)."""
+    corrected for the number of pairs (max-T). Of a correlation: if there were none; None for both
+    roles together."""
     q: float | None
     """False discovery rate at which this pair is found to differ (Benjamini-Hochberg on p-values
     that are each on its own)."""
@@ -188,16 +190,19 @@ def rank_pairs(
     shape = tables[0].values.shape[1:]
     rows = [np.isfinite(t.flat).any(axis=1) for t in tables]
     kept = list(zip(tables, rows, strict=True))
-    values = [table.flat[keep] for table, keep in kept]
     names = [np.asarray(table.video_ids)[keep] for table, keep in kept]
-    n_samples = sum(len(value) for value in values)
+    n_samples = sum(len(name) for name in names)
     codes, n_videos = video_codes(np.concatenate(names)) if n_samples else (np.zeros(0, int), 0)
-    split = np.split(codes, np.cumsum([len(value) for value in values])[:-1])
-    roles = list(zip(values, split, strict=True))
+    split = np.split(codes, np.cumsum([len(name) for name in names])[:-1])
+    roles = [
+        _Role(t.flat[keep], np.asarray(t.jf)[keep], np.asarray(t.mask_area)[keep], code)
+        for (t, keep), code in zip(kept, split, strict=True)
+    ]
+    if criterion.kind == "outcome":
+        resamples = pair_draws(resamples, n_samples, int(np.prod(shape)))
 
     def role_mean(weights: NDArray) -> NDArray:
-        means = [_means(value, code, weights) for value, code in roles]
-        return defined_mean(np.stack(means), axis=0)
+        return defined_mean(np.stack([x.scores(criterion, weights) for x in roles]), axis=0)
 
     scores = role_mean(np.ones((1, n_videos)))[0]
     reason, draws = None, None
@@ -207,7 +212,8 @@ def rank_pairs(
         reason = ONE_VIDEO
     else:
         draws = role_mean(draw_weights(n_videos, resamples, seed))
-    p = None if draws is None else _p_values(roles, n_videos, resamples, seed)
+    p = None if draws is None else _p_values(criterion, roles, n_videos, resamples, seed)
+    layer = np.repeat(np.arange(shape[0]), shape[1])
     return Ranking(
         criterion=metric,
         equation=criterion.equation,
@@ -224,26 +230,54 @@ def rank_pairs(
         n_failed=sum(int((~np.asarray(t.emitted, bool)).sum()) for t in tables),
         resamples=resamples,
         seed=seed,
-        split_half=split_half(roles, n_videos, top_k, criterion.low_first, seed=seed)
+        split_half=split_half(role_mean, n_videos, layer, top_k, criterion.low_first, seed=seed)
         if draws is not None
         else None,
         reason=reason,
     )
 
 
-def _means(values: NDArray, codes: NDArray, weights: NDArray) -> NDArray[np.float64]:
-    if not len(values):
-        return np.full((len(weights), values.shape[1]), np.nan)
-    return weighted_means(values, codes, weights)
+@dataclass(frozen=True)
+class _Role:
+    """Rows of one role that have a score."""
+
+    values: NDArray
+    """[sample, pair]"""
+    jf: NDArray
+    area: NDArray
+    codes: NDArray
+    """Video of each row, [sample]."""
+
+    def scores(self, criterion: Criterion, weights: NDArray) -> NDArray[np.float64]:
+        """Of all pairs in each draw of videos, [draw, pair]."""
+        if not len(self.values):
+            return np.full((len(weights), self.values.shape[1]), np.nan)
+        if criterion.kind != "outcome":
+            return weighted_means(self.values, self.codes, weights)
+        plain_ones, given_area = correlation_draws(
+            self.values, self.jf, self.area, self.codes, weights
+        )
+        return given_area if criterion.area_free else plain_ones
 
 
 def _p_values(
-    roles: Sequence[tuple[NDArray, NDArray]], n_videos: int, flips: int, seed: int
+    criterion: Criterion, roles: Sequence[_Role], n_videos: int, flips: int, seed: int
 ) -> tuple[NDArray, NDArray]:
-    """Of each pair against the mean pair of the same samples, video by video: (max-T p, q)."""
+    """Of each pair against the mean pair of the same samples, video by video: (max-T p, q).
+
+    Of a correlation against none at all; for two roles together there is no such test.
+    """
+    if criterion.kind == "outcome":
+        if len(roles) > 1:
+            nothing = np.full(roles[0].values.shape[1], np.nan)
+            return nothing, nothing
+        (role,) = roles
+        area = role.area if criterion.area_free else None
+        corrected, alone = correlation_tests(role.values, role.jf, area, role.codes, flips, seed)
+        return corrected, benjamini_hochberg(alone)
     by_role = [
-        video_means(value - defined_mean(value, axis=1)[:, None], codes, n_videos)
-        for value, codes in roles
+        video_means(x.values - defined_mean(x.values, axis=1)[:, None], x.codes, n_videos)
+        for x in roles
     ]
     differences = defined_mean(np.stack(by_role), axis=0)
     corrected = max_t_sign_flips(differences, flips, seed)

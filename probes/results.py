@@ -27,7 +27,7 @@ __all__ = [
     "ScatterPoint",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 @dataclass(frozen=True)

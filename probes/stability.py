@@ -4,16 +4,16 @@ Half of the videos rank the pairs, the other half ranks them again; how far the 
 about a ranking than any single score. The same numbers compare two runs: seeds, checkpoints, data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from probes.bootstrap import defined_mean, percentile_interval, weighted_means
+from probes.bootstrap import defined_mean, percentile_interval
 
-__all__ = ["Agreement", "SplitHalf", "agreement", "split_half"]
+__all__ = ["Agreement", "HeldOut", "SplitHalf", "agreement", "split_half"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,24 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """The best k pairs by one half of the videos, scored on the other half; means over splits.
+
+    What is chosen as the best on some videos looks better there than it is: only the score on
+    videos that had no say in the choice is fair.
+    """
+
+    chosen: float | None
+    """Mean score of the k pairs on the videos that chose them."""
+    held_out: float | None
+    """The same pairs on the other videos."""
+    same_layers: float | None
+    """On the other videos, what as many heads of the same layers score that are drawn blindly."""
+    gain: tuple[float, float] | None
+    """95 % of the splits have a held-out score less that of the same layers in between."""
+
+
+@dataclass(frozen=True)
 class SplitHalf:
     """Agreement of two random halves of the videos, over many splits."""
 
@@ -38,6 +56,7 @@ class SplitHalf:
     high: Agreement
     reliability: float | None
     """Spearman-Brown: what the median correlation of halves says of all videos, 2 r / (1 + r)."""
+    held_out: HeldOut
     k: int
     splits: int
 
@@ -60,8 +79,9 @@ def agreement(first: NDArray[np.float64], second: NDArray[np.float64], k: int) -
 
 
 def split_half(
-    roles: Sequence[tuple[NDArray[np.float64], NDArray[np.intp]]],
+    means: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     n_videos: int,
+    layer: NDArray[np.intp],
     k: int,
     low_first: bool = False,
     splits: int = 200,
@@ -70,9 +90,10 @@ def split_half(
     """Rank by one half of the videos and by the other, again and again.
 
     Args:
-        roles: for each role values [sample, pair] and the video code of each sample; the merit of
-            a pair is the mean of the roles' means.
+        means: from weights of the videos [draw, video], 1 inside a half and 0 outside, to scores of
+            the pairs [draw, pair].
         n_videos: number of videos; an odd one leaves one video out of each split.
+        layer: of each pair, [pair].
         k: size of the best set.
         low_first: whether low values are good.
         splits: random splits.
@@ -86,19 +107,45 @@ def split_half(
         return None
     rng = np.random.default_rng(seed)
     order = np.argsort(rng.random((splits, n_videos)), axis=1)
-    means = []
+    halves = []
     for chosen in (order[:, :half], order[:, half : 2 * half]):
         weights = np.zeros((splits, n_videos))
         np.put_along_axis(weights, chosen, 1.0, axis=1)
-        by_role = [weighted_means(v, codes, weights) for v, codes in roles if len(v)]
-        means.append(defined_mean(np.stack(by_role), axis=0) * (-1.0 if low_first else 1.0))
-    values = np.stack(_compare(means[0], means[1], k), axis=1)
+        halves.append(means(weights))
+    first, second = ((-x if low_first else x) for x in halves)
+    values = np.stack(_compare(first, second, k), axis=1)
     low, high = percentile_interval(values)
     middle = [_median(column) for column in values.T]
     r = middle[0]
     reliability = 2 * r / (1 + r) if np.isfinite(r) and r > -1 else None
     return SplitHalf(
-        _agreement(middle), _agreement(list(low)), _agreement(list(high)), reliability, k, splits
+        _agreement(middle), _agreement(list(low)), _agreement(list(high)), reliability,
+        _held_out(halves[0], halves[1], layer, k, low_first), k, splits,
+    )  # fmt: skip
+
+
+def _held_out(
+    choosing: NDArray[np.float64],
+    other: NDArray[np.float64],
+    layer: NDArray[np.intp],
+    k: int,
+    low_first: bool,
+) -> HeldOut:
+    """Of scores of both halves, [split, pair]."""
+    both = np.isfinite(choosing) & np.isfinite(other)
+    merit = np.where(both, -choosing if low_first else choosing, -np.inf)
+    best = np.argsort(-merit, axis=1, kind="stable")[:, :k]
+    enough = both.sum(axis=1) >= k
+    if not enough.any():
+        return HeldOut(None, None, None, None)
+    best, choosing, other = best[enough], choosing[enough], other[enough]
+    layers = np.stack([defined_mean(other[:, layer == i], axis=1) for i in range(layer.max() + 1)])
+    rows = np.arange(len(best))[:, None]
+    chosen, held, same = choosing[rows, best], other[rows, best], layers.T[rows, layer[best]]
+    gain = (held - same).mean(axis=1)
+    low, high = percentile_interval(gain)
+    return HeldOut(
+        float(chosen.mean()), float(held.mean()), float(same.mean()), (float(low), float(high))
     )
 
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from probes.criteria import CRITERIA
+from probes.criteria import CRITERIA, OUTCOME_OF, SCORED
 from probes.layout import HEADS_SCHEMA, SAMPLES_SCHEMA, map_key, part
 from probes.parts import load_samples, problem
 from probes.writer import CaptureWriter, MapRow, SampleRow
@@ -141,25 +141,28 @@ class CaptureStore:
         if role not in ROLES:
             raise ConfigError(f"unknown role {role!r}; choose one of {', '.join(ROLES)}")
         names = self.criteria if metrics is None else tuple(metrics)
+        # The outcome family is made of the scores of another criterion and of J&F.
+        stored = {name: OUTCOME_OF if name not in SCORED else name for name in names}
+        columns = tuple(dict.fromkeys(stored.values()))
         rows = self._samples[self._samples.role == role]
-        values = {name: np.full((len(rows), *self._shape), np.nan) for name in names}
+        values = {name: np.full((len(rows), *self._shape), np.nan) for name in columns}
         if len(rows) and names:
             place = np.full(len(self._samples), -1)
             place[rows.row.to_numpy()] = np.arange(len(rows))
             found = self._fetch(
                 "SELECT s.row AS row, h.layer AS layer, h.head AS head, "
-                + ", ".join(f"h.{name} AS {name}" for name in names)
+                + ", ".join(f"h.{name} AS {name}" for name in columns)
                 + " FROM heads h JOIN sample_rows s USING (sample_id, role) WHERE h.role = ?",
                 (role,),
             )
             where = (place[found["row"]], found["layer"], found["head"])
-            for name in names:
+            for name in columns:
                 values[name][where] = np.ma.filled(found[name], np.nan)
         return {
             name: HeadTable(
                 metric=name,
                 role=role,
-                values=values[name],
+                values=values[stored[name]],
                 sample_ids=tuple(rows.sample_id),
                 video_ids=rows.video_id.to_numpy(dtype=str),
                 jf=rows.jf.to_numpy(dtype=np.float64, copy=True),
@@ -170,19 +173,19 @@ class CaptureStore:
         }
 
     def sample_heads(self, sample_id: str, role: str) -> dict[str, NDArray[np.float64]]:
-        """All metrics of one sample and role: name to float64 [layer, head], NaN where undefined.
+        """All scores of one sample and role: name to float64 [layer, head], NaN where undefined.
 
         Raises:
             RunError: the run holds no such sample and role.
         """
         self._expect_sample(sample_id, role)
+        scored = [name for name in self.criteria if name in SCORED]
         found = self._fetch(
-            f"SELECT layer, head, {', '.join(self.criteria)} FROM heads "
-            "WHERE sample_id = ? AND role = ?",
+            f"SELECT layer, head, {', '.join(scored)} FROM heads WHERE sample_id = ? AND role = ?",
             (sample_id, role),
         )
         arrays = {}
-        for metric in self.criteria:
+        for metric in scored:
             arrays[metric] = np.full(self._shape, np.nan)
             arrays[metric][found["layer"], found["head"]] = np.ma.filled(found[metric], np.nan)
         return arrays

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from probes.criteria import CRITERIA
+from probes.criteria import SCORED
 from probes.layout import (
     HEADS_SCHEMA,
     SAMPLES_SCHEMA,
@@ -120,7 +120,7 @@ class CaptureWriter:
         Args:
             chunk: number of the chunk; stands for a fixed set of samples.
             rows: its samples and roles; may be empty.
-            metrics: every name of :data:`probes.criteria.CRITERIA` to [row, layer, head], NaN
+            metrics: every name of :data:`probes.criteria.SCORED` to [row, layer, head], NaN
                 where undefined.
             maps: maps that are kept, of samples in ``rows``.
             pairs: (layer, head) of the first axis of every map.
@@ -200,10 +200,10 @@ def _check(
 ) -> tuple[int, int, int]:
     if chunk < 0:
         raise ValueError(f"chunk {chunk} is negative")
-    if set(metrics) != set(CRITERIA):
-        raise ValueError(f"metrics {sorted(metrics)}; expected {sorted(CRITERIA)}")
+    if set(metrics) != set(SCORED):
+        raise ValueError(f"metrics {sorted(metrics)}; expected {sorted(SCORED)}")
     shapes = {name: np.shape(values) for name, values in metrics.items()}
-    shape = shapes[next(iter(CRITERIA))]
+    shape = shapes[next(iter(SCORED))]
     if len(shape) != 3 or set(shapes.values()) != {shape} or shape[0] != len(rows):
         raise ValueError(
             f"metrics of shapes {shapes} for {len(rows)} rows; expected [row, layer, head]"
@@ -241,7 +241,7 @@ def _heads_table(
     }
     columns["layer"] = np.tile(np.repeat(np.arange(layers, dtype=np.int16), heads), count)
     columns["head"] = np.tile(np.arange(heads, dtype=np.int16), count * layers)
-    for name in CRITERIA:
+    for name in SCORED:
         columns[name] = np.asarray(metrics[name], dtype=np.float32).reshape(-1)
     return pa.table(columns, schema=HEADS_SCHEMA)
 

@@ -28,6 +28,7 @@ from reports.tables import (
     protocol_table,
     provenance_table,
     ranking_table,
+    strata_table,
 )
 from reviosa.io import write_text
 
@@ -124,6 +125,11 @@ def _content(
             correlation_table(results, role)
             for role in ("actor", "target")
             if results.correlations[role].n
+        ],
+        "strata": [
+            strata_table(results, role)
+            for role in ("actor", "target")
+            if results.correlations[role].strata
         ],
         "causes": [
             (

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probes.covariates import COVARIATES
 from probes.criteria import CRITERIA
 from reports.style import (
+    CAPTION_TYPE_TITLES,
     MISSING,
     PROTOCOL_TITLES,
     ROLE_TITLES,
@@ -24,7 +26,7 @@ from reviosa.io import atomic_path
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
     from probes.causal import AblationResults
-    from probes.correlation import Association
+    from probes.correlation import Association, Correlation
     from probes.results import AnalysisResults
 
 __all__ = [
@@ -33,9 +35,11 @@ __all__ = [
     "correlation_table",
     "criteria_table",
     "flatten",
+    "held_fixed_words",
     "protocol_table",
     "provenance_table",
     "ranking_table",
+    "strata_table",
     "write_csv",
 ]
 
@@ -51,6 +55,14 @@ CONTROL_WORDS = {
     "mask_area": "mask area alone (knows nothing of attention)",
     "visual_mass": "visual attention, all heads (knows nothing of the mask)",
     "lift": "lift, all heads (mask share with the area divided out)",
+    "centre_share": "share of a prior that only knows the middle of the frame",
+}
+
+COVARIATE_WORDS = {**COVARIATES, "visual_mass": "the score's own visual attention"}
+STRATUM_WORDS = {
+    "caption_type": "expressions",
+    "mask_area": "mask area",
+    "objects": "objects in the video",
 }
 
 
@@ -212,14 +224,52 @@ def _in_points(estimate: "Estimate") -> str:
 def correlation_table(results: "AnalysisResults", role: str) -> Table:
     """Mask share against J&F, with its controls."""
     correlation = results.correlations[role]
-    entries = [("mask share, all heads", correlation.overall)]
-    entries += [(CONTROL_WORDS[name], item) for name, item in correlation.controls.items()]
+    title = CRITERIA[correlation.metric].title.lower()
+    entries = [(f"{title}, all heads", correlation.overall)]
+    entries += [(_control_words(name), item) for name, item in correlation.controls.items()]
     return Table(
-        ("compared with J&F", "Spearman", "interval", "given mask area", "interval", "Pearson"),
+        ("compared with J&F", "Spearman", "given mask area", "all held fixed", "Pearson"),
         tuple((words, *_association(item)) for words, item in entries),
         f"{ROLE_TITLES[role]}, n = {count(correlation.n, 'sample')} of "
         f"{count(correlation.n_videos, 'video')}; {count(correlation.n_excluded, 'sample')} "
-        f"left out without token. Intervals: {_interval_words(results)}.",
+        f"left out without token. {held_fixed_words(correlation)} "
+        f"Intervals: {_interval_words(results)}.",
+    )
+
+
+def _control_words(name: str) -> str:
+    return CONTROL_WORDS.get(name) or f"{CRITERIA[name].title.lower()}, all heads (control)"
+
+
+def held_fixed_words(correlation: "Correlation") -> str:
+    """What is held fixed together, and what could not be."""
+    words = ", ".join(COVARIATE_WORDS[name] for name in correlation.held_fixed)
+    text = f"Held fixed together: {words}." if words else "Nothing could be held fixed."
+    if correlation.not_held:
+        left = ", ".join(f"{COVARIATE_WORDS[k]} ({v})" for k, v in correlation.not_held.items())
+        text += f" Not held: {left}."
+    return text
+
+
+def strata_table(results: "AnalysisResults", role: str) -> Table:
+    """The same correlation among samples that are alike in one thing."""
+    correlation = results.correlations[role]
+    return Table(
+        ("among", "level", "Spearman [interval]", "samples", "videos"),
+        tuple(
+            (
+                STRATUM_WORDS[item.variable],
+                CAPTION_TYPE_TITLES.get(item.level, item.level),
+                with_interval(item.spearman.value, item.spearman.ci),
+                str(item.spearman.n),
+                str(item.spearman.n_videos),
+            )
+            for item in correlation.strata
+        ),
+        f"{ROLE_TITLES[role]}: {CRITERIA[correlation.metric].title.lower()} of all heads against "
+        f"J&F within groups; low, middle and high are thirds. Intervals: "
+        f"{_interval_words(results)}.",
+        text_columns=2,
     )
 
 
@@ -261,7 +311,7 @@ def write_csv(results: "AnalysisResults", directory: str | Path) -> tuple[Path, 
         directory: made if absent; files of the same names are replaced.
 
     Returns:
-        The files: protocols, layer_profile, rankings, correlations, scatter, samples.
+        The files: protocols, layer_profile, rankings, correlations, strata, scatter, samples.
     """
     directory = Path(directory)
     files = {
@@ -269,6 +319,7 @@ def write_csv(results: "AnalysisResults", directory: str | Path) -> tuple[Path, 
         "layer_profile": _profile_rows(results),
         "rankings": _ranking_rows(results),
         "correlations": _correlation_rows(results),
+        "strata": _stratum_rows(results),
         "scatter": _record_rows(results.scatter),
         "samples": _sample_rows(results),
     }
@@ -321,11 +372,23 @@ def _correlation_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
                 yield {
                     "role": role, "metric": metric, "layer": item.layer, "head": item.head,
                     **_estimate_cells("spearman", item.spearman),
-                    **_estimate_cells("given_area", item.partial), "pearson": item.pearson,
-                    "p": item.p, "given_area_p": item.partial_p,
+                    **_estimate_cells("given_area", item.partial),
+                    **_estimate_cells("adjusted", item.adjusted), "pearson": item.pearson,
+                    "p": item.p, "given_area_p": item.partial_p, "adjusted_p": item.adjusted_p,
                     "n": item.spearman.n, "n_videos": item.spearman.n_videos,
                     "reason": item.spearman.reason,
                 }  # fmt: skip
+
+
+def _stratum_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
+    for role, correlation in results.correlations.items():
+        for item in correlation.strata:
+            yield {
+                "role": role, "metric": correlation.metric, "variable": item.variable,
+                "level": item.level, **_estimate_cells("spearman", item.spearman),
+                "n": item.spearman.n, "n_videos": item.spearman.n_videos,
+                "reason": item.spearman.reason,
+            }  # fmt: skip
 
 
 def _record_rows(by_role: Mapping[str, Sequence[Any]]) -> Iterable[dict[str, Any]]:
@@ -361,10 +424,9 @@ def _interval_words(results: "AnalysisResults") -> str:
 
 def _association(item: "Association") -> tuple[str, ...]:
     return (
-        number(item.spearman.value, 2),
-        interval(item.spearman.ci, 2),
-        number(item.partial.value, 2),
-        interval(item.partial.ci, 2),
+        with_interval(item.spearman.value, item.spearman.ci),
+        with_interval(item.partial.value, item.partial.ci),
+        with_interval(item.adjusted.value, item.adjusted.ci),
         number(item.pearson, 2),
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from probes.criteria import CRITERIA, View, centrality, centre_share, head_metrics
+from probes.criteria import SCORED, View, centrality, centre_share, head_metrics
 from probes.store import CaptureWriter, MapRow, SampleRow
 from reviosa import ROLES
 from reviosa.data import InterRVOSDataset
@@ -69,7 +69,7 @@ def make_capture(
                         kept.append(MapRow(row.sample_id, row.role, attention))
                 video = predictions.setdefault(sample.video.video_id, {})
                 video[sample.expression.exp_id] = made["prediction"]
-            stacked = {name: np.stack([values[name] for values in metrics]) for name in CRITERIA}
+            stacked = {name: np.stack([values[name] for values in metrics]) for name in SCORED}
             writer.write_chunk(
                 chunk, rows, stacked, maps=kept, pairs=KEPT if maps else (), predictions=predictions
             )
@@ -117,7 +117,7 @@ def _sample(rng, sample, text, missing):
 def _attention(rng, truth, quality, emitted):
     pooled = _pool(truth)
     if not emitted:
-        return {name: np.full((LAYERS, HEADS), np.nan, np.float32) for name in CRITERIA}, None
+        return {name: np.full((LAYERS, HEADS), np.nan, np.float32) for name in SCORED}, None
     patches = pooled.size
     noise = rng.dirichlet(np.full(patches, 0.5), size=(LAYERS, HEADS))
     noise[MASSIVE] = 1 / patches

@@ -5,13 +5,23 @@ all.
 """
 
 from probes.criteria.gradient import HeadOutputs
-from probes.criteria.registry import CRITERIA, KINDS, Criterion, View, head_metrics
+from probes.criteria.registry import (
+    CRITERIA,
+    KINDS,
+    OUTCOME_OF,
+    SCORED,
+    Criterion,
+    View,
+    head_metrics,
+)
 from probes.criteria.truth import centrality, centre_share, mask_area
 from probes.criteria.where import sink_patches
 
 __all__ = [
     "CRITERIA",
     "KINDS",
+    "OUTCOME_OF",
+    "SCORED",
     "Criterion",
     "HeadOutputs",
     "View",

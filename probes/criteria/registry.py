@@ -1,4 +1,8 @@
-"""Every criterion by its name: what it computes, where it comes from, how to read it."""
+"""Every criterion by its name: what it computes, where it comes from, how to read it.
+
+Most are scores of single samples, whose mean over samples is a pair's score; those of the outcome
+family are a pair's from the start, made of such scores and J&F over all samples.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +15,9 @@ from probes.criteria import gradient, truth, where
 from probes.criteria._rows import as_mask, as_rows_and_keys
 from probes.criteria.gradient import HeadOutputs
 
-__all__ = ["CRITERIA", "KINDS", "Criterion", "View", "head_metrics"]
+__all__ = ["CRITERIA", "KINDS", "OUTCOME_OF", "SCORED", "Criterion", "View", "head_metrics"]
 
-KINDS = ("where", "ground truth", "gradient", "control")
+KINDS = ("where", "ground truth", "gradient", "outcome", "control")
 """Families of criteria; scores of different families are never averaged."""
 
 
@@ -87,20 +91,31 @@ class Criterion:
     description: str
     kind: str
     """One of :data:`KINDS`: "where" needs no truth, "ground truth" is against the true mask,
-    "gradient" is what the mask loss makes of the head, "control" is against a wrong mask or from a
+    "gradient" is what the mask loss makes of the head, "outcome" is how a score goes with J&F over
+    samples (:data:`OUTCOME_OF`), "control" is against a wrong mask or from a
     wrong token: what a head scores there it owes to something else."""
     unit: str
     equation: str
     """A = attention of the role token over V patches, a = A / sum(A), M = pooled mask."""
     source: str
-    compute: Callable[[View], NDArray]
-    """From a view to [layer, head], NaN where undefined."""
+    compute: Callable[[View], NDArray] | None
+    """From a view to [layer, head], NaN where undefined; None in the outcome family."""
     area_free: bool = False
     """Whether a head without preference scores the same on small and on large objects."""
     even: float | str | None = None
     """Score of a head that looks everywhere alike: a number, "area" for the mask's, or unknown."""
     low_first: bool = False
     """Whether the lowest score ranks first."""
+
+    def score(self, view: View) -> NDArray[np.float32]:
+        """Of one sample, float32 [layer, head], NaN where undefined.
+
+        Raises:
+            ValueError: lengths that do not fit each other, or a criterion of the outcome family.
+        """
+        if self.compute is None:
+            raise ValueError(f"{self.name} is a correlation over samples; one sample has none")
+        return self.compute(view).astype(np.float32)
 
 
 def _divergence(view: View) -> NDArray:
@@ -222,7 +237,7 @@ CRITERIA: dict[str, Criterion] = {
             "how far the head's output moves when all frames go blank",
             "where",
             "length of a head's output",
-            "||z - z_blank||",
+            "norm(z - z_blank)",
             "vision-aware head divergence, arXiv 2412.13949",
             lambda v: _of_written(v, lambda w: gradient.vision_sensitivity(w.outputs, w.blank)),
         ),
@@ -345,7 +360,7 @@ CRITERIA: dict[str, Criterion] = {
             "how much the mask loss hangs on the head's output, whichever way",
             "gradient",
             "mask loss",
-            "|z . dL/dz|",
+            "abs(z . dL/dz)",
             "Michel et al. 2019, arXiv 1905.10650",
             lambda v: _of_written(v, lambda w: gradient.head_importance(w.outputs, w.gain)),
         ),
@@ -369,11 +384,34 @@ CRITERIA: dict[str, Criterion] = {
             "others; its direct path",
             "gradient",
             "parts of the prompt's length",
-            "sum_i (2 M_i - 1) A_i (W_O v_i) . dp/dh p / |p|^2, p = MLP_seg(norm(h))",
+            "sum_i (2 M_i - 1) A_i (W_O v_i) . dp/dh p / norm(p)^2, p = MLP_seg(norm(h))",
             "LOCOS, arXiv 2607.01002",
             lambda v: _of_written(
                 v, lambda w: gradient.write_projection(v.patches, w.written, v.truth)
             ),
+        ),
+        Criterion(
+            "jf_correlation",
+            "Correlation with J&F",
+            "whether masks are better where the head looks at the object more",
+            "outcome",
+            "Spearman, -1 to 1",
+            "rho(E, J&F) over samples",
+            "the paper's Fig. 6a, head by head",
+            None,
+            even=0.0,
+        ),
+        Criterion(
+            "jf_correlation_area",
+            "Correlation with J&F given area",
+            "the same with the object's size held fixed, which helps both",
+            "outcome",
+            "partial Spearman, -1 to 1",
+            "rho(E, J&F) over samples, log area taken out of both",
+            "this project",
+            None,
+            area_free=True,
+            even=0.0,
         ),
         Criterion(
             "mask_share_shifted",
@@ -422,10 +460,17 @@ CRITERIA: dict[str, Criterion] = {
 }
 
 
+SCORED = {name: item for name, item in CRITERIA.items() if item.compute is not None}
+"""Criteria of single samples: what a capture stores."""
+
+OUTCOME_OF = "mask_share"
+"""Score whose correlation with J&F the outcome family is."""
+
+
 def head_metrics(view: View) -> dict[str, NDArray[np.float32]]:
-    """All criteria of one view, each float32 [layer, head], in the order of :data:`CRITERIA`.
+    """All of :data:`SCORED` for one view, each float32 [layer, head].
 
     Raises:
         ValueError: the lengths of keys, patches, grid and masks do not fit each other.
     """
-    return {name: item.compute(view).astype(np.float32) for name, item in CRITERIA.items()}
+    return {name: item.score(view) for name, item in SCORED.items()}

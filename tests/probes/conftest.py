@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from probes.criteria import CRITERIA
+from probes.criteria import SCORED
 from probes.store import CaptureWriter, HeadTable, SampleRow
 
 # A shared machine stalls now and then; a slow example is no failure.
@@ -93,7 +93,7 @@ def metrics():
 
     def make(rows, layers=2, heads=3, start=0):
         base = np.arange(rows * layers * heads, dtype=np.float32).reshape(rows, layers, heads)
-        return {name: base + start + 1000 * i for i, name in enumerate(CRITERIA)}
+        return {name: base + start + 1000 * i for i, name in enumerate(SCORED)}
 
     return make
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from probes.analysis import analyse
-from probes.criteria import CRITERIA
+from probes.criteria import CRITERIA, SCORED
 from probes.results import AnalysisResults
 from probes.store import CaptureStore
 from reviosa.errors import ConfigError, RunError
@@ -19,7 +19,7 @@ def capture(run, row):
     def make(videos=12, name="run", target=True, jf=None, missing=(), **header):
         directory, writer = run(name, **header)
         rng = np.random.default_rng(0)
-        rows, values = [], {metric: [] for metric in CRITERIA}
+        rows, values = [], {metric: [] for metric in SCORED}
         for i in range(videos):
             for exp, role in [("0", "actor"), ("0", "target"), ("1", "actor")]:
                 if role == "target" and not target:
@@ -49,7 +49,7 @@ def capture(run, row):
                     visual_mass=visual, text_mass=1 - visual, mask_share=share, lift=share / area
                 )
                 other = np.full((LAYERS, HEADS), 0.5)
-                for metric in CRITERIA:
+                for metric in SCORED:
                     scores = arrays.get(metric, other)
                     values[metric].append(scores if emitted else scores * np.nan)
         stacked = {
@@ -238,7 +238,7 @@ def test_bad_arguments_and_files_get_one_line(capture, results, tmp_path):
         analyse(capture(1, "other"), 0)
     value = results.to_json()
     for change, message in [
-        ({**value, "schema": 1}, "schema 1, expected 3"),
+        ({**value, "schema": 1}, "schema 1, expected 4"),
         ({**value, "more": 1}, "no key 'more'"),
         ({k: v for k, v in value.items() if k != "seed"}, "a key 'seed'"),
         ({**value, "seed": "x"}, "results.seed should be an integer, got 'x'"),

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
-from probes import correlation as module
+from probes import association as module
+from probes.adjusted import adjusted_correlations
 from probes.correlation import correlate, correlate_tables
+from probes.covariates import COVARIATES, Covariates
+from probes.criteria import CRITERIA
 from probes.store import CaptureStore
 from reviosa.errors import ConfigError
 
@@ -50,7 +53,7 @@ def test_content_blind_head_goes_with_jf_only_through_area(table):
     jf = np.clip(area + rng.normal(0, 0.15, 400), 0, 1)
     share = (area * rng.lognormal(0, 0.1, 400)).reshape(400, 1, 1)
     blind = table(share / area[:, None, None], jf=jf, area=area, metric="lift")
-    found = correlate_tables(table(share, jf=jf, area=area), lift=blind, resamples=400)
+    found = correlate_tables(table(share, jf=jf, area=area), {"lift": blind}, resamples=400)
     assert found.overall.spearman.ci[0] > 0.5
     low, high = found.overall.partial.ci
     assert low < 0 < high and abs(found.overall.partial.value) < 0.15
@@ -214,7 +217,8 @@ def test_correlate_reads_a_store_role_by_role(run, row, metrics):
     store = CaptureStore(directory)
     found = correlate(store, "tar", resamples=30)
     assert (found.role, found.n, set(found.controls)) == (
-        "target", 6, {"mask_area", "visual_mass", "lift"},
+        "target", 6, {"mask_area", "centre_share", "visual_mass", "lift"}
+        | {c.name for c in CRITERIA.values() if c.kind == "control"},
     )  # fmt: skip
     expected = spearmanr(
         store.head_array("visual_mass", "target").flat.mean(axis=1),
@@ -224,3 +228,111 @@ def test_correlate_reads_a_store_role_by_role(run, row, metrics):
     assert found.to_json()["overall"]["layer"] is None
     with pytest.raises(ConfigError, match="role by role; choose act or tar"):
         correlate(store, "both")
+
+
+def beside(n, **known):
+    """Covariates of n samples: noise, unless they are given."""
+    rng = np.random.default_rng(99)
+    values = {name: rng.random(n) for name in COVARIATES}
+    values |= {k: np.asarray(v, float) for k, v in known.items() if k in COVARIATES}
+    types = np.asarray(known.get("caption_type", ["single"] * n), dtype=str)
+    return Covariates(values, types, rng.random(n))
+
+
+def test_adjusted_is_the_correlation_of_what_the_others_leave():
+    """By least squares on ranks, with each draw's videos written out: 2e-13 apart at most."""
+    rng = np.random.default_rng(0)
+    n, videos = 40, 9
+    codes = np.sort(rng.integers(0, videos, n))
+    known = rng.random((n, 3))
+    scores = rng.random((n, 4)) + known[:, :1]
+    outcome, own = rng.random(n) + known[:, 0], rng.random((n, 4))
+    weights = rng.multinomial(videos, np.full(videos, 1 / videos), size=20).astype(float)
+    found = adjusted_correlations(scores, outcome, known, own, codes, weights)
+    for draw, counts in enumerate(weights):
+        rows = np.repeat(np.arange(n), counts[codes].astype(int))
+        for column in range(4):
+            fixed = [rankdata(x)[rows] for x in (*known.T, own[:, column])]
+            x, y = (rankdata(v)[rows] for v in (scores[:, column], outcome))
+            design = np.column_stack([np.ones(len(rows)), *fixed])
+            left = [v - design @ np.linalg.lstsq(design, v, rcond=None)[0] for v in (x, y)]
+            assert found[draw, column] == pytest.approx(np.corrcoef(*left)[0, 1], abs=1e-9)
+    # Without anything to hold fixed it is Spearman's.
+    plain = adjusted_correlations(scores, outcome, known[:, :0], None, codes, np.ones((1, videos)))
+    wanted = [spearmanr(x, outcome)[0] for x in scores.T]
+    np.testing.assert_allclose(plain[0], wanted)
+
+
+@pytest.mark.parametrize("confounder", ["objects", "centrality", "words", "visual_mass"])
+def test_what_goes_through_a_covariate_alone_is_gone_when_it_is_held_fixed(table, confounder):
+    rng = np.random.default_rng(4)
+    n = 300
+    cause = rng.random(n)
+    jf, share = cause + rng.normal(0, 0.2, n), cause + rng.normal(0, 0.2, n)
+    area, videos = rng.random(n), np.arange(n)
+    made = table(share.reshape(n, 1, 1), videos=videos, jf=jf, area=area)
+    visual = cause if confounder == "visual_mass" else rng.random(n)
+    tables = {
+        "visual_mass": table(
+            visual.reshape(n, 1, 1), videos=videos, jf=jf, area=area, metric="visual_mass"
+        )
+    }
+    others = {} if confounder == "visual_mass" else {confounder: cause}
+    found = correlate_tables(made, tables, beside(n, mask_area=area, **others), resamples=200)
+    assert found.held_fixed == (*COVARIATES, "visual_mass") and not found.not_held
+    for item in (found.overall, found.layers[0], found.pairs[0]):
+        assert item.spearman.ci[0] > 0.4 and item.partial.ci[0] > 0.4
+        low, high = item.adjusted.ci
+        # What is left is the noise of ranks that stand for the cause: small, next to 0.6.
+        assert low < 0.08 and abs(item.adjusted.value) < 0.15
+        assert item.p < 0.05 and item.adjusted_p > 0.01
+
+
+def test_strata_tell_a_difference_between_groups_from_one_within(table):
+    """Two kinds of captions that differ in both: between them a correlation, within them none."""
+    rng = np.random.default_rng(5)
+    kind = np.repeat([0.0, 1.0], 100)
+    share, jf = kind + 0.2 * rng.random(200), kind + 0.2 * rng.random(200)
+    types = np.where(kind > 0, "single", "multi")
+    found = correlate_tables(
+        table(share.reshape(-1, 1, 1), videos=np.arange(200), jf=jf, area=rng.random(200)),
+        None, beside(200, caption_type=types, objects=np.repeat([1, 2, 3, 4], 50)), 200,
+    )  # fmt: skip
+    assert found.overall.spearman.value > 0.7
+    within = {(s.variable, s.level): s.spearman for s in found.strata}
+    for level in ("multi", "single"):
+        # Of 100 independent samples 19 in 20 lie within 0.2.
+        assert abs(within["caption_type", level].value) < 0.3
+        assert within["caption_type", level].n == 100
+    # 1 2 3 4, fifty times each: thirds at 2 and 3, so that 1 and 2 are low, 3 middle, 4 high.
+    sizes = {level: e.n for (variable, level), e in within.items() if variable == "objects"}
+    assert sizes == {"low": 100, "middle": 50, "high": 50}
+
+
+def test_what_cannot_be_held_fixed_is_named(table):
+    rng = np.random.default_rng(6)
+    made = table(rng.random((30, 1, 2)), videos=np.arange(30), area=rng.random(30))
+    known = beside(30, objects=np.full(30, 2), words=np.full(30, np.nan))
+    found = correlate_tables(made, None, known, resamples=50)
+    assert found.not_held == {
+        "objects": "the same in all samples",
+        "words": "unknown in some samples",
+    }
+    assert found.held_fixed == ("mask_area", "centrality", "query_position")
+    alone = correlate_tables(made, resamples=50)
+    assert alone.held_fixed == ("mask_area",) and set(alone.not_held.values()) == {"not given"}
+    assert alone.overall.adjusted.value == pytest.approx(alone.overall.partial.value)
+    assert alone.strata == ()
+
+
+def test_a_correlation_is_not_correlated_again(run, row, metrics):
+    directory, writer = run()
+    rng = np.random.default_rng(0)
+    rows = [row(f"v{i}", "0", "actor", jf=rng.random()) for i in range(6)]
+    writer.write_chunk(0, rows, {k: rng.random((6, 2, 3)) for k in metrics(1)})
+    store = CaptureStore(directory)
+    assert correlate(store, "act", 20, criterion="auroc").metric == "auroc"
+    with pytest.raises(ConfigError, match="is a correlation with J&F itself"):
+        correlate(store, "act", criterion="jf_correlation")
+    with pytest.raises(ConfigError, match="unknown criterion 'size'"):
+        correlate(store, "act", criterion="size")

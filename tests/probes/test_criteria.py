@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from probes.criteria import (
     CRITERIA,
     KINDS,
+    SCORED,
     HeadOutputs,
     View,
     centrality,
@@ -239,7 +240,7 @@ def view_of(attention, mask=None, **more):
 def test_all_criteria_come_as_float32_in_the_order_of_the_registry():
     attention = np.stack([np.stack([ROW, ROW[::-1]])] * 3)  # [layer 3, head 2, key]
     found = head_metrics(view_of(attention, np.array([1, 0, 0, 0])))
-    assert tuple(found) == tuple(CRITERIA)
+    assert tuple(found) == tuple(SCORED)
     assert all(v.shape == (3, 2) and v.dtype == np.float32 for v in found.values())
     # First patch: 0.1 / 0.5 and, reversed, 0.05 / 0.5; lift is 4 times that.
     np.testing.assert_allclose(found["mask_share"][0], [0.2, 0.1], rtol=1e-6)
@@ -249,7 +250,7 @@ def test_all_criteria_come_as_float32_in_the_order_of_the_registry():
 def test_what_is_not_known_is_not_defined():
     found = head_metrics(view_of(ROW[None, None]))
     unknown = {name for name, value in found.items() if np.isnan(value).all()}
-    needs_truth = {c.name for c in CRITERIA.values() if c.kind != "where"}
+    needs_truth = {c.name for c in SCORED.values() if c.kind != "where"}
     # One frame has no consistency; sinks, the other role and head outputs were not given.
     assert unknown == needs_truth | {
         "temporal_consistency", "sink_share", "role_divergence", "vision_sensitivity"
@@ -264,13 +265,13 @@ def test_every_criterion_says_what_it_is():
         assert criterion.equation and criterion.source
 
 
-@pytest.mark.parametrize("name", [c.name for c in CRITERIA.values() if c.even is not None])
+@pytest.mark.parametrize("name", [c.name for c in SCORED.values() if c.even is not None])
 def test_even_attention_scores_what_the_registry_says(name):
     attention = np.full((2, 3, 6), 1 / 6)
     mask = np.array([1, 0.25, 0, 0])
     typical = attention[..., :4]
     view = view_of(attention, mask, other=attention, sinks=np.zeros((2, 4), bool), typical=typical)
-    even = CRITERIA[name].even
+    even = SCORED[name].even
     wanted = mask.mean() if even == "area" else even
     if name == "soft_iou":
         wanted = 1.25 / 4  # (1 + 0.25) / (1 + 1 + 1 + 1), the area
@@ -305,7 +306,7 @@ def scored(rows, mask, other_mask, sinks, order=None, padding=0):
 def test_padding_changes_nothing(rows, mask, other_mask, sinks, padding):
     plain = scored(rows, mask, other_mask, sinks)
     padded = scored(rows, mask, other_mask, sinks, padding=padding)
-    for name in CRITERIA:
+    for name in SCORED:
         np.testing.assert_allclose(padded[name], plain[name], rtol=1e-5, atol=1e-7)
 
 
@@ -313,7 +314,7 @@ def test_padding_changes_nothing(rows, mask, other_mask, sinks, padding):
 def test_heads_keep_their_scores_wherever_they_stand(rows, mask, other_mask, sinks, order):
     plain = scored(rows, mask, other_mask, sinks)
     moved = scored(rows, mask, other_mask, sinks, order=order)
-    for name in set(CRITERIA) - {"role_divergence"}:  # the other role's heads are moved there, too
+    for name in set(SCORED) - {"role_divergence"}:  # the other role's heads are moved there, too
         np.testing.assert_allclose(moved[name], plain[name][:, order], rtol=1e-5, atol=1e-7)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probes.criteria import CRITERIA, View, head_metrics
+from probes.criteria import SCORED, View, head_metrics
 from probes.ranking import rank_pairs
 
 GRID, FRAMES, WORDS = 6, 2, 4
@@ -14,7 +14,7 @@ def planted(rng, videos=30, layers=2, heads=4):
     """Rows over one object a video: one head follows it, one is even, one loves the centre."""
     y, x = np.mgrid[:GRID, :GRID]
     centre = np.exp(-((x - 2.5) ** 2 + (y - 2.5) ** 2) / 4)
-    found = {name: [] for name in CRITERIA}
+    found = {name: [] for name in SCORED}
     for _ in range(videos):
         # Objects of any size, more often near the middle, as in photographs.
         cy, cx = np.clip(rng.normal(2.5, 1.5, 2), 0, 5)
@@ -40,13 +40,13 @@ def planted(rng, videos=30, layers=2, heads=4):
 def test_blind_and_centred_heads_never_lead_an_area_free_criterion(table, seed):
     values = planted(np.random.default_rng(seed))
     videos = [f"v{i}" for i in range(30)]
-    for name in (c.name for c in CRITERIA.values() if c.area_free):
+    for name in (c.name for c in SCORED.values() if c.area_free):
         ranking = rank_pairs([table(values[name], videos=videos, metric=name)], 200, top_k=1)
         best = ranking.pairs[0]
         assert (best.layer, best.head) == LOOKING, name
         assert best.p_top_k > 0.9
         even = next(p for p in ranking.pairs if (p.layer, p.head) == BLIND)
-        assert even.score == pytest.approx(CRITERIA[name].even, abs=0.2)
+        assert even.score == pytest.approx(SCORED[name].even, abs=0.2)
 
 
 def test_rank_intervals_hold_the_true_ranks(table):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from probes.criteria import CRITERIA, KINDS
 from probes.rank_statistics import ranks_and_top
@@ -18,6 +19,42 @@ def planted(rng, samples=120, heads=((2, 1), (3, 0))):
     for offset, (layer, head) in enumerate(heads):
         values[:, layer, head] += 0.3 - 0.1 * offset
     return values
+
+
+def test_the_outcome_family_ranks_by_correlation_with_jf(table):
+    """L0H2 goes with J&F, L1H0 with the area alone, which J&F goes with, too."""
+    rng = np.random.default_rng(0)
+    area = rng.random(120)
+    jf = area + rng.normal(0, 0.3, 120)
+    values = rng.random((120, 2, 3))
+    values[:, 0, 2] = jf - area + rng.normal(0, 0.1, 120)
+    values[:, 1, 0] = area
+    videos = [f"v{i // 2:02d}" for i in range(120)]
+
+    def rank_by(name):
+        return rank_pairs([table(values, videos=videos, jf=jf, area=area, metric=name)], 200)
+
+    ranking = rank_by("jf_correlation")
+    assert ranking.kind == "outcome" and ranking.uniform == 0
+    for pair in ranking.pairs:
+        expected = spearmanr(values[:, pair.layer, pair.head], jf)[0]
+        assert pair.score == pytest.approx(expected)
+    best = {(p.layer, p.head): p for p in ranking.pairs[:2]}
+    assert set(best) == {(0, 2), (1, 0)}
+    assert all(p.p < 0.05 and p.q < 0.05 and p.ci[0] > 0.3 for p in best.values())
+    given_area = rank_by("jf_correlation_area")
+    first = given_area.pairs[0]
+    assert (first.layer, first.head) == (0, 2) and first.p < 0.05
+    # The area itself has nothing left: undefined, and last.
+    last = given_area.pairs[-1]
+    assert (last.layer, last.head, last.score) == (1, 0, None)
+    assert all(p.p > 0.05 for p in given_area.pairs[1:-1])
+    both = rank_pairs(
+        [table(values, videos=videos, jf=jf, area=area, metric="jf_correlation", role=role)
+         for role in ("actor", "target")], 50,
+    )  # fmt: skip
+    assert both.pairs[0].score == pytest.approx(ranking.pairs[0].score)
+    assert both.pairs[0].ci is not None and both.pairs[0].p is None
 
 
 def test_planted_heads_lead_with_certain_ranks(table):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from probes.bootstrap import weighted_means
 from probes.stability import agreement, split_half
 
 
@@ -33,21 +34,53 @@ def test_undefined_pairs_are_left_out():
         agreement(np.ones(3), np.ones(4), 1)
 
 
+def halves(values, codes, videos, k, layers=2, **options):
+    layer = np.arange(values.shape[1]) % layers
+    return split_half(
+        lambda weights: weighted_means(values, codes, weights), videos, layer, k, **options
+    )
+
+
 def test_a_strong_ranking_repeats_and_noise_does_not():
     rng = np.random.default_rng(0)
     codes = np.repeat(np.arange(40), 3)
     noise = rng.normal(0, 1, (120, 30))
-    strong = split_half([(noise + 0.1 * np.arange(30), codes)], 40, k=4)
+    strong = halves(noise + 0.1 * np.arange(30), codes, 40, 4)
     assert strong.median.spearman > 0.9 and strong.median.jaccard > 0.3
     assert strong.median.spearman < strong.reliability < 1
-    weak = split_half([(noise, codes)], 40, k=4)
+    weak = halves(noise, codes, 40, 4)
     assert weak.low.spearman < 0 < weak.high.spearman and abs(weak.median.spearman) < 0.3
 
 
 def test_the_same_seed_gives_the_same_splits_and_few_videos_none():
     values, codes = np.random.default_rng(1).normal(0, 1, (10, 6)), np.arange(10) // 2
-    again = [split_half([(values, codes)], 5, k=2, splits=20, seed=3) for _ in range(2)]
+    again = [halves(values, codes, 5, 2, splits=20, seed=3) for _ in range(2)]
     assert again[0] == again[1]
-    assert split_half([(values[:6], codes[:6])], 3, k=2) is None
-    turned = split_half([(-values, codes)], 5, k=2, low_first=True, splits=20, seed=3)
-    assert turned == again[0]
+    assert halves(values[:6], codes[:6], 3, 2) is None
+    turned = halves(-values, codes, 5, 2, low_first=True, splits=20, seed=3)
+    assert turned.median == again[0].median
+    assert turned.held_out.held_out == pytest.approx(-again[0].held_out.held_out)
+
+
+def test_the_best_of_noise_is_no_better_on_other_videos():
+    """Winner's curse: chosen by one half they look good there, and are like all on the other."""
+    rng = np.random.default_rng(2)
+    noise = rng.normal(0, 1, (40, 60))
+    found = halves(noise, np.arange(40), 40, 3).held_out
+    # The best 3 of 60 means of 20 values lie some 1.9 standard errors up: 1.9 / sqrt(20) = 0.42.
+    assert found.chosen > 0.3 and abs(found.held_out) < 0.2
+    assert found.gain[0] < 0 < found.gain[1]
+
+
+def test_what_the_layer_explains_is_no_gain():
+    """All heads of layer 1 are alike and good; one head of layer 0 is better than its layer."""
+    values = np.tile([0.0, 5.0, 0.0, 5.0, 9.0, 5.0], (8, 1))  # layers 0 1 0 1 0 1
+    values = values + np.random.default_rng(3).normal(0, 1e-3, values.shape)
+    one = halves(values, np.arange(8), 8, 1).held_out
+    assert one.held_out == pytest.approx(9, abs=0.01)
+    assert one.same_layers == pytest.approx(3, abs=0.01), "the mean of 0, 0 and 9"
+    # The two best: 9 of layer 0, gain 6, and one of layer 1, gain 0: 3 on average.
+    two = halves(values, np.arange(8), 8, 2).held_out
+    assert two.held_out - two.same_layers == pytest.approx(3, abs=0.01)
+    assert two.gain == pytest.approx((3, 3), abs=0.01)
+    assert halves(values, np.arange(8), 8, 7).held_out.chosen is None, "fewer pairs than k"

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from probes.criteria import CRITERIA
+from probes.criteria import SCORED
 from probes.layout import SHAPE_KEY, part
 from probes.store import CaptureStore, CaptureWriter, MapRow
 from probes.writer import SampleRow
@@ -167,7 +167,7 @@ def test_killed_at_any_part_and_resumed_equals_uninterrupted(fill, monkeypatch, 
             fill.write(resumed, k)
     store = CaptureStore(directory)
     pd.testing.assert_frame_equal(store.samples(), whole.samples())
-    for metric in CRITERIA:
+    for metric in SCORED:
         np.testing.assert_array_equal(
             store.head_array(metric, "actor").values, whole.head_array(metric, "actor").values
         )
@@ -309,11 +309,13 @@ def test_a_capture_of_an_earlier_version_is_read(fill, tmp_path):
         metadata = {
             SHAPE_KEY: table.schema.metadata[SHAPE_KEY].replace(b'"schema": 4', b'"schema": 2')
         }
-        kept = [c for c in table.column_names if c not in CRITERIA or c in four]
+        kept = [c for c in table.column_names if c not in SCORED or c in four]
         pq.write_table(table.select(kept).replace_schema_metadata(metadata), path)
     store = CaptureStore(folder)
-    assert not store.problems and store.criteria == four
-    assert list(store.head_tables("actor")) == list(four)
+    # Correlations of one of the four with J&F can be computed of it, too.
+    known = (*four, "jf_correlation", "jf_correlation_area")
+    assert not store.problems and store.criteria == known
+    assert list(store.head_tables("actor")) == list(known)
     sample = store.samples().sample_id[0]
     assert list(store.sample_heads(sample, "actor")) == list(four)
     with pytest.raises(ConfigError, match="not scored by auroc, which came later; capture again"):

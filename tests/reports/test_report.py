@@ -8,7 +8,7 @@ import pytest
 
 import reports.html
 from probes.analysis import analyse
-from probes.criteria import CRITERIA
+from probes.criteria import SCORED
 from probes.results import AnalysisResults
 from probes.store import CaptureStore, CaptureWriter, SampleRow
 from reports import build_gallery, write_report
@@ -220,6 +220,9 @@ def test_a_model_that_names_no_role_has_scores_and_no_figures(tmp_path):
             0.0,
             0.0,
             0.1,
+            2,
+            0.5,
+            0.2,
             8,
             -1,
             "",
@@ -227,7 +230,7 @@ def test_a_model_that_names_no_role_has_scores_and_no_figures(tmp_path):
         )
     ]
     with open_run(tmp_path / "silent", "capture", {}, 0):
-        nothing = {name: np.full((1, 2, 2), np.nan, np.float32) for name in CRITERIA}
+        nothing = {name: np.full((1, 2, 2), np.nan, np.float32) for name in SCORED}
         CaptureWriter(tmp_path / "silent").write_chunk(0, rows, nothing)
     results = analyse(CaptureStore(tmp_path / "silent"), resamples=10)
     text = render_report(results, build_gallery(CaptureStore(tmp_path / "silent"), results, None))

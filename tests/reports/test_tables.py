@@ -42,7 +42,7 @@ def test_ranking_names_the_planted_head_and_marks_supervision(planted_results):
 def test_undefined_correlation_is_not_a_zero(planted_results):
     rows = correlation_table(planted_results, "actor").rows
     control = next(row for row in rows if row[0].startswith("mask area alone"))
-    assert control[3:5] == ("n/a", "n/a")  # area given area is nothing
+    assert control[2:4] == ("n/a", "n/a")  # area given area is nothing
 
 
 def test_provenance_holds_the_header_and_the_command(planted_results):
@@ -74,7 +74,7 @@ def test_all_criteria_stand_side_by_side_with_their_families(planted_results):
 def test_csv_holds_every_number_unrounded(planted_results, tmp_path):
     files = {path.stem: read(path) for path in write_csv(planted_results, tmp_path / "new")}
     assert set(files) == {
-        "protocols", "layer_profile", "rankings", "correlations", "scatter", "samples",
+        "protocols", "layer_profile", "rankings", "correlations", "strata", "scatter", "samples",
     }  # fmt: skip
     # Every criterion x (actor, target, both) x 16 pairs.
     assert len(files["rankings"]) == len(CRITERIA) * 3 * 16
@@ -84,8 +84,11 @@ def test_csv_holds_every_number_unrounded(planted_results, tmp_path):
     )  # fmt: skip
     assert float(row["score"]) == planted_results.rankings["lift"]["both"].pairs[0].score
     assert len(files["layer_profile"]) == 2 * 4
-    # Per role: overall, 4 layers, 16 pairs, 3 controls.
-    assert len(files["correlations"]) == 2 * (1 + 4 + 16 + 3)
+    # Per role: overall, 4 layers, 16 pairs; beside them the mask's area, the prior of the middle,
+    # visual mass, lift and the control family.
+    controls = 4 + sum(c.kind == "control" for c in CRITERIA.values())
+    assert len(files["correlations"]) == 2 * (1 + 4 + 16 + controls)
+    assert {r["variable"] for r in files["strata"]} == {"caption_type", "mask_area", "objects"}
     area = next(r for r in files["correlations"] if r["metric"] == "mask_area")
     assert area["given_area"] == "" and math.isfinite(float(area["spearman"]))
     shown = planted_results.scatter["actor"] + planted_results.scatter["target"]

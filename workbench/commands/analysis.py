@@ -111,12 +111,13 @@ def select(
 
 def correlate(
     run: Run,
+    criterion: CriterionOption = "mask_share",
     role: Role = "both",
     resamples: Resamples = 2000,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Relate attention on the object to J&F, with intervals and the mask area taken out."""
+    """Relate attention on the object to J&F, with intervals and other influences held fixed."""
     from probes.correlation import correlate as relate
     from probes.ranking import role_names
     from reviosa.errors import DataError
@@ -124,7 +125,7 @@ def correlate(
 
     names = role_names(role)
     store = open_store(run)
-    found = {name: relate(store, name, resamples, seed) for name in names}
+    found = {name: relate(store, name, resamples, seed, criterion) for name in names}
     if not any(correlation.n for correlation in found.values()):
         raise DataError(
             f"{store.directory}: got no sample whose {' or '.join(names)} was named, expected one; "
@@ -206,23 +207,26 @@ def print_ranking(ranking: "Ranking", top: int) -> None:
 
 
 def _print_correlation(correlation: "Correlation") -> None:
+    from probes.criteria import CRITERIA
     from reports.style import count, number, with_interval
+    from reports.tables import STRATUM_WORDS, held_fixed_words
     from workbench.console import print_table
 
     def row(name: str, found: "Association") -> list[str]:
-        spearman, partial = found.spearman, found.partial
-        return [
-            name,
-            with_interval(spearman.value, spearman.ci),
-            with_interval(partial.value, partial.ci),
-            number(found.pearson),
-        ]
+        kinds = (found.spearman, found.partial, found.adjusted)
+        return [name, *(with_interval(x.value, x.ci) for x in kinds), number(found.pearson)]
 
     rows: list[list[Any]] = [row("mean of all heads", correlation.overall)]
     rows += [row(f"layer {item.layer}", item) for item in correlation.layers]
     rows += [row(f"control: {name}", item) for name, item in correlation.controls.items()]
-    title = f"Attention on the object against J&F, {correlation.role}"
-    print_table(title, ["", "Spearman", "given mask area", "Pearson"], rows)
+    rows += [
+        [f"{STRATUM_WORDS[x.variable]}: {x.level}", with_interval(x.spearman.value, x.spearman.ci),
+         "", "", ""]
+        for x in correlation.strata
+    ]  # fmt: skip
+    title = f"{CRITERIA[correlation.metric].title} against J&F, {correlation.role}"
+    print_table(title, ["", "Spearman", "given mask area", "all held fixed", "Pearson"], rows)
+    print(held_fixed_words(correlation))
     print(
         f"{count(correlation.n, 'sample')} of {count(correlation.n_videos, 'video')}; "
         f"{correlation.n_excluded:,} left out without role token"
