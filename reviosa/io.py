@@ -1,4 +1,4 @@
-"""Files that are whole or absent: write beside the goal, then rename."""
+"""Files that are whole or absent, written beside the goal and renamed; and files that grow."""
 
 import contextlib
 import json
@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_directory", "atomic_path", "write_json", "write_text"]
+__all__ = [
+    "append_jsonl",
+    "atomic_directory",
+    "atomic_path",
+    "read_jsonl",
+    "write_json",
+    "write_text",
+]
 
 
 @contextlib.contextmanager
@@ -67,3 +74,27 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
     """Write ``value`` as JSON with a final newline, whole or not at all."""
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+
+
+def append_jsonl(path: str | Path, value: Any) -> None:
+    """Add ``value`` as a line of JSON; a line that was torn when a process died is ended first."""
+    path = Path(path)
+    with open(path, "ab+") as file:
+        torn = False
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            torn = file.read(1) != b"\n"
+        line = json.dumps(value, ensure_ascii=False) + "\n"
+        file.write((b"\n" if torn else b"") + line.encode())
+
+
+def read_jsonl(path: str | Path) -> list[Any]:
+    """Values of a file of :func:`append_jsonl`; torn lines are left out, no file holds none."""
+    path = Path(path)
+    values: list[Any] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            values.append(json.loads(line))
+        except ValueError:
+            continue
+    return values

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from reviosa.model.modeling import ReviosaModel
 
 __all__ = [
+    "fold_adapters",
     "freeze_for_training",
     "inject_lora",
     "merge_lora",
@@ -47,13 +48,18 @@ def inject_lora(
     model.config.lora = wanted
 
 
-def merge_lora(model: "ReviosaModel") -> None:
-    """Fold the adapters into the weights they adapt, in place; nothing happens without any."""
-    for parent in list(model.language_model.modules()):
+def fold_adapters(module: nn.Module) -> None:
+    """Fold all adapters inside ``module`` into the weights they adapt, in place."""
+    for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, LoraLayer):
                 child.merge()
                 setattr(parent, name, child.get_base_layer())
+
+
+def merge_lora(model: "ReviosaModel") -> None:
+    """Fold the adapters into the weights they adapt, in place; nothing happens without any."""
+    fold_adapters(model.language_model)
     model.config.lora = None
 
 

@@ -155,11 +155,9 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         Raises:
             ReviosaError: the number of image tokens is not that of the image features.
         """
-        embeddings = self.get_input_embeddings()(input_ids)
         if image_features is None and pixel_values is not None:
             image_features = self.image_features(pixel_values)
-        if image_features is not None:
-            embeddings = self._insert_patches(input_ids, embeddings, image_features)
+        embeddings = self.embed(input_ids, image_features)
         hidden = self.language_model(
             inputs_embeds=embeddings,
             attention_mask=attention_mask,
@@ -181,6 +179,24 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         if find_prompts:
             self._prompt(output, input_ids, sam_pixel_values, sam_features)
         return output
+
+    def embed(self, input_ids: Tensor, image_features: Tensor | None = None) -> Tensor:
+        """Embeddings of tokens with the patches in their places, as the decoder is given them.
+
+        Args:
+            input_ids: [batch, token].
+            image_features: result of :meth:`image_features`; the text's own embeddings without.
+
+        Returns:
+            [batch, token, hidden].
+
+        Raises:
+            ReviosaError: the number of image tokens is not that of the image features.
+        """
+        embeddings = self.get_input_embeddings()(input_ids)
+        if image_features is None:
+            return embeddings
+        return self._insert_patches(input_ids, embeddings, image_features)
 
     def _insert_patches(self, input_ids: Tensor, embeddings: Tensor, features: Tensor) -> Tensor:
         places = input_ids == self.config.image_token_id

@@ -6,7 +6,14 @@ import stat
 
 import pytest
 
-from reviosa.io import atomic_directory, atomic_path, write_json, write_text
+from reviosa.io import (
+    append_jsonl,
+    atomic_directory,
+    atomic_path,
+    read_jsonl,
+    write_json,
+    write_text,
+)
 
 
 class Interrupted(BaseException):
@@ -117,3 +124,16 @@ def test_directory_made_by_another_meanwhile_is_kept(tmp_path):
         (goal / "file").write_text("theirs")
     assert (goal / "file").read_text() == "theirs"
     assert names(tmp_path) == ["data"]
+
+
+def test_a_torn_line_is_ended_and_left_out(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    assert read_jsonl(path) == []
+    append_jsonl(path, {"name": "é"})
+    append_jsonl(path, 2)
+    assert path.read_text(encoding="utf-8") == '{"name": "é"}\n2\n'
+    with open(path, "a", encoding="utf-8") as file:
+        file.write('{"na')  # the process died here
+    assert read_jsonl(path) == [{"name": "é"}, 2]
+    append_jsonl(path, 3)
+    assert read_jsonl(path) == [{"name": "é"}, 2, 3]
