@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes._json import plain
-from probes.association import correlation_draws, correlation_tests, pair_draws
+from probes.association import correlation_tests
 from probes.bootstrap import (
     ONE_VIDEO,
     Estimate,
@@ -22,13 +22,12 @@ from probes.bootstrap import (
     draw_weights,
     interval,
     percentile_interval,
-    video_codes,
     video_means,
-    weighted_means,
 )
 from probes.criteria import CRITERIA, Criterion
 from probes.multiplicity import benjamini_hochberg, max_t_sign_flips, shrink, two_sided_p
 from probes.rank_statistics import ranks_and_top
+from probes.scores import RoleScores, Scored
 from probes.stability import SplitHalf, split_half
 from reviosa.errors import ConfigError
 
@@ -183,41 +182,25 @@ def rank_pairs(
         The ranking. No sample: all scores None. One video: scores and ranks, no intervals and
         p-values. A pair that is undefined in a resample counts as last there.
     """
-    tables = list(tables)
-    metric = tables[0].metric
-    criterion = CRITERIA[metric]
-    role = tables[0].role if len(tables) == 1 else "both"
+    scored = Scored(tables)
+    tables, criterion, n_videos = scored.tables, scored.criterion, scored.n_videos
+    rows, roles, n_samples = scored.rows, scored.roles, scored.n_samples
     shape = tables[0].values.shape[1:]
-    rows = [np.isfinite(t.flat).any(axis=1) for t in tables]
-    kept = list(zip(tables, rows, strict=True))
-    names = [np.asarray(table.video_ids)[keep] for table, keep in kept]
-    n_samples = sum(len(name) for name in names)
-    codes, n_videos = video_codes(np.concatenate(names)) if n_samples else (np.zeros(0, int), 0)
-    split = np.split(codes, np.cumsum([len(name) for name in names])[:-1])
-    roles = [
-        _Role(t.flat[keep], np.asarray(t.jf)[keep], np.asarray(t.mask_area)[keep], code)
-        for (t, keep), code in zip(kept, split, strict=True)
-    ]
-    if criterion.kind == "outcome":
-        resamples = pair_draws(resamples, n_samples, int(np.prod(shape)))
-
-    def role_mean(weights: NDArray) -> NDArray:
-        return defined_mean(np.stack([x.scores(criterion, weights) for x in roles]), axis=0)
-
-    scores = role_mean(np.ones((1, n_videos)))[0]
+    resamples = scored.affordable(resamples)
+    scores = scored.scores(np.ones((1, n_videos)))[0]
     reason, draws = None, None
     if n_samples == 0:
         reason = "no sample with a defined value"
     elif n_videos < 2:
         reason = ONE_VIDEO
     else:
-        draws = role_mean(draw_weights(n_videos, resamples, seed))
+        draws = scored.scores(draw_weights(n_videos, resamples, seed))
     p = None if draws is None else _p_values(criterion, roles, n_videos, resamples, seed)
     layer = np.repeat(np.arange(shape[0]), shape[1])
     return Ranking(
-        criterion=metric,
+        criterion=criterion.name,
         equation=criterion.equation,
-        role=role,
+        role=tables[0].role if len(tables) == 1 else "both",
         kind=criterion.kind,
         low_first=criterion.low_first,
         pairs=_ranked(scores, draws, p, shape, top_k, criterion.low_first),
@@ -225,43 +208,26 @@ def rank_pairs(
         uniform=_uniform(tables, rows),
         top_k=top_k,
         n_samples=n_samples,
-        n_expressions=len({name for t, keep in kept for name in np.asarray(t.sample_ids)[keep]}),
+        n_expressions=len(
+            {
+                name
+                for t, keep in zip(tables, rows, strict=True)
+                for name in np.asarray(t.sample_ids)[keep]
+            }
+        ),
         n_videos=n_videos,
         n_failed=sum(int((~np.asarray(t.emitted, bool)).sum()) for t in tables),
         resamples=resamples,
         seed=seed,
-        split_half=split_half(role_mean, n_videos, layer, top_k, criterion.low_first, seed=seed)
+        split_half=split_half(scored.scores, n_videos, layer, top_k, criterion.low_first, seed=seed)
         if draws is not None
         else None,
         reason=reason,
     )
 
 
-@dataclass(frozen=True)
-class _Role:
-    """Rows of one role that have a score."""
-
-    values: NDArray
-    """[sample, pair]"""
-    jf: NDArray
-    area: NDArray
-    codes: NDArray
-    """Video of each row, [sample]."""
-
-    def scores(self, criterion: Criterion, weights: NDArray) -> NDArray[np.float64]:
-        """Of all pairs in each draw of videos, [draw, pair]."""
-        if not len(self.values):
-            return np.full((len(weights), self.values.shape[1]), np.nan)
-        if criterion.kind != "outcome":
-            return weighted_means(self.values, self.codes, weights)
-        plain_ones, given_area = correlation_draws(
-            self.values, self.jf, self.area, self.codes, weights
-        )
-        return given_area if criterion.area_free else plain_ones
-
-
 def _p_values(
-    criterion: Criterion, roles: Sequence[_Role], n_videos: int, flips: int, seed: int
+    criterion: Criterion, roles: Sequence[RoleScores], n_videos: int, flips: int, seed: int
 ) -> tuple[NDArray, NDArray]:
     """Of each pair against the mean pair of the same samples, video by video: (max-T p, q).
 
