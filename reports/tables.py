@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from probes.causal import AblationResults
     from probes.correlation import Association, Correlation
     from probes.results import AnalysisResults
+    from probes.stability import SplitHalf
 
 __all__ = [
     "Table",
@@ -158,6 +159,7 @@ def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
                 _ranks(best.rank_ci),
                 number(halves.median.spearman if halves else None, 2),
                 number(halves.median.jaccard if halves else None, 2),
+                _gain(halves),
             )
         )
     k = next(iter(results.rankings.values()))[role].top_k
@@ -171,15 +173,26 @@ def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
             "rank interval",
             "halves, Spearman",
             f"halves, best {k} shared",
+            f"best {k} held out, over same layers",
         ),  # fmt: skip
         tuple(rows),
         f"Best pair of each criterion, {ROLE_TITLES[role].lower()}. p: difference from the mean "
         "pair in the same videos, corrected for the number of pairs (max-T). Halves: the ranking "
         "by one random half of the videos against that by the other (median of splits): rank "
         f"correlation over all pairs, and pairs among the best {k} of both over those of either. "
+        f"Held out: what the best {k} of one half score on the other half, less heads of the same "
+        "layers there (95 % of splits). "
         "Equations and sources are in docs/criteria.md.",
         text_columns=3,
     )
+
+
+def _gain(halves: "SplitHalf | None") -> str:
+    held = None if halves is None else halves.held_out
+    if held is None or held.held_out is None or held.same_layers is None:
+        return MISSING
+    gain = held.held_out - held.same_layers
+    return with_interval(gain, held.gain)
 
 
 def ablation_table(ablation: "AblationResults", top: int = 8) -> Table:

@@ -9,6 +9,7 @@ from workbench.commands.options import Json, Resamples, Role, Run, Seed
 
 if TYPE_CHECKING:
     from probes.correlation import Association, Correlation
+    from probes.families import RunAgreement
     from probes.ranking import Ranking
     from probes.store import CaptureStore
 
@@ -29,6 +30,14 @@ def rank(
     criterion: CriterionOption = "visual_mass",
     role: Role = "both",
     top: Annotated[int, typer.Option("--top", metavar="N", help="Rows of the table.")] = 10,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="RUN",
+            help="Another capture, of another seed, checkpoint or data: how far both agree.",
+        ),
+    ] = None,
     resamples: Resamples = 2000,
     seed: Seed = 0,
     json: Json = False,
@@ -36,11 +45,18 @@ def rank(
     """Rank layer-head pairs, with intervals from a bootstrap over videos."""
     from workbench.console import note, print_json
 
-    ranking = _rank(open_store(run), criterion, role, resamples, seed)
+    store = open_store(run)
+    ranking = _rank(store, criterion, role, resamples, seed)
+    found = None
+    if against is not None:
+        found = _compared(store, open_store(against), criterion, role, resamples, seed)
     if json:
-        print_json(ranking.to_json())
+        compared = {} if found is None else {"against": found.to_json()}
+        print_json({**ranking.to_json(), **compared})
         return
     print_ranking(ranking, top)
+    if found is not None:
+        _print_agreement(found, against)
     if ranking.reason:
         note(f"no intervals: {ranking.reason}")
 
@@ -163,6 +179,32 @@ def _rank(store: "CaptureStore", criterion: str, role: str, resamples: int, seed
     return ranking
 
 
+def _compared(
+    store: "CaptureStore",
+    other: "CaptureStore",
+    criterion: str,
+    role: str,
+    resamples: int,
+    seed: int,
+) -> "RunAgreement":
+    from probes.families import compare_runs
+    from probes.ranking import role_names
+
+    tables = [[x.head_array(criterion, name) for name in role_names(role)] for x in (store, other)]
+    return compare_runs(tables[0], tables[1], resamples=resamples, seed=seed)
+
+
+def _print_agreement(found: "RunAgreement", against: Path | None) -> None:
+    from reports.style import number, with_interval
+
+    spearman, best = found.spearman, found.best
+    print(
+        f"against {against}: rank correlation over {spearman.n} pairs "
+        f"{with_interval(spearman.value, spearman.ci)}; of the best {found.k} of either, share in "
+        f"both {number(best.jaccard, 2)} (beyond chance {number(best.kuncheva, 2)})"
+    )
+
+
 def _scores(
     store: "CaptureStore", criterion: str, role: str, resamples: int, seed: int
 ) -> "Ranking":
@@ -199,11 +241,21 @@ def print_ranking(ranking: "Ranking", top: int) -> None:
         f"{count(ranking.n_samples, 'sample')} of {count(ranking.n_videos, 'video')}, mean of all "
         f"pairs {number(ranking.baseline.value)}; {ranking.n_failed:,} left out without role token"
     )
+    tested = "difference from the mean pair"
+    if ranking.kind == "outcome":
+        tested = "against no correlation"
     order = "lowest" if ranking.low_first else "highest"
     print(
         f"{criterion.equation} ({criterion.source}); {order} first. "
-        f"p: difference from the mean pair, corrected for {len(ranking.pairs)} pairs (max-T)"
+        f"p: {tested}, corrected for {len(ranking.pairs)} pairs (max-T)"
     )
+    if ranking.split_half is not None and ranking.split_half.held_out.held_out is not None:
+        held = ranking.split_half.held_out
+        print(
+            f"the best {ranking.top_k} by half of the videos score {number(held.chosen)} there and "
+            f"{number(held.held_out)} on the other half, where heads of the same layers score "
+            f"{number(held.same_layers)}; difference {interval(held.gain)} in 95 % of the splits"
+        )
 
 
 def _print_correlation(correlation: "Correlation") -> None:

@@ -33,6 +33,15 @@ def capture(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a capture that was stopped.")
     ] = False,
+    shuffle: Annotated[
+        int | None,
+        typer.Option(
+            "--shuffle-weights",
+            metavar="SEED",
+            help="Shuffle the weights of the language model's layers first: what a model that has "
+            "learned nothing looks at, to compare with.",
+        ),
+    ] = None,
     limit: Limit = None,
     frames: Frames = None,
     device: Device = "auto",
@@ -48,7 +57,7 @@ def capture(
     selection = HeadSelection.load(heads) if heads is not None else None
     dataset = InterRVOSDataset(data, limit)
     dataset.check_frames()
-    loaded = load_model(model, device, frames)
+    loaded = load_model(model, device, frames, shuffle)
     with progress("capturing") as update:
         summary = run_capture(
             loaded.model,

@@ -39,19 +39,14 @@ def lens(
     """Read a captured model layer by layer: where role tokens are decided, and who writes them."""
     from probes.lens import measure, summarise
     from reviosa.data import InterRVOSDataset
-    from reviosa.errors import ConfigError
     from workbench.commands.analysis import open_store
     from workbench.console import print_json, progress
-    from workbench.models import load_model
+    from workbench.models import load_captured
 
     store = open_store(run)
-    known = store.run.get("model") or {}
-    source = model or known.get("path") or known.get("name")
-    if source is None:
-        raise ConfigError(f"{run}: the capture does not say of which model; give --model")
     dataset = InterRVOSDataset(data or (store.run.get("data") or {}).get("path", ""), limit)
     dataset.check_frames()
-    loaded = load_model(source, device)
+    loaded = load_captured(run, store.run, model, device)
     with progress("reading layers") as update:
         measure(
             loaded.model,
