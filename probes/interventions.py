@@ -6,17 +6,16 @@ one conversation share a forward pass, and all of them share the frames that wer
 """
 
 import contextlib
-import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from reviosa.errors import ReviosaError
 from reviosa.model import ReviosaModel
-from reviosa.model.attention_functions import register_around
+from reviosa.model.attention_functions import AttentionCall, around_attention
 
 __all__ = ["cut_attention", "edit_heads", "record_heads"]
 
@@ -136,11 +135,6 @@ class _Cut:
     """bool [role, key]"""
 
 
-# The registered attention function is global to transformers; this map makes it act on one model.
-_CUTS: "weakref.WeakKeyDictionary[nn.Module, _Cut]" = weakref.WeakKeyDictionary()
-_PREFIX = "cut_"
-
-
 @contextlib.contextmanager
 def cut_attention(
     model: ReviosaModel, chosen: Tensor, roles: Tensor, keys: Tensor
@@ -160,39 +154,24 @@ def cut_attention(
     Raises:
         ReviosaError: in a forward pass: the batch has other numbers of rows, tokens or keys.
     """
-    language: Any = model.language_model
-    config = language.config
-    before = config._attn_implementation
-    modules = [layer.self_attn for layer in language.layers]
-    try:
-        config._attn_implementation = register_around(_PREFIX, before, _cut)
-        for layer, module in enumerate(modules):
-            if bool(chosen[:, layer].any()):
-                _CUTS[module] = _Cut(chosen[:, layer], roles, keys)
+    # torch types every submodule as a tensor or a module.
+    layers: Any = model.language_model.layers
+    cuts = {
+        layers[layer].self_attn: _Cut(chosen[:, layer], roles, keys)
+        for layer in range(len(layers))
+        if bool(chosen[:, layer].any())
+    }
+
+    def cut(call: AttentionCall, output: Tensor) -> Tensor:
+        return _without_keys(output, cuts[call.module], call)
+
+    with around_attention(cuts, cut):
         yield
-    finally:
-        for module in modules:
-            _CUTS.pop(module, None)
-        config._attn_implementation = before
 
 
-def _cut(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Any,
-    scale: float,
-    output: Tensor,
-) -> Tensor:
-    cut = _CUTS.get(module)
-    return output if cut is None else _without_keys(output, cut, query, key, value, scale)
-
-
-def _without_keys(
-    output: Tensor, cut: _Cut, query: Tensor, key: Tensor, value: Tensor, scale: float
-) -> Tensor:
+def _without_keys(output: Tensor, cut: _Cut, call: AttentionCall) -> Tensor:
     """``output`` [row, token, head, head_dim] with the role tokens' rows of chosen heads redone."""
+    query, key, value = call.query, call.key, call.value
     rows, heads, tokens = query.shape[:3]
     keys = key.shape[2]
     if (rows, tokens, keys) != (len(cut.chosen), cut.roles.shape[1], cut.keys.shape[1]):
@@ -208,7 +187,7 @@ def _without_keys(
     for token in (cut.roles >= 0).any(dim=0).nonzero()[:, 0].tolist():
         # One conversation a batch: a token has the same role in all rows.
         role = int(cut.roles[:, token].max())
-        scores = (query[:, :, token, None].float() * wide_key).sum(dim=-1) * scale
+        scores = (query[:, :, token, None].float() * wide_key).sum(dim=-1) * call.scaling
         # Role tokens are at the end of sequences of one length: what they see is what came before.
         unseen = (later > keys - tokens + token) | cut.keys[role]
         new = scores.masked_fill(unseen, float("-inf")).softmax(dim=-1)[:, :, None] @ wide_value

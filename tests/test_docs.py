@@ -71,3 +71,13 @@ def test_the_page_of_criteria_has_each_of_them():
         (row,) = (line for line in page.splitlines() if line.startswith(f"| `{criterion.name}` |"))
         for words in (criterion.description, criterion.equation, criterion.unit, criterion.source):
             assert words in row
+
+
+def test_the_python_of_the_readme_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    # As the second says: one query of one sequence, 2 layers of 4 heads, 9 keys.
+    assert names["record"].attention.shape == (1, 1, 2, 4, 9)

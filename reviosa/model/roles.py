@@ -1,33 +1,21 @@
 """Where the role tokens and the visual patches stand in a token sequence."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from reviosa.errors import ReviosaError
+from reviosa.model.queries import Queries
 
 __all__ = ["RolePrompts", "find_roles", "vision_grid"]
 
 
-@dataclass(frozen=True)
-class RolePrompts:
-    """Role tokens of a batch, grouped by expression.
+class RolePrompts(Queries):
+    """Role tokens of a batch, grouped by expression; query 0 is the actor, 1 the target.
 
     A *row* is one expression: an ``[SEG_ACT]`` and the ``[SEG_TAR]`` that follows it before the
     next ``[SEG_ACT]``, if one does. A conversation about five expressions gives five rows of the
     same sample. Rows stand in the order (sample, position).
     """
-
-    sample: Tensor
-    """Which sequence of the batch each row belongs to, int64 [row]."""
-    position: Tensor
-    """Token position of actor and target, int64 [row, role]; -1 where a role is absent."""
-
-    @property
-    def present(self) -> Tensor:
-        """Which roles each row has, bool [row, role]."""
-        return self.position >= 0
 
 
 def find_roles(input_ids: Tensor, actor_id: int, target_id: int) -> RolePrompts:
