@@ -19,6 +19,7 @@ from workbench.commands.data import synth
 from workbench.commands.demo import demo
 from workbench.commands.evaluate import evaluate, score
 from workbench.commands.health import doctor
+from workbench.commands.probe import probe
 from workbench.commands.segment import segment
 from workbench.commands.show import dashboard, report
 from workbench.commands.sweep import sweep
@@ -42,6 +43,7 @@ _COMMANDS = (
     select,
     correlate,
     ablate,
+    probe,
     sweep,
     report,
     dashboard,
@@ -50,6 +52,7 @@ _COMMANDS = (
 _RESUME_HINTS = {
     "capture": "the finished part is kept; go on with the same command and --resume",
     "ablate": "the finished part is kept; go on with the same command and --resume",
+    "probe": "the finished part is kept; go on with the same command and --resume",
     "evaluate": "the finished part is kept; go on with the same command and --resume",
     "train": "the last checkpoint is kept; go on with the same command and --resume",
     "sweep": "what is finished is kept; go on with the same command",

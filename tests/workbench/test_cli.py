@@ -12,7 +12,7 @@ from workbench.cli import app
 
 COMMANDS = (
     "demo", "doctor", "synth", "train", "segment", "evaluate", "score", "capture", "rank",
-    "select", "correlate", "ablate", "sweep", "report", "dashboard", "convert",
+    "select", "correlate", "ablate", "probe", "sweep", "report", "dashboard", "convert",
 )  # fmt: skip
 
 
