@@ -98,9 +98,11 @@ def _caption(results: "ProbeResults", tasks: list["TaskAccuracy"]) -> str:
         "Multinomial logistic regression on the state of a role token: as embedded (emb), behind "
         "each layer, and after the final norm, which prompts SAM2. Every point is on videos that "
         f"its probe was not fitted on ({results.folds} folds of {count(videos, 'video')}); bands: "
-        "95 % cluster bootstrap over videos. Control: labels drawn at random by the look of the "
-        f"object (cell: by the object), mean of {count(results.draws, 'draw')}. That a label can "
-        f"be read does not say that the model reads it. {asked[0].upper()}{asked[1:]}."
+        "95 % cluster bootstrap over videos (left out where the words do not tell it, which is on "
+        "the samples whose expression lacks the label's word). Control: labels drawn at random by "
+        f"the look of the object (cell: by the object), mean of {count(results.draws, 'draw')}. "
+        "That a label can be read does not say that the model reads it. "
+        f"{asked[0].upper()}{asked[1:]}."
     )
 
 
