@@ -84,20 +84,21 @@ class Figure:
 
 @contextlib.contextmanager
 def drawing(
-    panels: int, height: float, *, widths: list[float] | None = None
+    panels: int, height: float, *, widths: list[float] | None = None, rows: int = 1
 ) -> Iterator[tuple[Plot, list[Axes]]]:
     """A figure of full width with ``panels`` side by side, under the house style.
 
     Args:
-        panels: number of axes.
+        panels: number of axes in a row.
         height: of the figure in inches.
         widths: relative widths of the panels, equal without them.
+        rows: of panels; they are given row by row.
     """
     with matplotlib.rc_context(RC):
         # Not pyplot: it keeps figures alive and needs a display backend.
         plot = Plot(figsize=(WIDTH, height), layout="constrained")
-        axes = plot.subplots(1, panels, squeeze=False, width_ratios=widths)[0]
-        yield plot, list(axes)
+        axes = plot.subplots(rows, panels, squeeze=False, width_ratios=widths)
+        yield plot, list(axes.flat)
         # The layout is found once, here: each further draw would move it by a hair.
         plot.draw_without_rendering()
         plot.set_layout_engine("none")

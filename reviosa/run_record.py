@@ -21,7 +21,7 @@ from reviosa.provenance import git_state, versions
 __all__ = ["KINDS", "SCHEMA", "RunRecord", "open_run", "read_run"]
 
 SCHEMA: Final = 1
-KINDS: Final = ("capture", "train", "evaluate", "ablate", "lens")
+KINDS: Final = ("capture", "train", "evaluate", "ablate", "lens", "probe")
 
 _HEADER: Final = "run.json"
 _REQUIRED: Final = ("schema", "kind", "status", "created", "config", "seed")

@@ -20,6 +20,7 @@ from workbench.commands.demo import demo
 from workbench.commands.evaluate import evaluate, score
 from workbench.commands.health import doctor
 from workbench.commands.lens import lens
+from workbench.commands.probe import probe
 from workbench.commands.segment import segment
 from workbench.commands.show import dashboard, report
 from workbench.commands.sweep import sweep
@@ -44,6 +45,7 @@ _COMMANDS = (
     correlate,
     ablate,
     lens,
+    probe,
     sweep,
     report,
     dashboard,
@@ -53,6 +55,7 @@ _RESUME_HINTS = {
     "capture": "the finished part is kept; go on with the same command and --resume",
     "ablate": "the finished part is kept; go on with the same command and --resume",
     "lens": "the finished part is kept; go on with the same command and --resume",
+    "probe": "the finished part is kept; go on with the same command and --resume",
     "evaluate": "the finished part is kept; go on with the same command and --resume",
     "train": "the last checkpoint is kept; go on with the same command and --resume",
     "sweep": "what is finished is kept; go on with the same command",

@@ -12,7 +12,7 @@ from workbench.cli import app
 
 COMMANDS = (
     "demo", "doctor", "synth", "train", "segment", "evaluate", "score", "capture", "rank",
-    "select", "correlate", "ablate", "lens", "sweep", "report", "dashboard", "convert",
+    "select", "correlate", "ablate", "lens", "probe", "sweep", "report", "dashboard", "convert",
 )  # fmt: skip
 
 
