@@ -1,5 +1,6 @@
 """Run a model over a data set and store what its role tokens attended to, sample by sample."""
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from probes.criteria import (
     mask_area,
     sink_patches,
 )
-from probes.gradients import BlankFrames, read_with_gradients
+from probes.gradients import BlankFrames, read_with_gradients, role_tokens
 from probes.hidden_norms import record_hidden_norms
 from probes.other_videos import MeanMaps, next_of_another_video
 from probes.store import CaptureWriter, MapRow, SampleRow
@@ -33,17 +34,19 @@ from reviosa.inference import (
     RolePair,
     SegmentationResult,
     Segmenter,
+    VideoFeatures,
     prediction_record,
     role_pairs,
 )
 from reviosa.losses import pool_masks
 from reviosa.model import (
+    AttentionRecord,
     ReviosaConfig,
     ReviosaModel,
     ReviosaProcessor,
-    RoleAttention,
-    record_role_attention,
+    record_attention,
 )
+from reviosa.model.roles import vision_grid
 from reviosa.run_record import open_run
 
 __all__ = ["CaptureSummary", "capture"]
@@ -151,6 +154,10 @@ class _Session:
         self.blank = BlankFrames(segmenter)
         self.grid = segmenter.model.config.grid
 
+    def key_grid(self, ids: Tensor) -> Tensor:
+        """Where the patches of a sequence lie, int64 [batch, token, 3]."""
+        return vision_grid(ids, self.segmenter.model.config.image_token_id, self.grid)
+
     def pooled(self, sample: VideoSample, role: int) -> np.ndarray:
         """Truth on the frames that the language model sees, [patch]."""
         frames = list(self.segmenter.seen_frames(sample.video.num_frames))
@@ -209,13 +216,19 @@ def _capture_video(
     prompts: list[RolePair] = []
     # One at a time: all rows of a conversation over all layers and heads are large.
     for sample, reply in zip(samples, replies, strict=True):
-        cached = features.opening.ids
-        with record_role_attention(segmenter.model, cached_ids=cached) as record:
+        tokens = role_tokens(segmenter, features, reply.ids)
+        asked = (*tokens, _any_token(sample, features, reply.ids, tokens))
+        with record_attention(
+            segmenter.model,
+            torch.tensor([asked]),
+            session.key_grid,
+            cached_ids=features.opening.ids,
+        ) as record:
             output, written = read_with_gradients(
-                segmenter, features, sample, reply.ids, session.blank
+                segmenter, features, sample, reply.ids, tokens, session.blank
             )
         prompts += role_pairs(output, 1)
-        looks.append(_look(record, written, bool(session.pairs)))
+        looks.append(_look(record, tokens, written, bool(session.pairs)))
     results = segmenter.finish(features, replies, prompts)
     seen = [len(segmenter.seen_frames(sample.video.num_frames)) for sample in part]
     found = []
@@ -239,6 +252,8 @@ class _Look:
 
     attention: np.ndarray
     """float32 [role, layer, head, key]"""
+    anywhere: np.ndarray
+    """The same of a token drawn blindly, float32 [layer, head, key]."""
     is_vision: np.ndarray
     """bool [key]"""
     position: tuple[int, int]
@@ -249,27 +264,25 @@ class _Look:
     """float32 [role, layer, head, frame, row, column], where maps are kept."""
 
 
+def _any_token(
+    sample: VideoSample, features: VideoFeatures, ids: Sequence[int], tokens: Sequence[int]
+) -> int:
+    """A token behind the frames that is no role token, the same one whenever it is asked for."""
+    others = [i for i in range(features.opening.ids.shape[1], len(ids)) if i not in tokens]
+    return others[zlib.crc32(sample.expression.sample_id.encode()) % len(others)]
+
+
 def _look(
-    record: RoleAttention,
+    record: AttentionRecord,
+    tokens: tuple[int, int],
     written: tuple[HeadOutputs | None, HeadOutputs | None],
     with_maps: bool,
 ) -> _Look:
     """Of the tokens whose masks count: the first actor and the first target that was named."""
-    roles = record.roles
-    rows = (0, int(roles.present[:, 1].int().argmax()))
-
-    def of_both(values: Tensor) -> np.ndarray:
-        both = torch.stack([values[row, role] for role, row in enumerate(rows)])
-        return both.detach().cpu().numpy()
-
-    actor, target = of_both(roles.position).tolist()
-    return _Look(
-        of_both(record.attention),
-        (record.vision_grid[0, :, 0] >= 0).cpu().numpy(),
-        (actor, target),
-        written,
-        of_both(record.on_patches()) if with_maps else None,
-    )
+    attention = record.attention[0].detach().cpu().numpy()
+    maps = record.on_patches()[0, :2].detach().cpu().numpy() if with_maps else None
+    is_vision = (record.vision_grid[0, :, 0] >= 0).cpu().numpy()
+    return _Look(attention[:2], attention[2], is_vision, tokens, written, maps)
 
 
 def _view(
@@ -290,6 +303,7 @@ def _view(
         other_mask=session.pooled(sample, 1 - role) if both else None,
         other=look.attention[1 - role] if both else None,
         sinks=sinks,
+        anywhere=look.anywhere,
         written=look.written[role],
     )
 

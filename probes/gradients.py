@@ -23,7 +23,7 @@ from reviosa.losses import dice_loss, mask_bce_loss, pool_masks
 from reviosa.model import ReviosaModel, ReviosaOutput
 from reviosa.model.segmenter import decode_prompts
 
-__all__ = ["BlankFrames", "read_with_gradients"]
+__all__ = ["BlankFrames", "read_with_gradients", "role_tokens"]
 
 
 class BlankFrames:
@@ -46,11 +46,24 @@ class BlankFrames:
         return self._openings[frames]
 
 
+def role_tokens(
+    segmenter: Segmenter, features: VideoFeatures, ids: Sequence[int]
+) -> tuple[int, int]:
+    """Places of the first actor and the first target token behind the frames; -1 where absent."""
+    config, start = segmenter.model.config, features.opening.ids.shape[1]
+    actor, target = (
+        ids.index(token, start) if token in ids[start:] else -1
+        for token in (config.actor_token_id, config.target_token_id)
+    )
+    return actor, target
+
+
 def read_with_gradients(
     segmenter: Segmenter,
     features: VideoFeatures,
     sample: VideoSample,
     ids: Sequence[int],
+    tokens: tuple[int, int],
     blank: BlankFrames,
 ) -> tuple[ReviosaOutput, tuple[HeadOutputs | None, HeadOutputs | None]]:
     """Read a conversation, and what each head's output at its role tokens is worth.
@@ -61,6 +74,7 @@ def read_with_gradients(
         sample: the expression, whose truth the mask loss is against: cross-entropy plus Dice at
             SAM2's own resolution, over the frames the language model saw (equation 7).
         ids: question and answer.
+        tokens: their places in ``ids``, of :func:`role_tokens`.
         blank: of the same segmenter.
 
     Returns:
@@ -69,11 +83,6 @@ def read_with_gradients(
     """
     model = segmenter.model.eval()
     start = features.opening.ids.shape[1]
-    config = model.config
-    tokens = [
-        ids.index(token, start) if token in ids[start:] else -1
-        for token in (config.actor_token_id, config.target_token_id)
-    ]
     places = [max(token - start, 0) for token in tokens]
     roles = [
         role

@@ -41,6 +41,8 @@ class View:
     """bool [layer, patch]; None where the hidden states were not looked at."""
     elsewhere: NDArray | None = None
     """Pooled mask of an object of another video, [patch]; None where there is none."""
+    anywhere: NDArray | None = None
+    """Rows of a token of the conversation drawn blindly, [layer, head, key]; None if none."""
     typical: NDArray | None = None
     """Where each head looks in other videos on average, [layer, head, patch]; None if unknown."""
     written: HeadOutputs | None = None
@@ -136,6 +138,13 @@ def _lift(view: View) -> NDArray:
 def _pointing_lift(view: View) -> NDArray:
     hit = truth.pointing(view.patches, view.truth)
     return truth.lift(hit, truth.mask_area(view.truth))
+
+
+def _anywhere(view: View) -> NDArray:
+    if view.anywhere is None:
+        return np.full(view.patches.shape[:-1], np.nan)
+    rows, keys = as_rows_and_keys(view.anywhere, view.is_vision)
+    return truth.mask_share(rows[..., keys], view.truth)
 
 
 def _typical(view: View) -> NDArray:
@@ -443,6 +452,17 @@ CRITERIA: dict[str, Criterion] = {
             "E(M of another video)",
             "null that keeps where objects tend to be",
             lambda v: truth.mask_share(v.patches, v._or_empty(v.elsewhere)),
+        ),
+        Criterion(
+            "mask_share_any_token",
+            "Mask share of any token",
+            "mask share of another token of the conversation, drawn blindly: what any token looks at",
+            "control",
+            _SHARE,
+            "E of A at a random token behind the frames",
+            "null that keeps the mask and the head",
+            _anywhere,
+            even="area",
         ),
         Criterion(
             "mask_share_typical",

@@ -189,8 +189,18 @@ def test_controls_of_other_videos_by_hand():
     typical = np.array([[[1.0, 3.0, 0.0, 0.0]]])
     mask, elsewhere = np.array([0, 1, 0, 0]), np.array([0, 0, 1, 0.5])
     found = head_metrics(
-        View(row, IS_VISION, (1, 2, 2), mask, elsewhere=elsewhere, typical=typical)
+        View(
+            row,
+            IS_VISION,
+            (1, 2, 2),
+            mask,
+            elsewhere=elsewhere,
+            anywhere=row[..., ::-1],
+            typical=typical,
+        )  # fmt: skip
     )
+    # The other token's row, the same one backwards: (0.05, 0.15, 0.2, 0.1) of 0.5 on the patches.
+    assert found["mask_share_any_token"][0, 0] == pytest.approx(0.3)
     assert found["mask_share_elsewhere"][0, 0] == pytest.approx(0.35)
     # In other videos the head has three quarters of its attention where this object is.
     assert found["mask_share_typical"][0, 0] == pytest.approx(0.75)
@@ -269,8 +279,10 @@ def test_every_criterion_says_what_it_is():
 def test_even_attention_scores_what_the_registry_says(name):
     attention = np.full((2, 3, 6), 1 / 6)
     mask = np.array([1, 0.25, 0, 0])
-    typical = attention[..., :4]
-    view = view_of(attention, mask, other=attention, sinks=np.zeros((2, 4), bool), typical=typical)
+    view = view_of(
+        attention, mask, other=attention, sinks=np.zeros((2, 4), bool), anywhere=attention,
+        typical=attention[..., :4],
+    )  # fmt: skip
     even = SCORED[name].even
     wanted = mask.mean() if even == "area" else even
     if name == "soft_iou":
@@ -296,7 +308,7 @@ def scored(rows, mask, other_mask, sinks, order=None, padding=0):
         slopes, written = slopes[:, order], written[:, order]
     view = View(
         attention, is_vision, (2, 2, 2), mask, other_mask, attention[:, ::-1], sinks,
-        elsewhere=other_mask, typical=attention[..., :8] ** 2,
+        elsewhere=other_mask, anywhere=attention**2, typical=attention[..., :8] ** 2,
         written=HeadOutputs(*outputs, slopes, written),
     )  # fmt: skip
     return head_metrics(view)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from probes.gradients import BlankFrames, _mask_loss, read_with_gradients
+from probes.gradients import BlankFrames, _mask_loss, read_with_gradients, role_tokens
 from probes.interventions import edit_heads
 from reviosa import ReviosaModel, ReviosaProcessor
 from reviosa.data.interrvos import InterRVOSDataset
@@ -45,8 +45,13 @@ def case(segmenter, dataset):
     sample = dataset.interactions[0]
     features = segmenter.encode(sample.video)
     ids = asked(segmenter, sample)
-    output, written = read_with_gradients(segmenter, features, sample, ids, BlankFrames(segmenter))
+    output, written = graded(segmenter, features, sample, ids, BlankFrames(segmenter))
     return sample, features, ids, output, written
+
+
+def graded(segmenter, features, sample, ids, blank):
+    tokens = role_tokens(segmenter, features, ids)
+    return read_with_gradients(segmenter, features, sample, ids, tokens, blank)
 
 
 def loss(segmenter, features, sample, output, role):
@@ -59,7 +64,7 @@ def test_a_small_change_of_a_head_changes_the_loss_as_the_gradient_says(segmente
     sample, _, ids, _, _ = case
     wide = Segmenter(copy.deepcopy(segmenter.model).double(), segmenter.processor)
     features = wide.encode(sample.video)
-    _, written = read_with_gradients(wide, features, sample, ids, BlankFrames(wide))
+    _, written = graded(wide, features, sample, ids, BlankFrames(wide))
     start = features.opening.ids.shape[1]
     config = wide.model.config
     roles = torch.tensor([[{8: 0, 9: 1}.get(i, -1) for i in ids[start:]]])
@@ -156,18 +161,16 @@ def test_a_role_that_is_not_named_has_none(segmenter, dataset):
     sample = dataset.interactions[0]
     features = segmenter.encode(sample.video)
     blank = BlankFrames(segmenter)
-    _, written = read_with_gradients(
-        segmenter, features, sample, asked(segmenter, sample, target=False), blank
-    )
+    _, written = graded(segmenter, features, sample, asked(segmenter, sample, target=False), blank)
     assert written[0] is not None and written[1] is None
     # A target that is named where the truth has none has no loss.
     single = next(s for s in dataset.samples if not s.expression.is_interaction)
     features = segmenter.encode(single.video)
-    _, written = read_with_gradients(segmenter, features, single, asked(segmenter, single), blank)
+    _, written = graded(segmenter, features, single, asked(segmenter, single), blank)
     assert written[0] is not None and written[1] is None
     # Nothing named at all.
     ids = asked(segmenter, single)[:-2]
-    output, written = read_with_gradients(segmenter, features, single, ids, blank)
+    output, written = graded(segmenter, features, single, ids, blank)
     assert written == (None, None) and not len(output.prompts)
 
 
@@ -181,6 +184,6 @@ def test_blank_frames_tell_no_video_from_another(segmenter, dataset):
     found = []
     for sample in (first, second):
         features = segmenter.encode(sample.video)
-        found.append(read_with_gradients(segmenter, features, sample, ids, blank)[1][1])
+        found.append(graded(segmenter, features, sample, ids, blank)[1][1])
     np.testing.assert_array_equal(found[0].blank, found[1].blank)
     assert not np.allclose(found[0].outputs, found[1].outputs)

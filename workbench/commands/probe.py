@@ -44,15 +44,11 @@ def probe(
     from reviosa.errors import ConfigError
     from workbench.commands.analysis import open_store
     from workbench.console import print_json, progress
-    from workbench.models import load_model
+    from workbench.models import load_captured
 
     if resamples < 1:
         raise ConfigError(f"resamples is {resamples}; it must be at least 1")
     store = open_store(run)
-    known = store.run.get("model") or {}
-    source = model or known.get("path") or known.get("name")
-    if source is None:
-        raise ConfigError(f"{run}: the capture does not say of which model; give --model")
     dataset = InterRVOSDataset(data or (store.run.get("data") or {}).get("path", ""), limit)
     dataset.check_frames()
     if len(dataset.videos) < 2:
@@ -60,7 +56,7 @@ def probe(
             f"got {len(dataset.videos)} video, expected at least 2: a probe is fitted on some and "
             "tried on others; use more videos"
         )
-    loaded = load_model(source, device)
+    loaded = load_captured(run, store.run, model, device)
     with progress("recording hidden states") as update:
         record_states(
             loaded.model,
