@@ -8,7 +8,6 @@ import torch
 
 from probes.causal import (
     Ablation,
-    _twin,
     ablate,
     layer_ablations,
     read_effects,
@@ -16,6 +15,7 @@ from probes.causal import (
     single_ablations,
     summarise,
 )
+from probes.causal.outputs import twin as _twin
 from reviosa import ReviosaModel, ReviosaProcessor
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.synthetic import WorldConfig, write_synthetic
@@ -215,7 +215,7 @@ def test_roles_change_places_when_all_heads_are_lent(model, processor, dataset, 
 
 
 def test_role_swap_needs_twins(model, processor, dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("probes.causal._twin", lambda sample: None)
+    monkeypatch.setattr("probes.causal.run.twin", lambda sample: None)
     with pytest.raises(ConfigError, match="no two expressions of one video with exchanged roles"):
         ablate(model, processor, dataset, tmp_path / "run", single_ablations(PAIRS), "role-swap")
     assert not (tmp_path / "run").exists()
