@@ -208,7 +208,9 @@ def _print(results: "AblationResults") -> None:
         mine = [e for e in results.effects if e.role == role]
         singles = [e for e in mine if e.group == "single"]
         singles.sort(key=lambda e: -abs(e.change.value or 0.0))
-        sets = sorted((e for e in mine if e.group != "single"), key=lambda e: e.k)
+        sets = sorted(
+            (e for e in mine if e.group != "single"), key=lambda e: ("kept" in e.group, e.k)
+        )
         rows = [
             [
                 e.name,
@@ -235,8 +237,7 @@ def _print(results: "AblationResults") -> None:
             found = models[role]
             ordered = sorted(found.effects, key=lambda e: -abs(e.effect.value or 0.0))
             print_table(
-                f"{title}; {count(found.n_subsets, 'random subset')} that silence "
-                f"{per_cent(found.rate, 0)} % of all heads",
+                f"{role}: {count(found.n_subsets, 'subset')}, {per_cent(found.rate, 0)} % silenced",
                 ["head", "effect beside others [interval]"],
                 [[pair_label(e.layer, e.head), points(e.effect)] for e in ordered[:_SHOWN]],
             )
