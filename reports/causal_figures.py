@@ -31,7 +31,7 @@ def dose_curve(results: "AblationResults") -> Figure | None:
         "heads silenced together",
         lines,
         f"At the role tokens, heads {WHAT[results.kind]}.",
-        "Random: mean over sets with as many heads of the chosen pairs' layers.",
+        f"{_sets_words(results)} with as many heads of the chosen pairs' layers.",
         "",
     )
 
@@ -45,7 +45,7 @@ def kept_curve(results: "AblationResults") -> Figure | None:
         "heads kept, all others silenced",
         (("kept", "chosen pairs", "-"), ("random kept", "random, same layers", "--")),
         f"At the role tokens, all other heads of all layers {WHAT[results.kind]}.",
-        "0 points: the whole model. Random: mean over sets with as many heads of the chosen "
+        f"0 points: the whole model. {_sets_words(results)} with as many heads of the chosen "
         "pairs' layers; pairs that keep no more than these explain nothing (arXiv 2410.13032).",
         " kept",
     )
@@ -144,6 +144,11 @@ def _curves(
         ),
         plot=plot,
     )
+
+
+def _sets_words(results: "AblationResults") -> str:
+    draws = max((e.n_random for e in results.effects), default=0)
+    return f"Random: mean over {count(draws, 'set')}" if draws else "Random: mean over sets"
 
 
 def _strips(axes: Axes, columns: list[tuple["AblationEffect", str]], color: str) -> None:

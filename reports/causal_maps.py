@@ -85,8 +85,9 @@ def subset_map(results: "AblationResults") -> Figure | None:
         name=f"subsets-{results.kind}",
         title=f"{change_words(results)} by each head while others are lost, too ({results.kind})",
         caption=(
-            f"{count(first.n_subsets, 'random subset')} of all heads, {per_cent(first.rate, 0)} % "
-            f"silenced in each: at the role tokens, heads {WHAT[results.kind]}. In points: ridge "
+            f"{count(first.n_subsets, 'random subset')} of all heads (seed {results.plan_seed}), "
+            f"{per_cent(first.rate, 0)} % silenced in each: at the role tokens, heads "
+            f"{WHAT[results.kind]}. In points: ridge "
             "regression of the change on who was silenced, so that a head counts although another "
             f"one can stand in for it (arXiv 2509.17588). {_fit_words(models)}.{notes} "
             f"{_MARKED} {whole_words(results).capitalize()}."

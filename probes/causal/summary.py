@@ -41,6 +41,8 @@ class AblationEffect:
     random_below: float | None = None
     """Share of the random sets of this k whose mean change is lower, equal ones counted half: how
     the set stands among random ones; None where there are none."""
+    n_random: int = 0
+    """Random sets of this k: that it is compared with, or the mean of."""
     by_video: tuple[float, ...] = ()
     """Mean change of each video, in the order of :attr:`AblationResults.videos`."""
 
@@ -141,44 +143,32 @@ def _of_role(
     told = [(i, a) for i, a in enumerate(ablations) if a.group not in CONTROLS.values()]
     controls = [random.get((CONTROLS.get(a.group, ""), len(a.pairs)), []) for _, a in told]
     mean = {key: defined_mean(change[:, columns], axis=1) for key, columns in random.items()}
-    columns = np.column_stack(
-        [
-            np.zeros((len(change), 0)),
-            *(change[:, i] for i, _ in told),
-            *mean.values(),
-            # NaN where there is no control.
-            *(
-                change[:, i] - defined_mean(change[:, control], axis=1)
-                for (i, _), control in zip(told, controls, strict=True)
-            ),
-        ]
-    )
+    compared = [
+        change[:, i] - mean[CONTROLS[a.group], len(a.pairs)]
+        for (i, a), control in zip(told, controls, strict=True)
+        if control
+    ]
+    plain_ones = [*(change[:, i] for i, _ in told), *mean.values()]
+    if not plain_ones:
+        return []
+    columns = np.column_stack([*plain_ones, *compared])
     estimates = estimate_means(columns, videos, resamples, seed)
-    by_video = video_means(columns, *video_codes(videos)).T.tolist()
+    by_video = [tuple(x) for x in video_means(columns, *video_codes(videos)).T.tolist()]
+    over = iter(estimates[len(plain_ones) :])
     effects = []
-    for place, ((index, ablation), control) in enumerate(zip(told, controls, strict=True)):
-        over, below = None, None
-        if control:
-            over = estimates[len(told) + len(mean) + place]
-            below = _share_below(change[:, index], change[:, control])
+    for place, ((index, a), control) in enumerate(zip(told, controls, strict=True)):
+        below = _share_below(change[:, index], change[:, control]) if control else None
         effects.append(
             AblationEffect(
-                ablation.name,
-                ablation.group,
-                len(ablation.pairs),
-                ablation.pairs,
-                role,
-                estimates[place],
-                over,
-                below,
-                tuple(by_video[place]),
+                a.name, a.group, len(a.pairs), a.pairs, role, estimates[place],
+                next(over) if control else None, below, len(control), by_video[place],
             )
-        )
+        )  # fmt: skip
     for place, (group, k) in enumerate(mean, start=len(told)):
         effects.append(
             AblationEffect(
                 f"{group} {k}", group, k, (), role, estimates[place], None, None,
-                tuple(by_video[place]),
+                len(random[group, k]), by_video[place],
             )
         )  # fmt: skip
     return effects

@@ -244,6 +244,7 @@ def test_summary_by_hand(tmp_path):
     assert actor["chosen 1"].over_random.ci == pytest.approx((-0.3, 0.0))
     # Both random sets cost less than 0.3; video by video, and 0.15 in the mean of the random ones.
     assert actor["chosen 1"].random_below == 0.0 and results.videos["actor"] == ("a", "b")
+    assert actor["chosen 1"].n_random == actor["random 1"].n_random == 2
     assert actor["chosen 1"].by_video == pytest.approx((-0.2, -0.4))
     assert actor["random 1"].by_video == pytest.approx((-0.2, -0.1))
     assert actor["L01H00"].over_random is None and actor["L01H00"].change.value == pytest.approx(

@@ -66,7 +66,7 @@ def regression(r2, note=None):
 
 def with_subsets(model):
     whole = {"actor": estimate(0.7), "target": Estimate(None, None, 0, 0, "none")}
-    return AblationResults("mean", whole, (), 3, 200, 0, (model,))
+    return AblationResults("mean", whole, (), 3, 200, 0, (model,), plan_seed=7)
 
 
 @pytest.fixture
@@ -76,7 +76,16 @@ def all_sets():
     def of(name, group, k, value, by_video=(), over=None):
         pairs = () if "random" in group else tuple((0, i) for i in range(k))
         return AblationEffect(
-            name, group, k, pairs, "actor", estimate(value), over, 0.25 if over else None, by_video
+            name,
+            group,
+            k,
+            pairs,
+            "actor",
+            estimate(value),
+            over,
+            0.25 if over else None,
+            20,
+            by_video,
         )
 
     effects = [of("kept 0", "kept", 0, -0.6)]
@@ -97,7 +106,7 @@ def test_the_map_of_subsets_says_how_far_it_can_be_trusted():
     assert "L01H00 changes most (\N{MINUS SIGN}20.0 points)" in figure.alt
     assert "R\N{SUPERSCRIPT TWO} on subsets left out: 0.50 [0.49, 0.51]" in figure.svg()
     assert "Target: no value" in figure.alt and "this role was never named" in figure.svg()
-    assert "40 random subsets of all heads, 50 % silenced" in figure.caption
+    assert "40 random subsets of all heads (seed 7), 50 % silenced" in figure.caption
     assert "the penalty leaves 0.80 of an effect" in figure.caption
     assert "Actor: 40 subsets for 48 heads: too few." in figure.caption
     table = subset_table(with_subsets(regression(0.5)), top=2)
@@ -132,6 +141,7 @@ def test_what_is_kept_climbs_from_nothing(all_sets):
     assert random.get_xdata().tolist() == [0, 1, 2] and random.get_ydata()[0] == -60
     assert "2 heads kept change it by \N{MINUS SIGN}30.0 points" in figure.alt
     least = dose_curve(all_sets).plot.axes[0].lines[1]
+    assert "Random: mean over 20 sets" in figure.caption
     assert least.get_label() == "from the other end" and least.get_ydata().tolist() == [-1, -1]
 
 
