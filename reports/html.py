@@ -1,6 +1,7 @@
 """The report: one HTML file that needs no other file, no network and no script."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,10 +137,15 @@ def _content(
         ],
         "causes": [
             (
-                [_drawn(x) for draw in CAUSES if (x := draw(a)) is not None],
+                # Two runs of one kind have figures of one name, and ids must be unique in a page.
+                [
+                    _drawn(replace(x, name=f"{x.name}-{index}") if index else x)
+                    for draw in CAUSES
+                    if (x := draw(a)) is not None
+                ],
                 [x for x in (ablation_table(a), subset_table(a)) if x is not None and x.rows],
             )
-            for a in ablations
+            for index, a in enumerate(ablations)
         ],
         "gallery": _groups(gallery),
         "provenance": provenance_table(results, command),

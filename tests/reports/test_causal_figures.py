@@ -1,5 +1,7 @@
 """What silenced heads cost, drawn and in a table."""
 
+import re
+
 import pytest
 
 from probes.bootstrap import Estimate
@@ -203,3 +205,9 @@ def test_the_report_draws_what_each_run_has(planted_results, all_sets):
         assert f'id="{name}-' in page
     assert "random sets below, %" in page and "effect [interval]" in page
     assert page.count('<th scope="col">role</th>') == 2, "no empty table of sets beside the subsets"
+
+
+def test_two_runs_of_one_kind_share_no_id(planted_results, all_sets):
+    page = render_report(planted_results, ablations=[all_sets, all_sets])
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
