@@ -1,151 +1,182 @@
-"""What silenced heads cost: a map of all pairs, and curves over the number of heads."""
+"""What silenced heads cost: maps of all pairs, curves over the number of heads, and by video."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from reports.canvas import Figure, drawing, empty_panel
-from reports.style import ROLE_COLORS, ROLE_TITLES, ROLE_TOKENS, count, number, pair_label, per_cent
+from reports.causal_maps import effect_map, subset_map
+from reports.causal_words import ROLES, WHAT, change_words, effects_of, in_points, whole_words
+from reports.style import ROLE_COLORS, ROLE_TITLES, ROLE_TOKENS, count
 
 if TYPE_CHECKING:
     from probes.causal import AblationEffect, AblationResults
 
-__all__ = ["dose_curve", "effect_map"]
-
-_COLORS = "PuOr_r"
-"""Purple below zero, orange above: told apart with any colour vision."""
-_WHAT = {
-    "mean": "write their mean over the same role's tokens of other videos",
-    "resample": "write what they wrote in an expression of another video",
-    "zero": "write nothing",
-    "blind": "do not see the patches",
-    "object-blind": "do not see the patches of their role's true object",
-    "role-swap": "write what they wrote in the twin that names the same objects in exchanged roles",
-}
-_ROLES = ("actor", "target")
-
-
-def effect_map(results: "AblationResults") -> Figure | None:
-    """Change by each single pair, both roles on one scale; None where not all pairs were tried."""
-    singles = {role: _of(results, role, "single") for role in _ROLES}
-    pairs = {effect.pairs[0] for effects in singles.values() for effect in effects}
-    if not pairs:
-        return None
-    layers, heads = (1 + max(pair[axis] for pair in pairs) for axis in (0, 1))
-    if len(pairs) < layers * heads or layers * heads == 1:
-        return None
-    maps = {role: _grid(effects, layers, heads) for role, effects in singles.items()}
-    known = np.concatenate([values[np.isfinite(values)] for values in maps.values()])
-    reach = float(np.abs(known).max()) if known.size else 1.0
-    height = float(np.clip(0.9 + 4.1 * heads / layers, 1.9, 3.4))
-    image: AxesImage | None = None
-    with drawing(2, height) as (plot, panels):
-        for role, axes in zip(_ROLES, panels, strict=True):
-            axes.set_title(f"{ROLE_TITLES[role]} {ROLE_TOKENS[role]}", color=ROLE_COLORS[role])
-            if not singles[role]:
-                empty_panel(axes, "this role was never named")
-                continue
-            image = _draw(axes, maps[role], reach)
-        if image is not None:
-            bar = plot.colorbar(image, ax=panels, aspect=18, pad=0.015, shrink=0.92)
-            bar.outline.set_visible(False)
-            bar.ax.tick_params(labelsize=8)
-    return Figure(
-        name=f"effects-{results.kind}",
-        title=f"{_change(results)} by each single pair ({results.kind})",
-        caption=(
-            f"One pair at a time: at the role tokens, heads {_WHAT[results.kind]}. Mean change in "
-            f"points; {_whole_words(results)}. A single head's effect is the least that it does: "
-            "others take over."
-        ),
-        alt="; ".join(_words(role, singles[role]) for role in _ROLES),
-        plot=plot,
-    )
+__all__ = ["dose_curve", "effect_map", "kept_curve", "paired_changes", "subset_map"]
 
 
 def dose_curve(results: "AblationResults") -> Figure | None:
     """Change by the first k chosen pairs against random sets of the same layers; None without."""
-    if not any(effect.group == "chosen" for effect in results.effects):
+    lines = (
+        ("chosen", "chosen pairs", "-"),
+        ("least", "from the other end", ":"),
+        ("random", "random, same layers", "--"),
+    )
+    return _curves(
+        results,
+        "dose",
+        f"{change_words(results)} by the first k pairs ({results.kind})",
+        "heads silenced together",
+        lines,
+        f"At the role tokens, heads {WHAT[results.kind]}.",
+        f"{_sets_words(results)} with as many heads of the chosen pairs' layers.",
+        "",
+    )
+
+
+def kept_curve(results: "AblationResults") -> Figure | None:
+    """Change when the first k chosen pairs alone are kept; None where none were."""
+    return _curves(
+        results,
+        "kept",
+        f"{change_words(results)} when the first k pairs alone are kept ({results.kind})",
+        "heads kept, all others silenced",
+        (("kept", "chosen pairs", "-"), ("random kept", "random, same layers", "--")),
+        f"At the role tokens, all other heads of all layers {WHAT[results.kind]}.",
+        f"0 points: the whole model. {_sets_words(results)} with as many heads of the chosen "
+        "pairs' layers; pairs that keep no more than these explain nothing (arXiv 2410.13032).",
+        " kept",
+    )
+
+
+def paired_changes(results: "AblationResults") -> Figure | None:
+    """Change of each video by the most chosen pairs, by random sets and from the other end."""
+    sizes = {e.k for e in results.effects if e.group == "chosen"}
+    sizes &= {e.k for e in results.effects if e.group == "random"}
+    if not sizes:
         return None
-    with drawing(2, 2.7) as (plot, panels):
-        for role, axes in zip(_ROLES, panels, strict=True):
+    k = max(sizes)
+    said = []
+    with drawing(2, 3.0) as (plot, panels):
+        for role, axes in zip(ROLES, panels, strict=True):
             axes.set_title(f"{ROLE_TITLES[role]} {ROLE_TOKENS[role]}", color=ROLE_COLORS[role])
-            drawn = [
-                _curve(axes, _of(results, role, group), color, label, dashes)
-                for group, color, label, dashes in (
-                    ("chosen", ROLE_COLORS[role], "chosen pairs", "-"),
-                    ("least", "#888888", "from the other end", ":"),
-                    ("random", "#444444", "random, same layers", "--"),
+            columns = [
+                (effect, label)
+                for group, label in (
+                    ("least", f"{k} from the other end"),
+                    ("random", f"{k} random, mean of sets"),
+                    ("chosen", f"{k} chosen"),
                 )
+                for effect in effects_of(results, role, group)
+                if effect.k == k
+            ]
+            if not columns:
+                empty_panel(axes, "this role was never named")
+                continue
+            _strips(axes, columns, ROLE_COLORS[role])
+            changes = [f"{label} {in_points(e.change.value)}" for e, label in columns]
+            said.append(f"{ROLE_TITLES[role]}, points: {', '.join(changes)}")
+    return Figure(
+        name=f"paired-{results.kind}",
+        title=f"{change_words(results)} in each video by {count(k, 'pair')} ({results.kind})",
+        caption=(
+            f"At the role tokens, heads {WHAT[results.kind]}. A grey line a video: the mean "
+            "change over its expressions. Black: mean over expressions, with its 95 % cluster "
+            f"bootstrap over videos; {whole_words(results)}."
+        ),
+        alt="; ".join(said) if said else "no role was named",
+        plot=plot,
+    )
+
+
+def _curves(
+    results: "AblationResults",
+    name: str,
+    title: str,
+    x: str,
+    lines: tuple[tuple[str, str, str], ...],
+    before: str,
+    after: str,
+    done: str,
+) -> Figure | None:
+    """Curves over the number of heads: (group, label, dashes), the chosen pairs' first."""
+    own = lines[0][0]
+    if not any(effect.group == own for effect in results.effects):
+        return None
+    colors = {"least": "#888888", "random": "#444444", "random kept": "#444444"}
+    with drawing(2, 2.7) as (plot, panels):
+        for role, axes in zip(ROLES, panels, strict=True):
+            axes.set_title(f"{ROLE_TITLES[role]} {ROLE_TOKENS[role]}", color=ROLE_COLORS[role])
+            # Keeping nothing is where the random sets start from, too.
+            none = [effect for effect in effects_of(results, role, "kept") if effect.k == 0]
+            drawn = [
+                _curve(
+                    axes,
+                    (none if group == "random kept" else []) + effects_of(results, role, group),
+                    colors.get(group, ROLE_COLORS[role]),
+                    label,
+                    dashes,
+                )
+                for group, label, dashes in lines
             ]
             if not any(drawn):
                 empty_panel(axes, "this role was never named")
                 continue
             axes.axhline(0, color="#999999", linewidth=0.8)
-            axes.set_xlabel("heads silenced together")
+            axes.set_xlabel(x)
             axes.set_ylabel("points")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend(loc="best")
-    last = [effects[-1] for role in _ROLES if (effects := _of(results, role, "chosen"))]
+    last = [effects[-1] for role in ROLES if (effects := effects_of(results, role, own))]
     return Figure(
-        name=f"dose-{results.kind}",
-        title=f"{_change(results)} by the first k pairs ({results.kind})",
+        name=f"{name}-{results.kind}",
+        title=title,
         caption=(
-            f"At the role tokens, heads {_WHAT[results.kind]}. Lines: mean over expressions; "
-            f"bands: 95 % cluster bootstrap over videos; {_whole_words(results)}. Random: mean "
-            "over sets with as many heads of the same layers."
+            f"{before} Lines: mean over expressions; bands: 95 % cluster bootstrap over videos; "
+            f"{whole_words(results)}. {after}"
         ),
         alt="; ".join(
-            f"{ROLE_TITLES[e.role]}: {count(e.k, 'head')} change it by {_points(e)} points"
+            f"{ROLE_TITLES[e.role]}: {count(e.k, 'head')}{done} change it by "
+            f"{in_points(e.change.value)} points"
             for e in last
         ),
         plot=plot,
     )
 
 
-def _of(results: "AblationResults", role: str, group: str) -> list["AblationEffect"]:
-    found = [
-        effect
-        for effect in results.effects
-        if (effect.role, effect.group) == (role, group) and effect.change.value is not None
-    ]
-    return sorted(found, key=lambda effect: (effect.k, effect.pairs))
+def _sets_words(results: "AblationResults") -> str:
+    draws = max((e.n_random for e in results.effects), default=0)
+    return f"Random: mean over {count(draws, 'set')}" if draws else "Random: mean over sets"
 
 
-def _grid(effects: list["AblationEffect"], layers: int, heads: int) -> np.ndarray:
-    values = np.full((layers, heads), np.nan)
-    for effect in effects:
-        if effect.change.value is not None:
-            values[effect.pairs[0]] = 100 * effect.change.value
-    return values
-
-
-def _draw(axes: Axes, values: np.ndarray, reach: float) -> AxesImage:
-    axes.grid(False)
-    image = axes.imshow(
-        np.ma.masked_invalid(values.T),
-        cmap=sns.color_palette(_COLORS, as_cmap=True),
-        vmin=-reach,
-        vmax=reach,
-        interpolation="none",  # keeps one pixel a cell in the file
-        aspect="auto",
+def _strips(axes: Axes, columns: list[tuple["AblationEffect", str]], color: str) -> None:
+    """A line a video through all columns, and each column's mean with its interval beside it."""
+    places = np.arange(len(columns))
+    by_video = 100 * np.array([effect.by_video for effect, _ in columns])
+    many = by_video.shape[1] > 60
+    axes.plot(
+        places, by_video, color="#999999", linewidth=0.6, alpha=0.15 if many else 0.5, zorder=1
     )
-    axes.set_xlabel("layer")
-    axes.set_ylabel("head")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=13))
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=9))
-    if values.size <= 64:
-        for (layer, head), value in np.ndenumerate(values):
-            if np.isfinite(value):
-                color = "white" if abs(value) > 0.6 * reach else "black"
-                axes.text(
-                    layer, head, number(value, 1), ha="center", va="center", fontsize=7, color=color
-                )
-    return image
+    for place, values in zip(places, by_video, strict=True):
+        axes.plot(
+            np.full(len(values), place), values, "o", color=color, alpha=0.25 if many else 0.6,
+            markersize=3.5, markeredgewidth=0, zorder=2,
+        )  # fmt: skip
+    for place, (effect, _) in zip(places, columns, strict=True):
+        if effect.change.ci is not None:
+            low_high = 100 * np.array(effect.change.ci)
+            axes.plot([place + 0.13] * 2, low_high, color="black", linewidth=1.5, zorder=3)
+        axes.plot(
+            place + 0.13, 100 * (effect.change.value or 0.0), "D", color="black", markersize=4.5,
+            zorder=4,
+        )  # fmt: skip
+    axes.axhline(0, color="#999999", linewidth=0.8, zorder=0)
+    axes.set_xticks(places, [label for _, label in columns])
+    axes.set_xlim(-0.4, len(columns) - 0.5)
+    axes.set_ylabel("points")
+    axes.grid(False, axis="x")
 
 
 def _curve(
@@ -162,33 +193,3 @@ def _curve(
             sizes, 100 * np.array(low), 100 * np.array(high), color=color, alpha=0.15, linewidth=0
         )
     return True
-
-
-def _change(results: "AblationResults") -> str:
-    if results.kind == "role-swap":
-        return "How far masks move onto the other role's object"
-    return "Change of J&F"
-
-
-def _whole_words(results: "AblationResults") -> str:
-    said = [
-        f"{role} {per_cent(whole.value)} whole, {count(whole.n, 'expression')} of "
-        f"{count(whole.n_videos, 'video')}"
-        for role in _ROLES
-        if (whole := results.whole[role]).value is not None
-    ]
-    return "; ".join(said) if said else "no role was named"
-
-
-def _words(role: str, effects: list["AblationEffect"]) -> str:
-    if not effects:
-        return f"{ROLE_TITLES[role]}: no value"
-    most = max(effects, key=lambda effect: abs(effect.change.value or 0.0))
-    return (
-        f"{ROLE_TITLES[role]}: {pair_label(*most.pairs[0])} changes most ({_points(most)} points)"
-    )
-
-
-def _points(effect: "AblationEffect") -> str:
-    value = effect.change.value
-    return number(None if value is None else 100 * value, 1)

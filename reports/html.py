@@ -1,6 +1,7 @@
 """The report: one HTML file that needs no other file, no network and no script."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,13 @@ from markupsafe import Markup
 
 from probes.criteria import CRITERIA
 from reports.canvas import Figure
-from reports.causal_figures import dose_curve, effect_map
+from reports.causal_figures import (
+    dose_curve,
+    effect_map,
+    kept_curve,
+    paired_changes,
+    subset_map,
+)
 from reports.figures import head_map, layer_profile, ranking_plot
 from reports.outcome_figures import correlation_by_layer, share_against_jf
 from reports.style import (
@@ -29,6 +36,7 @@ from reports.tables import (
     provenance_table,
     ranking_table,
     strata_table,
+    subset_table,
 )
 from reviosa.io import write_text
 
@@ -39,6 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["render_report", "write_report"]
 
+CAUSES = (effect_map, subset_map, dose_curve, kept_curve, paired_changes)
+"""Figures of an ablation, each drawn where the run has what it shows."""
 MAPPED = ("visual_mass", "mask_share", "lift")
 """Criteria shown as maps and rankings; all others stand in one table, and in the CSV."""
 
@@ -133,10 +143,15 @@ def _content(
         ],
         "causes": [
             (
-                [_drawn(x) for draw in (effect_map, dose_curve) if (x := draw(a)) is not None],
-                ablation_table(a),
+                # Two runs of one kind have figures of one name, and ids must be unique in a page.
+                [
+                    _drawn(replace(x, name=f"{x.name}-{index}") if index else x)
+                    for draw in CAUSES
+                    if (x := draw(a)) is not None
+                ],
+                [x for x in (ablation_table(a), subset_table(a)) if x is not None and x.rows],
             )
-            for a in ablations
+            for index, a in enumerate(ablations)
         ],
         "gallery": _groups(gallery),
         "provenance": provenance_table(results, command),

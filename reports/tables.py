@@ -41,6 +41,7 @@ __all__ = [
     "provenance_table",
     "ranking_table",
     "strata_table",
+    "subset_table",
     "write_csv",
 ]
 
@@ -213,17 +214,56 @@ def ablation_table(ablation: "AblationResults", top: int = 8) -> Table:
                     str(effect.k),
                     _in_points(effect.change),
                     MISSING if over is None else _in_points(over),
+                    per_cent(effect.random_below, 0),
                 )
             )
     failed = (
         f" {count(ablation.n_failed, 'role')} not named, left out." if ablation.n_failed else ""
     )
     return Table(
-        ("role", "heads", "number", "change [interval]", "less random sets [interval]"),
+        (
+            "role",
+            "heads",
+            "number",
+            "change [interval]",
+            "less random sets [interval]",
+            "random sets below, %",
+        ),
         tuple(rows),
         f"Changes in points ({ablation.kind}); the {top} single pairs that change most, then "
         f"layers and sets. Intervals: 95 % cluster bootstrap over videos, "
-        f"{count(ablation.resamples, 'resample')}, not corrected for the number of pairs.{failed}",
+        f"{count(ablation.resamples, 'resample')}, not corrected for the number of pairs. "
+        "Kept: all other heads are silenced. Random sets: as many heads of the chosen pairs' "
+        f"layers; below: share of them that change the score more downwards.{failed}",
+        text_columns=2,
+    )
+
+
+def subset_table(ablation: "AblationResults", top: int = 8) -> Table | None:
+    """The heads with the largest effect among random losses of others; None without subsets."""
+    if not ablation.subsets:
+        return None
+    rows = []
+    for model in ablation.subsets:
+        known = [e for e in model.effects if e.effect.value is not None]
+        known.sort(key=lambda e: -abs(e.effect.value or 0.0))
+        rows += [
+            (ROLE_TITLES[model.role], pair_label(e.layer, e.head), _in_points(e.effect))
+            for e in known[:top]
+        ]
+    fits = "; ".join(
+        f"{model.role}: R\N{SUPERSCRIPT TWO} on subsets left out "
+        f"{model.r2.reason or with_interval(model.r2.value, model.r2.ci, 2)}, mean subset "
+        f"{_in_points(model.mean)}"
+        for model in ablation.subsets
+    )
+    return Table(
+        ("role", "head", "effect [interval]"),
+        tuple(rows),
+        f"Points that silencing a head changes beside random losses of others ({ablation.kind}); "
+        f"the {top} largest of each role. {fits}. At an R\N{SUPERSCRIPT TWO} of 0 or below the "
+        "effects say nothing. Intervals: other videos and other subsets, "
+        f"{count(ablation.resamples, 'resample')}, not corrected for the number of heads.",
         text_columns=2,
     )
 

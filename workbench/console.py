@@ -3,14 +3,17 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 __all__ = ["note", "print_json", "print_table", "progress"]
 
-Progress = Callable[[int, int], None]
-"""Called with what is done and what there is in all."""
+
+class Progress(Protocol):
+    """Called with what is done, what there is in all and, where it changes, what is being done."""
+
+    def __call__(self, done: int, total: int, what: str | None = None) -> None: ...
 
 
 def note(text: str) -> None:
@@ -68,17 +71,23 @@ def progress(description: str) -> Iterator[Progress]:
     )
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(description, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def update(done: int, total: int, what: str | None = None) -> None:
+            bar.update(task, completed=done, total=total, description=what or description)
+
+        yield update
 
 
 @contextmanager
 def _plain_progress(description: str) -> Iterator[Progress]:
-    start, last, told = time.monotonic(), [0, 0], [False]
+    start, last, said = time.monotonic(), [0, 0], ""
 
-    def update(done: int, total: int) -> None:
-        if not told[0]:
-            note(f"{description} ...")
-        last[:], told[0] = (done, total), True
+    def update(done: int, total: int, what: str | None = None) -> None:
+        nonlocal said
+        if said != (what or description):
+            said = what or description
+            note(f"{said} ...")
+        last[:] = done, total
 
     yield update
     count = f"{last[0]} of {last[1]}, " if last[1] else ""

@@ -456,7 +456,7 @@ CRITERIA: dict[str, Criterion] = {
         Criterion(
             "mask_share_any_token",
             "Mask share of any token",
-            "mask share of another token of the conversation, drawn blindly: what any token looks at",
+            "mask share of a token of the conversation drawn blindly: what any token looks at",
             "control",
             _SHARE,
             "E of A at a random token behind the frames",

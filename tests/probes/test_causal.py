@@ -8,14 +8,16 @@ import torch
 
 from probes.causal import (
     Ablation,
-    _twin,
     ablate,
+    keep_ablations,
     layer_ablations,
     read_effects,
     set_ablations,
     single_ablations,
     summarise,
 )
+from probes.causal.effects import plan_from_json, plan_to_json
+from probes.causal.outputs import twin as _twin
 from reviosa import ReviosaModel, ReviosaProcessor
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.synthetic import WorldConfig, write_synthetic
@@ -60,6 +62,34 @@ def test_sets_grow_and_their_controls_have_the_same_layers():
         assert len(set(control.pairs)) == 3 and set(control.pairs) != set(PAIRS)
     assert len({a.pairs for a in random}) > 5
     assert set_ablations(PAIRS, (2, 4)) == set_ablations(PAIRS, (2, 4))
+
+
+def test_least_reach_as_far_as_there_are_any():
+    sets = set_ablations(PAIRS, (2, 4), draws=1, least=((1, 2),))
+    assert [a.name for a in sets if a.group == "least"] == ["least 1"]
+    with pytest.raises(ConfigError, match=r"the pair \(2, 0\)"):
+        set_ablations(PAIRS, (2, 4), least=((2, 0),))
+
+
+def test_what_is_kept_is_all_that_is_left():
+    """And the random sets are those that are silenced elsewhere."""
+    kept = keep_ablations(PAIRS, (2, 4), draws=4)
+    nothing, first = (next(a for a in kept if a.name == f"kept {k}") for k in (0, 1))
+    assert nothing.silenced((2, 4)).all()
+    assert np.argwhere(~first.silenced((2, 4))).tolist() == [[0, 1]]
+    random = [a.pairs for a in kept if a.group == "random kept"]
+    silenced = [a.pairs for a in set_ablations(PAIRS, (2, 4), draws=4) if a.group == "random"]
+    assert random == silenced and len(random) == 12
+    with pytest.raises(ConfigError, match="the first 4 pairs are all heads of their layers"):
+        keep_ablations(tuple((0, h) for h in range(4)), (2, 4))
+
+
+def test_the_plan_is_kept_as_text():
+    plan = (*set_ablations(PAIRS, (2, 4), 2), *keep_ablations(PAIRS, (2, 4), 2))
+    kept = json.loads(json.dumps(plan_to_json(plan)))
+    assert kept[0] == ["chosen 1", "chosen", "0.1"] and plan_from_json(kept) == plan
+    earlier = [["chosen 2", "chosen", [[0, 1], [1, 3]]]]
+    assert plan_from_json(earlier) == (Ablation("chosen 2", "chosen", ((0, 1), (1, 3))),)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +170,55 @@ def test_a_stopped_run_goes_on(model, processor, dataset, tmp_path):
     assert read_effects(tmp_path / "run") == [json.loads(line) for line in whole.splitlines()]
 
 
+def test_keeping_all_is_the_model_and_keeping_none_is_silencing_all(
+    model, processor, dataset, tmp_path
+):
+    shape = (model.config.num_layers, model.config.num_heads)
+    every = tuple((i, j) for i in range(shape[0]) for j in range(shape[1]))
+    ablations = (
+        *keep_ablations(PAIRS, shape, draws=2),
+        Ablation("kept all", "kept", every),
+        Ablation("none", "layer", every),
+    )
+    ablate(model, processor, dataset, tmp_path / "run", ablations, "zero")
+    changed = 0
+    for line in read_effects(tmp_path / "run"):
+        for scores in line["scores"].values():
+            whole, kept_none = scores[:2]
+            all_kept, none = scores[-2:]
+            assert (all_kept, none) == (whole, kept_none)
+            changed += none != whole
+    assert changed
+    effects = {e.name: e for e in summarise(tmp_path / "run", 20).effects if e.role == "actor"}
+    assert effects["kept 0"].over_random is None and effects["kept 0"].k == 0
+    assert effects["kept 2"].over_random is not None and effects["random kept 3"].k == 3
+
+
+def test_videos_are_read_and_answered_no_more_than_need_be(
+    model, processor, dataset, tmp_path, monkeypatch
+):
+    """Once for the scores and, where outputs of others are needed, once to record them."""
+    calls = {"encode": 0, "answer": 0}
+    for name in calls:
+        plain = getattr(Segmenter, name)
+
+        def counted(self, *args, name=name, plain=plain):
+            calls[name] += 1
+            return plain(self, *args)
+
+        monkeypatch.setattr(Segmenter, name, counted)
+    told = []
+    for kind, read in (("resample", 6), ("zero", 3), ("role-swap", 3)):
+        calls |= {"encode": 0, "answer": 0}
+        ablate(
+            model, processor, dataset, tmp_path / kind, single_ablations(PAIRS), kind,
+            gathering=lambda done, total, kind=kind: told.append((kind, done, total)),
+        )  # fmt: skip
+        assert calls == {"encode": read, "answer": 3}, kind
+    count = len(dataset.samples)
+    assert told == [("resample", i + 1, count) for i in range(count)]
+
+
 def test_summary_by_hand(tmp_path):
     """Two videos of one expression each; the chosen set costs 0.2 and 0.4, the two random sets 0.1
     and 0.3 in the first, 0 and 0.2 in the second."""
@@ -163,6 +242,11 @@ def test_summary_by_hand(tmp_path):
     assert actor["random 1"].change.value == pytest.approx(-0.15)
     assert actor["chosen 1"].over_random.value == pytest.approx((0.0 - 0.3) / 2)
     assert actor["chosen 1"].over_random.ci == pytest.approx((-0.3, 0.0))
+    # Both random sets cost less than 0.3; video by video, and 0.15 in the mean of the random ones.
+    assert actor["chosen 1"].random_below == 0.0 and results.videos["actor"] == ("a", "b")
+    assert actor["chosen 1"].n_random == actor["random 1"].n_random == 2
+    assert actor["chosen 1"].by_video == pytest.approx((-0.2, -0.4))
+    assert actor["random 1"].by_video == pytest.approx((-0.2, -0.1))
     assert actor["L01H00"].over_random is None and actor["L01H00"].change.value == pytest.approx(
         -0.05
     )
@@ -215,7 +299,7 @@ def test_roles_change_places_when_all_heads_are_lent(model, processor, dataset, 
 
 
 def test_role_swap_needs_twins(model, processor, dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("probes.causal._twin", lambda sample: None)
+    monkeypatch.setattr("probes.causal.run.twin", lambda sample: None)
     with pytest.raises(ConfigError, match="no two expressions of one video with exchanged roles"):
         ablate(model, processor, dataset, tmp_path / "run", single_ablations(PAIRS), "role-swap")
     assert not (tmp_path / "run").exists()

@@ -1,12 +1,20 @@
 """What silenced heads cost, drawn and in a table."""
 
+import re
+
 import pytest
 
 from probes.bootstrap import Estimate
-from probes.causal import AblationEffect, AblationResults
-from reports.causal_figures import dose_curve, effect_map
+from probes.causal import AblationEffect, AblationResults, HeadEffect, SubsetRegression
+from reports.causal_figures import (
+    dose_curve,
+    effect_map,
+    kept_curve,
+    paired_changes,
+    subset_map,
+)
 from reports.html import render_report
-from reports.tables import ablation_table
+from reports.tables import ablation_table, subset_table
 
 
 def estimate(value, spread=0.01):
@@ -46,6 +54,113 @@ def sets():
     return AblationResults("resample", whole, tuple(effects), 0, 200, 0)
 
 
+def regression(r2, note=None):
+    """Two layers of two heads; L01H00 costs 20 points, one head was in no subset."""
+    values = {(0, 0): 0.002, (0, 1): None, (1, 0): -0.2, (1, 1): 0.004}
+    nothing = Estimate(None, None, 0, 0, "silenced in no subset, or in all of them")
+    effects = tuple(
+        HeadEffect(*pair, nothing if value is None else estimate(value))
+        for pair, value in values.items()
+    )
+    fit = Estimate(None, None, 0, 0, "all alike") if r2 is None else estimate(r2)
+    return SubsetRegression("actor", effects, estimate(-0.3), fit, 40, 0.5, 1.0, 0.8, note)
+
+
+def with_subsets(model):
+    whole = {"actor": estimate(0.7), "target": Estimate(None, None, 0, 0, "none")}
+    return AblationResults("mean", whole, (), 3, 200, 0, (model,), plan_seed=7)
+
+
+@pytest.fixture
+def all_sets():
+    """The first two pairs silenced and kept, the two least, in three videos."""
+
+    def of(name, group, k, value, by_video=(), over=None):
+        pairs = () if "random" in group else tuple((0, i) for i in range(k))
+        return AblationEffect(
+            name,
+            group,
+            k,
+            pairs,
+            "actor",
+            estimate(value),
+            over,
+            0.25 if over else None,
+            20,
+            by_video,
+        )
+
+    effects = [of("kept 0", "kept", 0, -0.6)]
+    for k in (1, 2):
+        effects += [
+            of(f"chosen {k}", "chosen", k, -0.1 * k, (-0.3, -0.2, -0.1), estimate(-0.05 * k)),
+            of(f"least {k}", "least", k, -0.01, (-0.02, -0.01, 0.0), estimate(0.04 * k)),
+            of(f"random {k}", "random", k, -0.05 * k, (-0.1, -0.1, -0.1)),
+            of(f"kept {k}", "kept", k, -0.3, (-0.4, -0.3, -0.2), estimate(0.25)),
+            of(f"random kept {k}", "random kept", k, -0.55, (-0.6, -0.5, -0.55)),
+        ]
+    whole = {"actor": estimate(0.7), "target": Estimate(None, None, 0, 0, "none")}
+    return AblationResults("mean", whole, tuple(effects), 0, 200, 0)
+
+
+def test_the_map_of_subsets_says_how_far_it_can_be_trusted():
+    figure = subset_map(with_subsets(regression(0.5, "40 subsets for 48 heads: too few")))
+    assert "L01H00 changes most (\N{MINUS SIGN}20.0 points)" in figure.alt
+    assert "R\N{SUPERSCRIPT TWO} on subsets left out: 0.50 [0.49, 0.51]" in figure.svg()
+    assert "Target: no value" in figure.alt and "this role was never named" in figure.svg()
+    assert "40 random subsets of all heads (seed 7), 50 % silenced" in figure.caption
+    assert "the penalty leaves 0.80 of an effect" in figure.caption
+    assert "Actor: 40 subsets for 48 heads: too few." in figure.caption
+    table = subset_table(with_subsets(regression(0.5)), top=2)
+    assert [row[1] for row in table.rows] == ["L01H00", "L01H01"]
+
+
+@pytest.mark.parametrize("r2", [-0.2, 0.0, None])
+def test_a_model_that_predicts_nothing_is_not_drawn(r2):
+    figure = subset_map(with_subsets(regression(r2)))
+    assert "predicts no other subset" in figure.svg() and "Actor: no value" in figure.alt
+    assert "\N{MINUS SIGN}20.0" not in figure.svg()
+
+
+def test_no_effect_at_all_is_drawn(every_pair):
+    """A scale from 0 to 0 has no colours to give."""
+    effects = tuple(effect(e.name, "single", e.pairs, 0.0) for e in every_pair.effects)
+    figure = effect_map(AblationResults("mean", every_pair.whole, effects, 0, 200, 0))
+    assert "0.0" in figure.svg()
+
+
+def test_bold_is_what_differs_from_0(every_pair):
+    """Of the pairs of this map 0.02 and -0.3 lie further from 0 than their intervals reach."""
+    texts = {t.get_text(): t.get_fontweight() for t in effect_map(every_pair).plot.axes[0].texts}
+    assert texts["\N{MINUS SIGN}30.0"] == texts["2.0"] == "bold"
+    assert texts["0.0"] == texts["1.0"] == "normal"
+
+
+def test_what_is_kept_climbs_from_nothing(all_sets):
+    figure = kept_curve(all_sets)
+    kept, random = figure.plot.axes[0].lines[:2]
+    assert kept.get_xydata().tolist() == [[0, -60], [1, -30], [2, -30]]
+    assert random.get_xdata().tolist() == [0, 1, 2] and random.get_ydata()[0] == -60
+    assert "2 heads kept change it by \N{MINUS SIGN}30.0 points" in figure.alt
+    least = dose_curve(all_sets).plot.axes[0].lines[1]
+    assert "Random: mean over 20 sets" in figure.caption
+    assert least.get_label() == "from the other end" and least.get_ydata().tolist() == [-1, -1]
+
+
+def test_each_video_is_a_line_through_the_sets(all_sets):
+    figure = paired_changes(all_sets)
+    lines = [x.get_ydata().tolist() for x in figure.plot.axes[0].lines[:3]]
+    assert lines == [pytest.approx(x) for x in ([-2, -10, -30], [-1, -10, -20], [0, -10, -10])]
+    names = [t.get_text() for t in figure.plot.axes[0].get_xticklabels()]
+    assert names == ["2 from the other end", "2 random, mean of sets", "2 chosen"]
+    assert "2 chosen \N{MINUS SIGN}20.0" in figure.alt
+
+
+def test_figures_that_the_run_has_nothing_for(every_pair, sets):
+    assert subset_map(every_pair) is None and kept_curve(sets) is None
+    assert paired_changes(every_pair) is None and subset_table(sets) is None
+
+
 def test_the_map_names_the_pair_that_matters(every_pair):
     figure = effect_map(every_pair)
     assert figure is not None and "J&F" in figure.title
@@ -82,3 +197,17 @@ def test_the_report_has_a_section_of_causes(planted_results, every_pair, sets):
     page = render_report(planted_results, ablations=[every_pair, sets])
     assert 'id="causes"' in page and "effects-mean" in page and "dose-resample" in page
     assert 'id="causes"' not in render_report(planted_results)
+
+
+def test_the_report_draws_what_each_run_has(planted_results, all_sets):
+    page = render_report(planted_results, ablations=[all_sets, with_subsets(regression(0.5))])
+    for name in ("dose-mean", "kept-mean", "paired-mean", "subsets-mean"):
+        assert f'id="{name}-' in page
+    assert "random sets below, %" in page and "effect [interval]" in page
+    assert page.count('<th scope="col">role</th>') == 2, "no empty table of sets beside the subsets"
+
+
+def test_two_runs_of_one_kind_share_no_id(planted_results, all_sets):
+    page = render_report(planted_results, ablations=[all_sets, all_sets])
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))

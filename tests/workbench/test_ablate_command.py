@@ -45,6 +45,27 @@ def test_pairs_sets_and_their_controls(cli, captured, tmp_path):
     assert alone.code == 2 and "got 0 runs that are no ablation" in alone.err
 
 
+def test_what_is_kept_the_least_and_random_subsets(cli, captured, tmp_path):
+    HeadSelection(((0, 0), (1, 1)), "by hand").save(tmp_path / "least.json")
+    arguments = (
+        "ablate", captured / "run", "--heads", captured / "heads.json", "--draws", "2", "--keep",
+        "--least", tmp_path / "least.json", "--subsets", "12", "--rate", "0.2",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    shown = cli(*arguments, "--json")
+    assert shown.code == 0, shown.err
+    assert shown.err.index("recording what others write ...") < shown.err.index("silencing heads")
+    results = json.loads(shown.out)
+    names = {e["name"] for e in results["effects"]}
+    assert {"least 2", "kept 0", "kept 2", "random kept 2"} <= names
+    model = results["subsets"][0]
+    assert (model["role"], model["n_subsets"], len(model["effects"])) == ("actor", 12, 48)
+    assert 0.1 < model["rate"] < 0.3 and "12 subsets for 48 heads" in model["note"]
+    table = cli(*arguments, "--resume")
+    assert table.code == 0, table.err
+    assert "R2 on subsets left out" in table.out and "mind: 12 subsets for 48 heads" in table.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -54,6 +75,10 @@ def test_pairs_sets_and_their_controls(cli, captured, tmp_path):
         (["--all", "--model", "{0}/nowhere"], "no such folder"),
         (["--heads", "{0}/nowhere.json"], "nowhere.json"),
         (["--heads", "{0}/heads.json", "--draws", "-1"], "-1 draws"),
+        (["--subsets", "5"], "5 subsets, expected at least 10"),
+        (["--subsets", "50", "--rate", "1"], "a rate of 1"),
+        (["--all", "--keep"], "go with --heads FILE"),
+        (["--heads", "{0}/heads.json", "--least", "{0}/nowhere.json"], "nowhere.json"),
     ],
 )
 def test_bad_input_gets_one_line(cli, captured, tmp_path, arguments, words):

@@ -9,7 +9,8 @@ import typer
 from workbench.commands.options import Device, Json, Limit, NewRun, Resamples, Run, Seed
 
 if TYPE_CHECKING:
-    from probes.causal import AblationResults
+    from probes.bootstrap import Estimate
+    from probes.causal import Ablation, AblationResults
 
 __all__ = ["ablate"]
 
@@ -50,6 +51,37 @@ def ablate(
             "not see: any patch, or its object's.",
         ),
     ] = Kind.mean,
+    least: Annotated[
+        Path | None,
+        typer.Option(
+            "--least",
+            metavar="FILE",
+            help="With --heads: pairs from the other end, as select --strategy bottom-pairs "
+            "writes them; the first k for every k.",
+        ),
+    ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep",
+            help="With --heads: also keep the first k and silence all others, of every layer.",
+        ),
+    ] = False,
+    subsets: Annotated[
+        int,
+        typer.Option(
+            "--subsets",
+            metavar="N",
+            help="Random subsets of all heads, and a linear model of what each head costs in them; "
+            "several for each head.",
+        ),
+    ] = 0,
+    rate: Annotated[
+        float,
+        typer.Option(
+            "--rate", metavar="R", help="How likely a head is silenced in one of the subsets."
+        ),
+    ] = 0.5,
     draws: Annotated[
         int,
         typer.Option("--draws", metavar="N", help="Random sets of the same layers for every k."),
@@ -72,35 +104,25 @@ def ablate(
 ) -> None:
     """Silence heads of a captured model at the role tokens and score its masks again."""
     from probes.causal import ablate as run_ablation
-    from probes.causal import layer_ablations, set_ablations, single_ablations, summarise
+    from probes.causal import summarise
     from reviosa.data import InterRVOSDataset
     from reviosa.errors import ConfigError
-    from reviosa.heads import HeadSelection
     from workbench.commands.analysis import open_store
     from workbench.console import print_json, progress
-    from workbench.models import load_model
+    from workbench.models import load_captured
 
-    if every == (heads is not None):
-        raise ConfigError("give either --heads FILE or --all")
+    if (every and heads) or not (every or heads or subsets):
+        raise ConfigError("give either --heads FILE or --all, or --subsets N with or without them")
+    if heads is None and (keep or least):
+        raise ConfigError("--keep and --least go with --heads FILE, whose pairs they are beside")
     if draws < 0:
         raise ConfigError(f"got {draws} draws, expected none or more; choose 20 or so")
     store = open_store(run)
-    known = store.run.get("model") or {}
-    source = model or known.get("path") or known.get("name")
-    if source is None:
-        raise ConfigError(f"{run}: the capture does not say of which model; give --model")
     dataset = InterRVOSDataset(data or (store.run.get("data") or {}).get("path", ""), limit)
     dataset.check_frames()
-    loaded = load_model(source, device)
+    loaded = load_captured(run, store.run, model, device)
     shape = (loaded.model.config.num_layers, loaded.model.config.num_heads)
-    if heads is None:
-        pairs = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
-        ablations = (*single_ablations(pairs), *layer_ablations(shape))
-    else:
-        selection = HeadSelection.load(heads)
-        selection.validate(*shape)
-        sets = set_ablations(selection.pairs, shape, draws, seed)
-        ablations = (*single_ablations(selection.pairs), *sets)
+    ablations = _plan(shape, heads, every, least, keep, subsets, rate, draws, seed)
     with progress("silencing heads") as update:
         run_ablation(
             loaded.model,
@@ -113,6 +135,7 @@ def ablate(
             identity=loaded.header,
             resume=resume,
             progress=update,
+            gathering=lambda done, total: update(done, total, "recording what others write"),
         )
     results = summarise(out, resamples, seed)
     if json:
@@ -122,17 +145,58 @@ def ablate(
     print(f"effects of every expression in {out}")
 
 
+def _plan(
+    shape: tuple[int, int],
+    heads: Path | None,
+    every: bool,
+    least: Path | None,
+    keep: bool,
+    subsets: int,
+    rate: float,
+    draws: int,
+    seed: int,
+) -> "tuple[Ablation, ...]":
+    from probes.causal import (
+        keep_ablations,
+        layer_ablations,
+        set_ablations,
+        single_ablations,
+        subset_ablations,
+    )
+    from reviosa.heads import HeadSelection
+
+    def pairs_of(path: Path) -> tuple[tuple[int, int], ...]:
+        selection = HeadSelection.load(path)
+        selection.validate(*shape)
+        return selection.pairs
+
+    plan: list[Ablation] = []
+    if every:
+        pairs = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
+        plan += (*single_ablations(pairs), *layer_ablations(shape))
+    if heads:
+        chosen = pairs_of(heads)
+        plan += single_ablations(chosen)
+        plan += set_ablations(chosen, shape, draws, seed, pairs_of(least) if least else ())
+        if keep:
+            plan += keep_ablations(chosen, shape, draws, seed)
+    if subsets:
+        plan += subset_ablations(shape, subsets, rate, seed)
+    return tuple(plan)
+
+
 def _print(results: "AblationResults") -> None:
-    from reports.style import MISSING, count, per_cent, with_interval
+    from reports.style import MISSING, count, number, pair_label, per_cent, with_interval
     from reviosa.data.records import ROLES
     from workbench.console import print_table
 
-    def points(estimate) -> str:
+    def points(estimate: "Estimate | None") -> str:
         if estimate is None or estimate.value is None:
             return MISSING
-        ci = estimate.ci and tuple(100 * x for x in estimate.ci)
-        return with_interval(100 * estimate.value, ci, 1)
+        low_high = estimate.ci and (100 * estimate.ci[0], 100 * estimate.ci[1])
+        return with_interval(100 * estimate.value, low_high, 1)
 
+    models = {model.role: model for model in results.subsets}
     for role in ROLES:
         whole = results.whole[role]
         if whole.value is None:
@@ -140,20 +204,47 @@ def _print(results: "AblationResults") -> None:
         mine = [e for e in results.effects if e.role == role]
         singles = [e for e in mine if e.group == "single"]
         singles.sort(key=lambda e: -abs(e.change.value or 0.0))
-        sets = sorted((e for e in mine if e.group != "single"), key=lambda e: e.k)
+        sets = sorted(
+            (e for e in mine if e.group != "single"), key=lambda e: ("kept" in e.group, e.k)
+        )
         rows = [
-            [e.name, str(e.k), points(e.change), points(e.over_random)]
+            [
+                e.name,
+                str(e.k),
+                points(e.change),
+                points(e.over_random),
+                f"{per_cent(e.random_below, 0)}" if e.random_below is not None else MISSING,
+            ]
             for e in (*singles[:_SHOWN], *sets)
         ]
         what = "on the other role's object" if results.kind == "role-swap" else "J&F"
-        print_table(
-            f"{role}: {what} {per_cent(whole.value)}, on the seen frames; {results.kind}",
-            ["heads", "number", "change [interval]", "less random sets"],
-            rows,
-        )
-        print(
-            f"{count(whole.n, 'expression')} of {count(whole.n_videos, 'video')}; in points; the "
-            f"{min(_SHOWN, len(singles))} single pairs of {len(singles)} that change most"
-        )
+        title = f"{role}: {what} {per_cent(whole.value)}, on the seen frames; {results.kind}"
+        counted = f"{count(whole.n, 'expression')} of {count(whole.n_videos, 'video')}; in points"
+        if rows:
+            header = [
+                "heads", "number", "change [interval]", "less random sets", "% of them below",
+            ]  # fmt: skip
+            print_table(title, header, rows)
+            print(
+                f"{counted}; the {min(_SHOWN, len(singles))} single pairs of {len(singles)} that "
+                "change most"
+            )
+        if role in models:
+            found = models[role]
+            ordered = sorted(found.effects, key=lambda e: -abs(e.effect.value or 0.0))
+            print_table(
+                f"{role}: {count(found.n_subsets, 'subset')}, {per_cent(found.rate, 0)} % silenced",
+                ["head", "effect beside others [interval]"],
+                [[pair_label(e.layer, e.head), points(e.effect)] for e in ordered[:_SHOWN]],
+            )
+            r2 = found.r2.reason or with_interval(found.r2.value, found.r2.ci, 2)
+            print(
+                f"{counted}; the {min(_SHOWN, len(ordered))} heads of {len(ordered)} with the "
+                f"largest effect. R2 on subsets left out: {r2}; the mean subset changes "
+                f"{points(found.mean)}; the ridge penalty leaves {number(found.kept, 2)} of an "
+                "effect"
+            )
+            if found.note:
+                print(f"mind: {found.note}")
     if results.n_failed:
         print(f"{count(results.n_failed, 'role')} not named by the model, left out")

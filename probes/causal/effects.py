@@ -1,0 +1,79 @@
+"""What an ablation run keeps: its plan in the header, and a line an expression."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from probes.causal.plan import Ablation, Pair
+
+__all__ = [
+    "EFFECTS_FILE",
+    "append_effects",
+    "end_torn_line",
+    "plan_from_json",
+    "plan_to_json",
+    "read_effects",
+]
+
+EFFECTS_FILE = "effects.jsonl"
+
+
+def plan_to_json(ablations: Sequence[Ablation]) -> list[list[str]]:
+    """``[name, group, pairs]`` of each; pairs as one text, ``"22.5 22.7"``.
+
+    Hundreds of subsets of hundreds of heads would fill megabytes as lists of numbers.
+    """
+    return [
+        [a.name, a.group, " ".join(f"{layer}.{head}" for layer, head in a.pairs)] for a in ablations
+    ]
+
+
+def plan_from_json(value: Sequence[Sequence[Any]]) -> tuple[Ablation, ...]:
+    """Read what :func:`plan_to_json` wrote, or the lists of numbers of earlier runs."""
+    return tuple(Ablation(name, group, _pairs(pairs)) for name, group, pairs in value)
+
+
+def _pairs(value: Any) -> tuple[Pair, ...]:
+    words = [word.split(".") for word in value.split()] if isinstance(value, str) else value
+    return tuple((int(layer), int(head)) for layer, head in words)
+
+
+def append_effects(
+    directory: Path, sample_id: str, video_id: str, interaction: bool, scores: Mapping[str, Any]
+) -> None:
+    """Write a line; see :func:`read_effects`."""
+    line = {
+        "sample_id": sample_id,
+        "video_id": video_id,
+        "interaction": interaction,
+        "scores": scores,
+    }
+    with open(directory / EFFECTS_FILE, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def end_torn_line(directory: Path) -> None:
+    """Put a line end behind a line that was torn when the run was killed."""
+    path = directory / EFFECTS_FILE
+    if path.is_file() and not path.read_bytes().endswith(b"\n"):
+        with open(path, "a", encoding="utf-8") as file:
+            file.write("\n")
+
+
+def read_effects(directory: str | Path) -> list[dict[str, Any]]:
+    """Lines of ``effects.jsonl``, one an expression.
+
+    ``{"sample_id", "video_id", "interaction", "scores": {role: [whole, ablation...]}}``; a role
+    that was not named is absent, a torn line is left out, and without the file there is none.
+    """
+    lines: list[dict[str, Any]] = []
+    path = Path(directory) / EFFECTS_FILE
+    if not path.is_file():
+        return lines
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue
+    return lines
