@@ -95,7 +95,7 @@ def correlate(
             pooling them would show a correlation between roles, not between samples; or a criterion
             that the run was not scored by, or that is itself a correlation.
     """
-    name, *others = role_names(role)
+    name, *others = role_names(role, store.roles)
     if others:
         raise ConfigError("correlations are computed role by role; choose act or tar")
     if criterion in CRITERIA and CRITERIA[criterion].kind == "outcome":
@@ -204,7 +204,7 @@ def _held(known: Covariates | None, area: NDArray) -> tuple[dict[str, NDArray], 
         column = np.where(np.isfinite(area), column, 0.0)
         if not np.isfinite(column).all():
             not_held[name] = "unknown in some samples"
-        elif len(column) and np.ptp(column[np.isfinite(area)], axis=0) == 0:
+        elif len(shown := column[np.isfinite(area)]) and np.ptp(shown) == 0:
             not_held[name] = "the same in all samples"
         else:
             held[name] = column

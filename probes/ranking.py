@@ -126,15 +126,22 @@ class Ranking:
         return plain(self)
 
 
-def role_names(role: str) -> tuple[str, ...]:
+def role_names(role: str, known: Sequence[str] = ()) -> tuple[str, ...]:
     """Roles that a command-line role means: "act", "tar" or "both" (long names too).
+
+    Args:
+        role: the name.
+        known: names of other query tokens, which mean themselves.
 
     Raises:
         ConfigError: another name.
     """
-    if role not in ROLE_OPTIONS:
-        raise ConfigError(f"unknown role {role!r}; choose act, tar or both")
-    return ROLE_OPTIONS[role]
+    if role in ROLE_OPTIONS:
+        return ROLE_OPTIONS[role]
+    if role in known:
+        return (role,)
+    others = "".join(f", {name}" for name in known if name not in ROLE_OPTIONS)
+    raise ConfigError(f"unknown role {role!r}; choose act, tar or both{others}")
 
 
 def rank(
@@ -155,7 +162,7 @@ def rank(
     for name, value in (("resamples", resamples), ("top_k", top_k)):
         if value < 1:
             raise ConfigError(f"{name} is {value}; it must be at least 1")
-    tables = [store.head_array(criterion, name) for name in role_names(role)]
+    tables = [store.head_array(criterion, name) for name in role_names(role, store.roles)]
     ranking = rank_pairs(tables, resamples, seed, top_k)
     known = {
         "name": store.directory.resolve().name,

@@ -113,6 +113,11 @@ class CaptureStore:
         """
         return self._criteria
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Actor and target, and other query tokens that the run has, by name."""
+        return tuple(dict.fromkeys((*ROLES, *sorted(set(self._samples.role)))))
+
     def samples(self) -> pd.DataFrame:
         """The samples table (columns of :class:`SampleRow`), in the order of capture; a copy."""
         return self._samples.drop(columns=["row", "chunk"])
@@ -138,8 +143,8 @@ class CaptureStore:
             ConfigError: unknown role.
             RunError: a part is damaged inside.
         """
-        if role not in ROLES:
-            raise ConfigError(f"unknown role {role!r}; choose one of {', '.join(ROLES)}")
+        if role not in self.roles:
+            raise ConfigError(f"unknown role {role!r}; choose one of {', '.join(self.roles)}")
         names = self.criteria if metrics is None else tuple(metrics)
         # The outcome family is made of the scores of another criterion and of J&F.
         stored = {name: OUTCOME_OF if name not in SCORED else name for name in names}

@@ -1,6 +1,6 @@
 """The report: one HTML file that needs no other file, no network and no script."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from reports.causal_figures import (
     subset_map,
 )
 from reports.figures import head_map, layer_profile, ranking_plot
+from reports.lens_figures import attribution_map, lens_curves
+from reports.linear_figures import layer_curves
 from reports.outcome_figures import correlation_by_layer, share_against_jf
 from reports.style import (
     CAPTION_TYPE_TITLES,
@@ -32,16 +34,18 @@ from reports.tables import (
     ablation_table,
     correlation_table,
     criteria_table,
+    family_table,
     protocol_table,
     provenance_table,
     ranking_table,
     strata_table,
     subset_table,
 )
+from reports.verdicts import ablation_verdicts
 from reviosa.io import write_text
 
 if TYPE_CHECKING:
-    from probes.causal import AblationResults
+    from probes.beside import Beside
     from probes.results import AnalysisResults
     from reports.gallery import GalleryItem
 
@@ -58,7 +62,7 @@ def write_report(
     path: str | Path,
     gallery: "Sequence[GalleryItem]" = (),
     command: str | None = None,
-    ablations: "Sequence[AblationResults]" = (),
+    beside: "Beside | None" = None,
 ) -> Path:
     """Write the report, whole or not at all; the same input gives the same bytes.
 
@@ -67,13 +71,13 @@ def write_report(
         path: the HTML file; folders are made, an old report is replaced.
         gallery: pictures of the best and worst samples (:func:`reports.gallery.build_gallery`).
         command: the command line that made the report, to be printed in it.
-        ablations: what :func:`probes.causal.summarise` found of the same model.
+        beside: what other runs over the same model say (:func:`probes.beside.read_beside`).
 
     Returns:
         The path.
     """
     path = Path(path)
-    write_text(path, render_report(results, gallery, command, ablations))
+    write_text(path, render_report(results, gallery, command, beside))
     return path
 
 
@@ -81,7 +85,7 @@ def render_report(
     results: "AnalysisResults",
     gallery: "Sequence[GalleryItem]" = (),
     command: str | None = None,
-    ablations: "Sequence[AblationResults]" = (),
+    beside: "Beside | None" = None,
 ) -> str:
     """The report as HTML text; see :func:`write_report`."""
     environment = Environment(
@@ -101,7 +105,7 @@ def render_report(
         role_colors=ROLE_COLORS,
         caption_types=CAPTION_TYPE_TITLES,
     )
-    content = _content(results, gallery, command, ablations)
+    content = _content(results, gallery, command, beside)
     return environment.get_template("report.html.j2").render(**content)
 
 
@@ -109,7 +113,7 @@ def _content(
     results: "AnalysisResults",
     gallery: "Sequence[GalleryItem]",
     command: str | None,
-    ablations: "Sequence[AblationResults]",
+    beside: "Beside | None",
 ) -> dict[str, Any]:
     filled = bool(results.counts.expressions)
     looked = any(role.emitted for role in results.counts.roles.values())
@@ -141,21 +145,35 @@ def _content(
             for role in ("actor", "target")
             if results.correlations[role].strata
         ],
+        "families": [family_table(a) for a in beside.families] if beside else [],
         "causes": [
             (
-                # Two runs of one kind have figures of one name, and ids must be unique in a page.
-                [
-                    _drawn(replace(x, name=f"{x.name}-{index}") if index else x)
-                    for draw in CAUSES
-                    if (x := draw(a)) is not None
-                ],
+                ablation_verdicts(a),
+                _all_drawn(CAUSES, a, index),
                 [x for x in (ablation_table(a), subset_table(a)) if x is not None and x.rows],
             )
-            for index, a in enumerate(ablations)
+            for index, a in enumerate(beside.ablations if beside else ())
+        ],
+        "lenses": [
+            _all_drawn((lens_curves, attribution_map), x, index)
+            for index, x in enumerate(beside.lenses if beside else ())
+        ],
+        "linear": [
+            _all_drawn((layer_curves,), x, index)
+            for index, x in enumerate(beside.linear if beside else ())
         ],
         "gallery": _groups(gallery),
         "provenance": provenance_table(results, command),
     }
+
+
+def _all_drawn(draws: "Sequence[Callable]", found: Any, index: int) -> list[dict[str, Any]]:
+    """The figures that there are; of the second run on by other names, as ids must be unique."""
+    return [
+        _drawn(replace(figure, name=f"{figure.name}-{index}") if index else figure)
+        for draw in draws
+        if (figure := draw(found)) is not None
+    ]
 
 
 def _drawn(figure: Figure) -> dict[str, Any]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from probes.bootstrap import Estimate
     from probes.causal import AblationResults
     from probes.correlation import Association, Correlation
+    from probes.families import FamilyAgreement
     from probes.results import AnalysisResults
     from probes.stability import SplitHalf
 
@@ -35,6 +36,7 @@ __all__ = [
     "ablation_table",
     "correlation_table",
     "criteria_table",
+    "family_table",
     "flatten",
     "held_fixed_words",
     "protocol_table",
@@ -194,6 +196,33 @@ def _gain(halves: "SplitHalf | None") -> str:
         return MISSING
     gain = held.held_out - held.same_layers
     return with_interval(gain, held.gain)
+
+
+def family_table(agreement: "FamilyAgreement") -> Table:
+    """Every two measures of heads: do they prefer the same pairs?"""
+    names = [
+        f"{title} ({family})"
+        for family, title in zip(agreement.families, agreement.titles, strict=True)
+    ]
+    rows = []
+    for row, cells in enumerate(agreement.cells[1:], start=1):
+        told = [with_interval(cell.value, cell.ci) for cell in cells]
+        rows.append((names[row], *told, *[""] * (len(names) - 1 - row)))
+    counts = [cell.n for cells in agreement.cells for cell in cells]
+    return Table(
+        ("agreement of", *names[:-1]),
+        tuple(rows),
+        f"{ROLE_TITLES[agreement.role]}: rank correlation of two measures over the pairs of the "
+        f"model ({_range_of(counts)} pairs), 1 for the same order and 0 for none in common. "
+        f"Intervals: 95 % cluster bootstrap over videos, {count(agreement.resamples, 'resample')}; "
+        "noise in both measures draws them towards 0. Families are compared, never averaged.",
+        text_columns=1,
+    )
+
+
+def _range_of(counts: Sequence[int]) -> str:
+    low, high = min(counts, default=0), max(counts, default=0)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def ablation_table(ablation: "AblationResults", top: int = 8) -> Table:

@@ -1,9 +1,8 @@
 """Put a run, its results and its data together into a report."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from probes.causal import AblationResults
+from probes.beside import Beside, read_beside
 from probes.results import AnalysisResults
 from probes.store import CaptureStore
 from reports.gallery import build_gallery
@@ -19,10 +18,12 @@ def make_report(
     results: AnalysisResults,
     path: Path,
     command: str,
-    ablations: Sequence[AblationResults] = (),
+    beside: Beside | None = None,
 ) -> None:
     """Write the HTML report of a capture run, with pictures where its data set is at hand."""
+    if beside is None:
+        beside = read_beside(store, (), results.resamples, results.seed)
     dataset = find_dataset(store.run, store.directory)
     if dataset is None:
         note("the data set of this run is not at hand; the report shows no frames")
-    write_report(results, path, build_gallery(store, results, dataset), command, ablations)
+    write_report(results, path, build_gallery(store, results, dataset), command, beside)

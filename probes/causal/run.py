@@ -20,6 +20,7 @@ from probes.causal.plan import Ablation
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.records import VideoSample
 from reviosa.errors import ConfigError
+from reviosa.heads import HeadSelection
 from reviosa.inference import Segmenter
 from reviosa.model import ReviosaModel, ReviosaProcessor
 from reviosa.run_record import open_run
@@ -42,6 +43,7 @@ def ablate(
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
     gathering: Callable[[int, int], None] | None = None,
+    chosen: HeadSelection | None = None,
 ) -> Path:
     """Silence sets of heads at the role tokens and score the masks again.
 
@@ -69,6 +71,7 @@ def ablate(
         resume: go on with a run that was stopped.
         progress: called with (expressions done, expressions).
         gathering: the same, while ``mean`` and ``resample`` record what others write.
+        chosen: the selection whose pairs are the ``chosen`` ones; kept for how it came about.
 
     Raises:
         ConfigError: no ablation, or fewer than two videos for ``mean`` and ``resample``.
@@ -83,6 +86,9 @@ def ablate(
         "ablations": plan_to_json(ablations),
         "samples": len(samples),
         "shape": list(shape),
+        "chosen_by": None
+        if chosen is None
+        else {"strategy": chosen.strategy, "criterion": chosen.criterion, "data": chosen.data},
     }
     data = {"path": str(dataset.root.resolve()), "identity": dataset.identity}
     directory = Path(directory)

@@ -68,6 +68,10 @@ class AblationResults:
     """Videos in which each role was named, sorted."""
     plan_seed: int | None = None
     """Seed of the run, which random sets and subsets were drawn with."""
+    criterion: str | None = None
+    """By what the ``chosen`` pairs were chosen, where their file says so."""
+    chosen_here: bool | None = None
+    """Whether they were chosen on the very data that they are silenced on; None if unknown."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON value; undefined numbers as null."""
@@ -124,7 +128,15 @@ def summarise(directory: str | Path, resamples: int = 2000, seed: int = 0) -> Ab
         tuple(regressions),
         names,
         header["seed"],
+        (config.get("chosen_by") or {}).get("criterion"),
+        _chosen_here(header),
     )
+
+
+def _chosen_here(header: dict[str, Any]) -> bool | None:
+    chosen = (header["config"].get("chosen_by") or {}).get("data")
+    here = (header.get("data") or {}).get("identity")
+    return None if chosen is None or here is None else chosen == here
 
 
 def _of_role(

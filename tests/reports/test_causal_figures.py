@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from probes.beside import Beside
 from probes.bootstrap import Estimate
 from probes.causal import AblationEffect, AblationResults, HeadEffect, SubsetRegression
 from reports.causal_figures import (
@@ -194,13 +195,13 @@ def test_the_table_has_what_changes_most_first(every_pair, sets):
 
 
 def test_the_report_has_a_section_of_causes(planted_results, every_pair, sets):
-    page = render_report(planted_results, ablations=[every_pair, sets])
+    page = render_report(planted_results, beside=Beside((every_pair, sets)))
     assert 'id="causes"' in page and "effects-mean" in page and "dose-resample" in page
     assert 'id="causes"' not in render_report(planted_results)
 
 
 def test_the_report_draws_what_each_run_has(planted_results, all_sets):
-    page = render_report(planted_results, ablations=[all_sets, with_subsets(regression(0.5))])
+    page = render_report(planted_results, beside=Beside((all_sets, with_subsets(regression(0.5)))))
     for name in ("dose-mean", "kept-mean", "paired-mean", "subsets-mean"):
         assert f'id="{name}-' in page
     assert "random sets below, %" in page and "effect [interval]" in page
@@ -208,6 +209,6 @@ def test_the_report_draws_what_each_run_has(planted_results, all_sets):
 
 
 def test_two_runs_of_one_kind_share_no_id(planted_results, all_sets):
-    page = render_report(planted_results, ablations=[all_sets, all_sets])
+    page = render_report(planted_results, beside=Beside((all_sets, all_sets)))
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))

@@ -11,6 +11,7 @@ from workbench.commands.options import Device, Json, Limit, NewRun, Resamples, R
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
     from probes.causal import Ablation, AblationResults
+    from reviosa.heads import HeadSelection
 
 __all__ = ["ablate"]
 
@@ -122,7 +123,8 @@ def ablate(
     dataset.check_frames()
     loaded = load_captured(run, store.run, model, device)
     shape = (loaded.model.config.num_layers, loaded.model.config.num_heads)
-    ablations = _plan(shape, heads, every, least, keep, subsets, rate, draws, seed)
+    chosen, worst = (_selection(path, shape) for path in (heads, least))
+    ablations = _plan(shape, chosen, every, worst, keep, subsets, rate, draws, seed)
     with progress("silencing heads") as update:
         run_ablation(
             loaded.model,
@@ -135,6 +137,7 @@ def ablate(
             identity=loaded.header,
             resume=resume,
             progress=update,
+            chosen=chosen,
             gathering=lambda done, total: update(done, total, "recording what others write"),
         )
     results = summarise(out, resamples, seed)
@@ -145,11 +148,21 @@ def ablate(
     print(f"effects of every expression in {out}")
 
 
+def _selection(path: Path | None, shape: tuple[int, int]) -> "HeadSelection | None":
+    from reviosa.heads import HeadSelection
+
+    if path is None:
+        return None
+    selection = HeadSelection.load(path)
+    selection.validate(*shape)
+    return selection
+
+
 def _plan(
     shape: tuple[int, int],
-    heads: Path | None,
+    heads: "HeadSelection | None",
     every: bool,
-    least: Path | None,
+    least: "HeadSelection | None",
     keep: bool,
     subsets: int,
     rate: float,
@@ -163,23 +176,16 @@ def _plan(
         single_ablations,
         subset_ablations,
     )
-    from reviosa.heads import HeadSelection
-
-    def pairs_of(path: Path) -> tuple[tuple[int, int], ...]:
-        selection = HeadSelection.load(path)
-        selection.validate(*shape)
-        return selection.pairs
 
     plan: list[Ablation] = []
     if every:
         pairs = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
         plan += (*single_ablations(pairs), *layer_ablations(shape))
     if heads:
-        chosen = pairs_of(heads)
-        plan += single_ablations(chosen)
-        plan += set_ablations(chosen, shape, draws, seed, pairs_of(least) if least else ())
+        plan += single_ablations(heads.pairs)
+        plan += set_ablations(heads.pairs, shape, draws, seed, least.pairs if least else ())
         if keep:
-            plan += keep_ablations(chosen, shape, draws, seed)
+            plan += keep_ablations(heads.pairs, shape, draws, seed)
     if subsets:
         plan += subset_ablations(shape, subsets, rate, seed)
     return tuple(plan)

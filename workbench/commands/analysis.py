@@ -139,8 +139,8 @@ def correlate(
     from reviosa.errors import DataError
     from workbench.console import print_json
 
-    names = role_names(role)
     store = open_store(run)
+    names = role_names(role, store.roles)
     found = {name: relate(store, name, resamples, seed, criterion) for name in names}
     if not any(correlation.n for correlation in found.values()):
         raise DataError(
@@ -190,7 +190,7 @@ def _compared(
     from probes.families import compare_runs
     from probes.ranking import role_names
 
-    tables = [[x.head_array(criterion, name) for name in role_names(role)] for x in (store, other)]
+    tables = [[x.head_array(criterion, name) for name in role_names(role, store.roles)] for x in (store, other)]
     return compare_runs(tables[0], tables[1], resamples=resamples, seed=seed)
 
 

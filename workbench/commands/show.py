@@ -54,17 +54,17 @@ def report(
         command += f" --heading {shlex.quote(heading)} --resamples {resamples} --seed {seed}"
         _study(runs, out, command, heading, resamples, seed, json)
         return
+    from probes.beside import BESIDE, read_beside, run_kind
     from probes.sweeps import SWEEP_FILE
 
-    ablated = [run for run in runs if _is_ablation(run)]
-    captured = [run for run in runs if run not in ablated]
+    others = [run for run in runs if run_kind(run) in BESIDE]
+    captured = [run for run in runs if run not in others]
     if len(captured) != 1 or (captured[0] / SWEEP_FILE).is_file():
         raise ConfigError(
-            f"{out}: got {len(captured)} runs that are no ablation, expected one capture; several, "
-            "or a sweep, make a page in Markdown, end it on .md"
+            f"{out}: got {len(captured)} runs that are no ablation, lens or probe, expected one "
+            "capture; several, or a sweep, make a page in Markdown, end it on .md"
         )
     from probes.analysis import analyse
-    from probes.causal import summarise
     from reports.tables import write_csv
     from workbench.commands.analysis import open_store
     from workbench.console import print_json, progress
@@ -73,25 +73,15 @@ def report(
     store = open_store(captured[0])
     with progress("analysis"):
         results = analyse(store, resamples, seed)
-        ablations = [summarise(run, resamples, seed) for run in ablated]
+        beside = read_beside(store, others, resamples, seed)
     with progress("report"):
-        make_report(store, results, out, command, ablations)
+        make_report(store, results, out, command, beside)
         if csv is not None:
             write_csv(results, csv)
     if json:
         print_json(results.to_json())
     else:
         print(f"report in {out}")
-
-
-def _is_ablation(run: Path) -> bool:
-    from reviosa.errors import RunError
-    from reviosa.run_record import read_run
-
-    try:
-        return read_run(run).get("kind") == "ablate"
-    except RunError:
-        return False  # whoever opens it as what it should be says what is wrong with it
 
 
 def _study(

@@ -17,7 +17,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, flash_atten
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from probes import find_tokens, patch_grid, record_attention
-from probes.criteria import CRITERIA, View, head_metrics
+from probes.criteria import SCORED, View, head_metrics
 from reviosa.errors import ConfigError, ReviosaError
 from tests.fixtures_decoders import (
     ASK,
@@ -308,7 +308,7 @@ def test_patches_of_qwen2_vl_are_found_scored_and_kept_in_order():
     is_vision = (places[:, 0] >= 0).numpy()
     attention = record.attention[1, 1].numpy()
     metrics = head_metrics(View(attention, is_vision, case.sizes[1], mask.numpy()))
-    assert set(metrics) == set(CRITERIA)
+    assert set(metrics) == set(SCORED)
     seen = rows[..., 1:7].sum(-1)
     share = (rows[..., 1:7] * mask).sum(-1) / seen
     assert metrics["visual_mass"].shape == (3, 4)

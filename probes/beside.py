@@ -1,0 +1,116 @@
+"""What other runs over a captured model say beside the capture: ablations, lens, linear probes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from probes.causal import AblationResults
+from probes.causal import summarise as summarise_ablation
+from probes.families import (
+    REPRESENTATIVES,
+    FamilyAgreement,
+    Merits,
+    compare_families,
+    merits_of_effects,
+    merits_of_table,
+)
+from probes.lens import LensResults
+from probes.lens import summarise as summarise_lens
+from probes.linear.results import ProbeResults, read_results
+from probes.store import CaptureStore
+from reviosa.data.records import ROLES
+from reviosa.errors import RunError
+from reviosa.run_record import read_run
+
+__all__ = ["BESIDE", "Beside", "read_beside", "run_kind"]
+
+BESIDE = ("ablate", "lens", "probe")
+"""Kinds of runs that are shown beside a capture."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Results of other runs over the model of one capture."""
+
+    ablations: tuple[AblationResults, ...] = ()
+    lenses: tuple[LensResults, ...] = ()
+    linear: tuple[ProbeResults, ...] = ()
+    families: tuple[FamilyAgreement, ...] = ()
+    """Of each role that was named: the capture's families, and what ablations of all pairs say."""
+
+
+def run_kind(directory: str | Path) -> str | None:
+    """Kind of a run; None where there is no readable one."""
+    try:
+        return read_run(directory).get("kind")
+    except RunError:
+        return None  # whoever opens it as what it should be says what is wrong with it
+
+
+def read_beside(
+    store: CaptureStore, runs: Sequence[str | Path], resamples: int = 2000, seed: int = 0
+) -> Beside:
+    """Summarise the runs beside a capture, and set the families of criteria against each other.
+
+    Raises:
+        RunError: a run of another kind than :data:`BESIDE`, or one that cannot be read.
+    """
+    by_kind: dict[str | None, list[str | Path]] = {}
+    for run in runs:
+        by_kind.setdefault(run_kind(run), []).append(run)
+    for kind in by_kind:
+        if kind not in BESIDE:
+            raise RunError(
+                f"{by_kind[kind][0]} is a run of kind {kind!r}, expected one of "
+                f"{', '.join(BESIDE)}; give runs over the model of {store.directory}"
+            )
+    ablations = [summarise_ablation(run, resamples, seed) for run in by_kind.get("ablate", [])]
+    return Beside(
+        tuple(ablations),
+        tuple(summarise_lens(run, resamples, seed) for run in by_kind.get("lens", [])),
+        tuple(read_results(run) for run in by_kind.get("probe", [])),
+        tuple(_families(store, role, ablations, resamples, seed) for role in _named(store)),
+    )
+
+
+def _named(store: CaptureStore) -> list[str]:
+    samples = store.samples()
+    named = set(samples.loc[samples.emitted, "role"])
+    return [role for role in ROLES if role in named]
+
+
+def _families(
+    store: CaptureStore,
+    role: str,
+    ablations: Sequence[AblationResults],
+    resamples: int,
+    seed: int,
+) -> FamilyAgreement:
+    names = [name for name in REPRESENTATIVES if name in store.criteria]
+    tables = store.head_tables(role, names)
+    measures = [merits_of_table(tables[name], resamples, seed) for name in names]
+    shape = (store.num_layers, store.num_heads)
+    measures += [
+        found for a in ablations if (found := _causal(a, role, shape, resamples, seed)) is not None
+    ]
+    return compare_families(role, measures, resamples)
+
+
+def _causal(
+    ablation: AblationResults, role: str, shape: tuple[int, int], resamples: int, seed: int
+) -> Merits | None:
+    """What silencing each pair costs; None where not every pair was tried."""
+    singles = [e for e in ablation.effects if e.group == "single" and e.role == role]
+    pairs = [e.pairs[0] for e in singles]
+    if len(set(pairs)) < shape[0] * shape[1]:
+        return None
+    if any(layer >= shape[0] or head >= shape[1] for layer, head in pairs):
+        raise RunError(
+            f"got an ablation of a model with other layers or heads, expected {shape[0]} layers of "
+            f"{shape[1]} heads as captured; give ablations of the captured model"
+        )
+    change = np.array([e.by_video for e in singles]).T
+    videos = np.array((ablation.videos or {}).get(role, ()), dtype=str)
+    return merits_of_effects(ablation.kind, pairs, change, videos, shape, resamples, seed)
