@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks import aml_step, inference, role_rows
+from benchmarks import aml_step, inference, role_rows, statistics
 from benchmarks.report import write_table
 from reviosa.io import write_json
 
@@ -26,7 +26,9 @@ RESULTS = DOCS / "benchmarks.json"
 def main() -> None:
     """Measure what the command line names and write the table anew."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", choices=["role-rows", "aml-step", "inference", "memory", "table"])
+    parser.add_argument(
+        "part", choices=["role-rows", "aml-step", "inference", "memory", "statistics", "table"]
+    )
     parser.add_argument("--shape", choices=["nano", "1b", "4b"], help="1b if not given")
     parser.add_argument("--layers", type=int, help="layers of the language model; all if not given")
     parser.add_argument("--frames", type=int, default=4, help="frames the language model sees")
@@ -46,6 +48,8 @@ def main() -> None:
 
 
 def _measure(asked: argparse.Namespace) -> dict[str, Any]:
+    if asked.part == "statistics":
+        return {"shape": "1b", "layers": None, **statistics.measure()}
     if asked.part == "memory":
         return {"shape": "nano", "layers": None, "peak_mib": inference.memory()}
     if asked.part == "inference":

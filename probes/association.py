@@ -201,33 +201,34 @@ class Samples:
 
 
 def correlation_draws(
-    scores: NDArray, outcome: NDArray, area: NDArray, codes: NDArray, weights: NDArray
-) -> tuple[NDArray, NDArray]:
-    """Plain and partial Spearman correlation with the outcome in every draw.
+    scores: NDArray,
+    outcome: NDArray,
+    area: NDArray | None,
+    codes: NDArray,
+    weights: NDArray,
+) -> NDArray[np.float64]:
+    """Spearman correlation with the outcome in every draw; ranks are taken once, over all samples.
 
     Args:
         scores: [sample, column]; a column's samples without a value are left out.
-        outcome: [sample]; samples without one are left out, as are those without an area.
-        area: held fixed in the partial one, [sample].
+        outcome: [sample]; samples without one are left out.
+        area: held fixed, [sample]; samples without one are left out. Nothing is when None.
         codes: video of each sample, [sample].
         weights: how often each draw holds each video, [draw, video].
 
     Returns:
-        [draw, column] both; NaN where undefined.
+        [draw, column]; NaN where undefined.
     """
-    found = np.full((2, len(weights), scores.shape[1]), np.nan)
-    usable = np.isfinite(outcome) & np.isfinite(area)
+    found = np.full((len(weights), scores.shape[1]), np.nan)
+    usable = np.isfinite(outcome)
+    known = np.zeros((len(outcome), 0)) if area is None else area[:, None]
+    usable = usable & np.isfinite(known).all(axis=1)
     for rows, columns in _alike(np.isfinite(scores) & usable[:, None]):
-        if rows.sum() < 3:
-            continue
-        chosen = scores[rows][:, columns]
-        step = max(1, BLOCK // len(chosen))
-        for start in range(0, len(weights), step):
-            here = slice(start, start + step)
-            found[:, here, columns] = _correlations(
-                chosen, outcome[rows], area[rows], weights[here].T[codes[rows]]
+        if rows.sum() >= 3:
+            found[:, columns] = adjusted_correlations(
+                scores[rows][:, columns], outcome[rows], known[rows], None, codes[rows], weights
             )
-    return found[0], found[1]
+    return found
 
 
 def pair_draws(resamples: int, samples: int, pairs: int) -> int:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
 __all__ = [
     "Estimate",
@@ -90,7 +91,9 @@ def weighted_means(
     values = np.asarray(values, dtype=np.float64)
     tail = values.shape[1:]
     sums, counts = _sums(values.reshape(len(values), -1), codes, weights.shape[1])
-    total = weights @ counts
+    # Counts of columns without a gap are all the same one.
+    total = weights @ (counts[:, :1] if counts.strides[1] == 0 else counts)
+    total = np.broadcast_to(total, (len(weights), sums.shape[1]))
     means = np.full(total.shape, np.nan)
     np.divide(weights @ sums, total, out=means, where=total > 0)
     return means.reshape(len(weights), *tail)
@@ -119,12 +122,13 @@ def _sums(
     values: NDArray[np.float64], codes: NDArray[np.intp], videos: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum and number of the defined values of each video, [video, column] both."""
+    one = np.ones(len(codes))
+    by_video = csr_array((one, (codes, np.arange(len(codes)))), shape=(videos, len(codes)))
     defined = np.isfinite(values)
-    sums = np.zeros((videos, values.shape[1]))
-    counts = np.zeros_like(sums)
-    np.add.at(sums, codes, np.where(defined, values, 0.0))
-    np.add.at(counts, codes, defined)
-    return sums, counts
+    if defined.all():
+        counts = np.bincount(codes, minlength=videos).astype(np.float64)
+        return by_video @ values, np.broadcast_to(counts[:, None], (videos, values.shape[1]))
+    return by_video @ np.where(defined, values, 0.0), by_video @ defined.astype(np.float64)
 
 
 def defined_mean(values: ArrayLike, axis: int) -> NDArray[np.float64]:

@@ -193,7 +193,6 @@ def rank_pairs(
     tables, criterion, n_videos = scored.tables, scored.criterion, scored.n_videos
     rows, roles, n_samples = scored.rows, scored.roles, scored.n_samples
     shape = tables[0].values.shape[1:]
-    resamples = scored.affordable(resamples)
     scores = scored.scores(np.ones((1, n_videos)))[0]
     reason, draws = None, None
     if n_samples == 0:

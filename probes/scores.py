@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.association import correlation_draws, pair_draws
+from probes.association import correlation_draws
 from probes.bootstrap import defined_mean, draw_weights, video_codes, weighted_means
 from probes.criteria import CRITERIA, Criterion
 
@@ -24,13 +24,13 @@ def score_draws(
 
     Returns:
         scores [pair], NaN where undefined; draws [draw, pair], None with fewer than two videos; the
-        number of videos. A correlation in a large capture has fewer draws.
+        number of videos.
     """
     scored = Scored(tables)
     scores = scored.scores(np.ones((1, scored.n_videos)))[0]
     if scored.n_videos < 2:
         return scores, None, scored.n_videos
-    weights = draw_weights(scored.n_videos, resamples, seed)[: scored.affordable(resamples)]
+    weights = draw_weights(scored.n_videos, resamples, seed)
     return scores, scored.scores(weights), scored.n_videos
 
 
@@ -59,12 +59,6 @@ class Scored:
         kept = zip(self.tables, self.rows, strict=True)
         return len({name for t, keep in kept for name in np.asarray(t.sample_ids)[keep]})
 
-    def affordable(self, resamples: int) -> int:
-        """How many draws are made: a correlation costs more than a mean."""
-        if self.criterion.kind != "outcome":
-            return resamples
-        return pair_draws(resamples, self.n_samples, self.tables[0].flat.shape[1])
-
     def scores(self, weights: NDArray) -> NDArray[np.float64]:
         """Mean of the roles' scores in each draw, [draw, pair]."""
         return defined_mean(np.stack([x.scores(self.criterion, weights) for x in self.roles]), 0)
@@ -87,7 +81,5 @@ class RoleScores:
             return np.full((len(weights), self.values.shape[1]), np.nan)
         if criterion.kind != "outcome":
             return weighted_means(self.values, self.codes, weights)
-        plain_ones, given_area = correlation_draws(
-            self.values, self.jf, self.area, self.codes, weights
-        )
-        return given_area if criterion.area_free else plain_ones
+        area = self.area if criterion.area_free else None
+        return correlation_draws(self.values, self.jf, area, self.codes, weights)

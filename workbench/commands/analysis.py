@@ -190,7 +190,10 @@ def _compared(
     from probes.families import compare_runs
     from probes.ranking import role_names
 
-    tables = [[x.head_array(criterion, name) for name in role_names(role, store.roles)] for x in (store, other)]
+    tables = [
+        [x.head_array(criterion, name) for name in role_names(role, store.roles)]
+        for x in (store, other)
+    ]
     return compare_runs(tables[0], tables[1], resamples=resamples, seed=seed)
 
 
