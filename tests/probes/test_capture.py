@@ -119,6 +119,51 @@ def test_what_is_stored_is_what_the_model_does(whole, model, processor, data):
     np.testing.assert_allclose(kept.values[one], attention[1, 3], atol=attention[1, 3].max() / 500)
 
 
+def test_nulls_of_other_videos_and_other_tokens(whole, model, processor, data):
+    """By hand, of the first interaction: all samples of this data are in one chunk of 32 or two."""
+    folder, _ = whole
+    store, dataset = CaptureStore(folder), InterRVOSDataset(data)
+    part = dataset.samples[:32]
+    place = next(i for i, s in enumerate(part) if s.expression.is_interaction)
+    sample = part[place]
+    rows = store.samples().set_index(["sample_id", "role"])
+    maps, masks = {}, {}
+    for other in part:
+        key = other.expression.sample_id
+        if other.expression.is_interaction:
+            frames = list(rows.loc[(key, "target")].frame_indices)
+            truth = other.masks(1, frames).reshape(len(frames), 2, 32, 2, 32)
+            masks[key] = truth.mean(axis=(2, 4)).ravel()
+            seen = store.map(key, "target").values.reshape(3, 4, -1).astype(np.float64)
+            maps.setdefault(other.video.video_id, []).append(seen / seen.sum(-1, keepdims=True))
+    mine = sample.expression.sample_id
+    after = [
+        s.expression for s in [*part[place + 1 :], *part[:place]] if s.expression.is_interaction
+    ]
+    lender = next(e for e in after if e.video_id != sample.video.video_id)
+    own = store.map(mine, "target").values.reshape(3, 4, -1).astype(np.float64)
+    stored = store.sample_heads(mine, "target")
+    elsewhere = (own * masks[lender.sample_id]).sum(-1) / own.sum(-1)
+    # Maps are kept in half precision.
+    np.testing.assert_allclose(stored["mask_share_elsewhere"], elsewhere, atol=2e-3)
+    others = [np.mean(m, axis=0) for video, m in maps.items() if video != sample.video.video_id]
+    typical = (np.mean(others, axis=0) * masks[mine]).sum(-1)
+    np.testing.assert_allclose(stored["mask_share_typical"], typical, atol=2e-3)
+    # The token drawn blindly is another than the target's, and looks elsewhere.
+    assert np.abs(stored["mask_share_any_token"] - stored["mask_share"]).max() > 1e-3
+    row = rows.loc[(mine, "target")]
+    objects = {i for e in sample.video.expressions for i in e.actor_ids + e.target_ids}
+    assert row.objects == len(objects) and 0 <= row.centrality <= 1 and 0 < row.centre_share < 1
+
+
+def test_gradients_are_stored_for_named_roles_with_a_truth(whole):
+    store = CaptureStore(whole[0])
+    for role in ("actor", "target"):
+        for name in ("gradient_attention", "head_importance", "vision_sensitivity"):
+            values = store.head_array(name, role).values
+            assert np.isfinite(values).all() and (values >= 0).all() and values.max() > 0
+
+
 def test_hidden_norms_are_those_of_the_last_pass(model, processor):
     """And nothing is left of the recording."""
     before = [len(layer._forward_pre_hooks) for layer in model.language_model.layers]

@@ -139,3 +139,38 @@ def test_data_that_moved_with_its_run_is_found(cli, tmp_path):
     result = cli("report", run, "-o", tmp_path / "report.html", "--resamples", 20)
     assert "not at hand" not in result.err
     assert "data:image/jpeg" in (tmp_path / "report.html").read_text()
+
+
+def test_rank_against_another_capture(cli, capture_run, dataset, tmp_path):
+    other = make_capture(tmp_path / "other", dataset, seed=1)
+    options = ("--criterion", "auroc", "--role", "act", "--resamples", 50)
+    result = cli("rank", capture_run, *options, "--against", other)
+    assert f"against {other}: rank correlation over 16 pairs" in result.out
+    found = json.loads(cli("rank", capture_run, *options, "--against", other, "--json").out)
+    against = found["against"]
+    assert (against["criterion"], against["role"], against["k"]) == ("auroc", "actor", 4)
+    assert -1 <= against["spearman"]["value"] <= 1 and 0 <= against["best"]["jaccard"] <= 1
+    same = cli("rank", capture_run, *options, "--against", capture_run, "--json")
+    assert json.loads(same.out)["against"]["spearman"]["value"] == 1
+
+
+def test_rank_json_carries_all_that_a_reviewer_asks(cli, capture_run, dataset):
+    ranking = json.loads(cli("rank", capture_run, "--criterion", "auroc", "--json").out)
+    for key in ("equation", "n_videos", "n_expressions", "n_failed", "run", "split_half"):
+        assert key in ranking, key
+    assert ranking["run"]["data"] == dataset.identity
+    for key in ("score", "ci", "rank", "rank_ci", "p_top_k", "p", "q", "shrunk"):
+        assert all(key in pair for pair in ranking["pairs"]), key
+
+
+def test_correlate_takes_any_criterion_of_samples(cli, capture_run):
+    found = json.loads(
+        cli("correlate", capture_run, "--criterion", "auroc", "--resamples", 30, "--json").out
+    )
+    assert found["actor"]["metric"] == "auroc"
+    assert {"mask_area", "centre_share", "mask_share_shifted"} <= set(found["actor"]["controls"])
+    assert {x["variable"] for x in found["actor"]["strata"]} >= {"caption_type", "mask_area"}
+    text = cli("correlate", capture_run, "--role", "act", "--resamples", 30).out
+    assert "Held fixed together: log of the mask's area" in text and "mask area: low" in text
+    refused = cli("correlate", capture_run, "--criterion", "jf_correlation")
+    assert refused.code == 2 and "is a correlation with J&F itself" in refused.err

@@ -11,12 +11,14 @@ from safetensors.torch import load_file
 from probes.over_training import mean_head_metrics
 from probes.store import CaptureStore
 from reviosa.data import InterRVOSDataset
+from reviosa.errors import ConfigError
 from reviosa.evaluation import encode_prediction, read_scores, write_predictions
 from reviosa.model import load
 from reviosa.run_record import read_run
 from reviosa.training.data import ConversationDataset
 from reviosa.training.log import read_log
 from tests.fixtures_capture import make_dataset
+from workbench.models import load_captured, load_model
 
 
 @pytest.fixture
@@ -138,6 +140,34 @@ def test_capture_can_be_called_again_only_to_resume(cli, tmp_path, dataset, chec
     assert cli(*arguments).code == 2
     assert cli(*arguments, "--resume").code == 0
     assert len(CaptureStore(out).samples()) == len(before)
+
+
+def test_a_captured_model_is_loaded_again_as_it_was(cli, tmp_path, dataset, checkpoint):
+    """With its shuffled weights and its frames, not as the checkpoint has them."""
+    out = tmp_path / "run"
+    options = ("--data", dataset.root, "--limit", 1, "--shuffle-weights", 3, "--frames", "first")
+    assert cli("capture", "--model", checkpoint, *options, "--out", out).code == 0
+    header = CaptureStore(out).run
+    assert header["model"]["shuffled"] == "3"
+    assert header["model"]["identity"].endswith("-shuffled-3")
+    again = load_captured(out, header, None, "cpu")
+    assert header["model"].items() >= again.header.items()
+    assert again.model.config.frame_sampling == "first"
+    plain = load_model(str(checkpoint), "cpu").model
+    shuffled = dict(again.model.named_parameters())
+    changed = {
+        name for name, weight in plain.named_parameters() if not torch.equal(weight, shuffled[name])
+    }
+    assert changed and all("language_model.layers." in name for name in changed)
+    # Nothing but the places of the entries has changed.
+    for name in changed:
+        before = dict(plain.named_parameters())[name]
+        assert torch.equal(before.flatten().sort()[0], shuffled[name].flatten().sort()[0]), name
+    other = load_model(str(checkpoint), "cpu", shuffled=4).model
+    assert any(not torch.equal(w, shuffled[n]) for n, w in other.named_parameters())
+    unknown = dict(header, model=None)
+    with pytest.raises(ConfigError, match="does not say of which model; give --model"):
+        load_captured(out, unknown, None, "cpu")
 
 
 @pytest.mark.parametrize(("pair", "words"), [([3, 0], "layer 3"), ([0, 4], "head 4")])
