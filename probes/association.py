@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from probes.adjusted import adjusted_correlations, residuals
+from probes.adjusted import adjusted_correlations, outside
 from probes.bootstrap import ONE_VIDEO, Estimate, draw_weights, interval, video_means
 from probes.multiplicity import correlation_p, max_r_permutations
 from probes.rank_statistics import CentredRanks, partial_correlation
@@ -166,25 +166,24 @@ class Samples:
         self, scores: NDArray, permutations: int, own: NDArray | None
     ) -> tuple[NDArray, NDArray, NDArray]:
         """p-values of each column, corrected for all columns: plain, given area, given all."""
-        ranks, jf = rankdata(scores, axis=0), rankdata(self.jf)[:, None]
-        area = rankdata(self.area)[:, None]
-        known = rankdata(self.known, axis=0) if self.known.size else self.known
+        ranks = [_ranks(x) for x in (scores, self.jf[:, None], self.area[:, None], self.known)]
+        means = [_by_video(x, self.codes) for x in ranks]
+        columns, jf, area, known = means
 
-        def test(columns: NDArray, outcome: NDArray) -> NDArray:
-            means, last = _by_video(columns, outcome, self.codes)
-            return max_r_permutations(means, last, permutations, self.seed)
+        def test(known: NDArray, own: NDArray | None = None) -> NDArray:
+            left = outside(np.column_stack([columns, jf]), known)
+            mine, outcome = left[:, :-1], left[:, -1]
+            if own is not None:
+                other = outside(own, known)
+                length = (other**2).sum(axis=0)
+                usable = length > 1e-9 * (own**2).sum(axis=0)
+                slope = (mine * other).sum(axis=0) / np.where(usable, length, 1.0)
+                mine = mine - np.where(usable, slope, 0.0) * other
+            return max_r_permutations(mine, outcome, permutations, self.seed)
 
-        rest = residuals(ranks, known)
-        if own is not None:
-            other = residuals(rankdata(own, axis=0), known)
-            length = (other**2).sum(axis=0)
-            slope = (rest * other).sum(axis=0) / np.where(length > 1e-9, length, 1.0)
-            rest = rest - np.where(length > 1e-9, slope, 0.0) * other
-        return (
-            test(ranks, jf),
-            test(residuals(ranks, area), residuals(jf, area)),
-            test(rest, residuals(jf, known)),
-        )
+        own = None if own is None else _by_video(_ranks(own), self.codes)
+        plain = max_r_permutations(columns, jf[:, 0], permutations, self.seed)
+        return plain, test(area), test(known, own)
 
     def _no_value(self, kind: str, score: NDArray, value: float) -> str | None:
         if kind == "plain":
@@ -265,21 +264,23 @@ def correlation_tests(
     for rows, columns in _alike(np.isfinite(scores) & usable[:, None]):
         if rows.sum() < 3:
             continue
-        ranks, jf = rankdata(scores[rows][:, columns], axis=0), rankdata(outcome[rows])[:, None]
+        ranks = _ranks(np.column_stack([scores[rows][:, columns], outcome[rows]]))
+        means = _by_video(ranks, codes[rows])
         if area is not None:
-            known = rankdata(area[rows])[:, None]
-            ranks, jf = residuals(ranks, known), residuals(jf, known)
-        means, last = _by_video(ranks, jf, codes[rows])
-        corrected[columns] = max_r_permutations(means, last, permutations, seed)
-        alone[columns] = correlation_p(means, last)
+            means = outside(means, _by_video(_ranks(area[rows][:, None]), codes[rows]))
+        corrected[columns] = max_r_permutations(means[:, :-1], means[:, -1], permutations, seed)
+        alone[columns] = correlation_p(means[:, :-1], means[:, -1])
     return corrected, alone
 
 
-def _by_video(columns: NDArray, outcome: NDArray, codes: NDArray) -> tuple[NDArray, NDArray]:
-    """Means over the samples of each video, [video, column] and [video]."""
+def _ranks(columns: NDArray) -> NDArray[np.float64]:
+    return rankdata(columns, axis=0) if columns.size else columns
+
+
+def _by_video(columns: NDArray, codes: NDArray) -> NDArray[np.float64]:
+    """Means over the samples of each video, [video, column]."""
     _, numbered = np.unique(codes, return_inverse=True)
-    means = video_means(np.column_stack([columns, outcome]), numbered, int(numbered.max()) + 1)
-    return means[:, :-1], means[:, -1]
+    return video_means(columns, numbered, int(numbered.max()) + 1)
 
 
 def _alike(defined: NDArray[np.bool_]) -> list[tuple[NDArray, list[int]]]:

@@ -159,11 +159,13 @@ def max_r_permutations(
         all with fewer than four videos or a constant outcome.
     """
     result = np.full(scores.shape[1], np.nan)
+    if len(outcome) < 4:
+        return result
     centred = scores - scores.mean(axis=0)
     length = np.sqrt((centred**2).sum(axis=0))
     usable = np.isfinite(length) & (length > 1e-9 * np.sqrt((scores**2).sum(axis=0)))
     deviation = outcome - outcome.mean()
-    if len(outcome) < 4 or not usable.any() or not np.ptp(outcome) > 0:
+    if not usable.any() or not np.ptp(outcome) > 0:
         return result
     units = centred[:, usable] / length[usable]
     observed = np.abs(deviation @ units)

@@ -21,6 +21,7 @@ from reports.style import (
     ROLE_TITLES,
     ROLE_TOKENS,
     count,
+    in_text,
     number,
     pair_label,
 )
@@ -242,7 +243,7 @@ def ranking_plot(
             panels[1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return Figure(
         name=f"ranking-{criterion.replace('_', '-')}-{role}",
-        title=f"The {len(best)} pairs with the highest {CRITERIA[criterion].title.lower()}",
+        title=f"The {len(best)} pairs with the highest {in_text(CRITERIA[criterion].title)}",
         caption=(
             f"{ROLE_TITLES[role]}, n = {count(ranking.n_samples, 'sample')} of "
             f"{count(ranking.n_videos, 'video')}. Dots: mean over samples, and the rank it gives. "

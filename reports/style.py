@@ -12,6 +12,7 @@ __all__ = [
     "ROLE_TOKENS",
     "TRUTH_COLOR",
     "count",
+    "in_text",
     "interval",
     "number",
     "pair_label",
@@ -69,6 +70,11 @@ def count(amount: int, singular: str, plural: str | None = None) -> str:
     """``1 video``, ``2 videos``; thousands are set apart."""
     name = singular if amount == 1 else plural or f"{singular}s"
     return f"{amount:,} {name}"
+
+
+def in_text(title: str) -> str:
+    """A title in the middle of a sentence: ``Mask share`` becomes small, ``AUROC`` stays."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
 def pair_label(layer: int, head: int) -> str:

@@ -15,6 +15,7 @@ from reports.style import (
     PROTOCOL_TITLES,
     ROLE_TITLES,
     count,
+    in_text,
     interval,
     number,
     pair_label,
@@ -174,17 +175,17 @@ def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
             "score [interval]",
             "p",
             "rank interval",
-            "halves, Spearman",
-            f"halves, best {k} shared",
-            f"best {k} held out, over same layers",
+            "halves",
+            f"best {k} shared",
+            "held-out gain",
         ),  # fmt: skip
         tuple(rows),
         f"Best pair of each criterion, {ROLE_TITLES[role].lower()}. p: difference from the mean "
         "pair in the same videos, corrected for the number of pairs (max-T). Halves: the ranking "
         "by one random half of the videos against that by the other (median of splits): rank "
         f"correlation over all pairs, and pairs among the best {k} of both over those of either. "
-        f"Held out: what the best {k} of one half score on the other half, less heads of the same "
-        "layers there (95 % of splits). "
+        f"Held-out gain: what the best {k} of one half score on the other half, less heads of the "
+        "same layers there (95 % of splits). "
         "Equations and sources are in docs/criteria.md.",
         text_columns=3,
     )
@@ -195,7 +196,7 @@ def _gain(halves: "SplitHalf | None") -> str:
     if held is None or held.held_out is None or held.same_layers is None:
         return MISSING
     gain = held.held_out - held.same_layers
-    return with_interval(gain, held.gain)
+    return with_interval(gain, held.gain, 2)
 
 
 def family_table(agreement: "FamilyAgreement") -> Table:
@@ -204,15 +205,21 @@ def family_table(agreement: "FamilyAgreement") -> Table:
         f"{title} ({family})"
         for family, title in zip(agreement.families, agreement.titles, strict=True)
     ]
+    columns = [
+        in_text(title) if family == "causal" else family
+        for family, title in zip(agreement.families, agreement.titles, strict=True)
+    ]
     rows = []
     for row, cells in enumerate(agreement.cells[1:], start=1):
-        told = [with_interval(cell.value, cell.ci) for cell in cells]
+        told = [with_interval(cell.value, cell.ci, 2) for cell in cells]
         rows.append((names[row], *told, *[""] * (len(names) - 1 - row)))
     counts = [cell.n for cells in agreement.cells for cell in cells]
     return Table(
-        ("agreement of", *names[:-1]),
+        # Rows name the measures in full; the same again above would not fit a page.
+        ("agreement of", *columns[:-1]),
         tuple(rows),
-        f"{ROLE_TITLES[agreement.role]}: rank correlation of two measures over the pairs of the "
+        f"{ROLE_TITLES[agreement.role]}, the first column by {agreement.titles[0].lower()}: rank "
+        "correlation of two measures over the pairs of the "
         f"model ({_range_of(counts)} pairs), 1 for the same order and 0 for none in common. "
         f"Intervals: 95 % cluster bootstrap over videos, {count(agreement.resamples, 'resample')}; "
         "noise in both measures draws them towards 0. Families are compared, never averaged.",
@@ -227,6 +234,7 @@ def _range_of(counts: Sequence[int]) -> str:
 
 def ablation_table(ablation: "AblationResults", top: int = 8) -> Table:
     """The single pairs that change the score most, whole layers, and sets with their controls."""
+    compared = any(e.over_random is not None for e in ablation.effects)
     rows = []
     for role in ROLES:
         mine = [e for e in ablation.effects if e.role == role and e.change.value is not None]
@@ -236,18 +244,19 @@ def ablation_table(ablation: "AblationResults", top: int = 8) -> Table:
         sets = sorted((e for e in mine if e.group != "single"), key=lambda e: (e.group, e.k))
         for effect in (*singles[:top], *sets):
             over = effect.over_random
-            rows.append(
-                (
-                    ROLE_TITLES[role],
-                    effect.name,
-                    str(effect.k),
-                    _in_points(effect.change),
-                    MISSING if over is None else _in_points(over),
-                    per_cent(effect.random_below, 0),
-                )
+            beside = (
+                MISSING if over is None else _in_points(over),
+                per_cent(effect.random_below, 0),
             )
+            change = _in_points(effect.change)
+            row = (ROLE_TITLES[role], effect.name, str(effect.k), change)
+            rows.append((*row, *beside) if compared else row)
     failed = (
         f" {count(ablation.n_failed, 'role')} not named, left out." if ablation.n_failed else ""
+    )
+    controls = (
+        " Kept: all other heads are silenced. Random sets: as many heads of the chosen pairs' "
+        "layers; below: share of them that change the score more downwards."
     )
     return Table(
         (
@@ -255,15 +264,13 @@ def ablation_table(ablation: "AblationResults", top: int = 8) -> Table:
             "heads",
             "number",
             "change [interval]",
-            "less random sets [interval]",
-            "random sets below, %",
+            *(("less random sets [interval]", "random sets below, %") if compared else ()),
         ),
         tuple(rows),
         f"Changes in points ({ablation.kind}); the {top} single pairs that change most, then "
         f"layers and sets. Intervals: 95 % cluster bootstrap over videos, "
-        f"{count(ablation.resamples, 'resample')}, not corrected for the number of pairs. "
-        "Kept: all other heads are silenced. Random sets: as many heads of the chosen pairs' "
-        f"layers; below: share of them that change the score more downwards.{failed}",
+        f"{count(ablation.resamples, 'resample')}, not corrected for the number of pairs."
+        f"{controls if compared else ''}{failed}",
         text_columns=2,
     )
 
@@ -306,7 +313,7 @@ def _in_points(estimate: "Estimate") -> str:
 def correlation_table(results: "AnalysisResults", role: str) -> Table:
     """Mask share against J&F, with its controls."""
     correlation = results.correlations[role]
-    title = CRITERIA[correlation.metric].title.lower()
+    title = in_text(CRITERIA[correlation.metric].title)
     entries = [(f"{title}, all heads", correlation.overall)]
     entries += [(_control_words(name), item) for name, item in correlation.controls.items()]
     return Table(
@@ -320,7 +327,7 @@ def correlation_table(results: "AnalysisResults", role: str) -> Table:
 
 
 def _control_words(name: str) -> str:
-    return CONTROL_WORDS.get(name) or f"{CRITERIA[name].title.lower()}, all heads (control)"
+    return CONTROL_WORDS.get(name) or f"{in_text(CRITERIA[name].title)}, all heads (control)"
 
 
 def held_fixed_words(correlation: "Correlation") -> str:
@@ -342,13 +349,13 @@ def strata_table(results: "AnalysisResults", role: str) -> Table:
             (
                 STRATUM_WORDS[item.variable],
                 CAPTION_TYPE_TITLES.get(item.level, item.level),
-                with_interval(item.spearman.value, item.spearman.ci),
+                with_interval(item.spearman.value, item.spearman.ci, 2),
                 str(item.spearman.n),
                 str(item.spearman.n_videos),
             )
             for item in correlation.strata
         ),
-        f"{ROLE_TITLES[role]}: {CRITERIA[correlation.metric].title.lower()} of all heads against "
+        f"{ROLE_TITLES[role]}: {in_text(CRITERIA[correlation.metric].title)} of all heads against "
         f"J&F within groups; low, middle and high are thirds. Intervals: "
         f"{_interval_words(results)}.",
         text_columns=2,
@@ -506,9 +513,9 @@ def _interval_words(results: "AnalysisResults") -> str:
 
 def _association(item: "Association") -> tuple[str, ...]:
     return (
-        with_interval(item.spearman.value, item.spearman.ci),
-        with_interval(item.partial.value, item.partial.ci),
-        with_interval(item.adjusted.value, item.adjusted.ci),
+        with_interval(item.spearman.value, item.spearman.ci, 2),
+        with_interval(item.partial.value, item.partial.ci, 2),
+        with_interval(item.adjusted.value, item.adjusted.ci, 2),
         number(item.pearson, 2),
     )
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from probes.criteria import CRITERIA
-from reports.style import ROLE_TITLES, count, pair_label, with_interval
+from reports.style import ROLE_TITLES, count, in_text, pair_label, with_interval
 
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
@@ -43,7 +43,7 @@ def _chosen(ablation: "AblationResults", role: str) -> str | None:
     if over is None or over.value is None or effect.change.value is None:
         return None
     criterion = CRITERIA.get(ablation.criterion or "")
-    by = f" by {criterion.title.lower()}" if criterion else ""
+    by = f" by {in_text(criterion.title)}" if criterion else ""
     pairs = f"the {count(effect.k, 'pair')} chosen{by}"
     text = (
         f"{ROLE_TITLES[role]}: silencing {pairs} changes J&F by {_points(effect.change)} points, "

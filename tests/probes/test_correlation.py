@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 
 from probes import association as module
-from probes.adjusted import adjusted_correlations
+from probes.adjusted import adjusted_correlations, outside
 from probes.correlation import correlate, correlate_tables
 from probes.covariates import COVARIATES, Covariates
 from probes.criteria import CRITERIA
@@ -336,3 +336,20 @@ def test_a_correlation_is_not_correlated_again(run, row, metrics):
         correlate(store, "act", criterion="jf_correlation")
     with pytest.raises(ConfigError, match="unknown criterion 'size'"):
         correlate(store, "act", criterion="size")
+
+
+def test_what_is_left_outside_is_all_of_the_residual_and_nothing_else():
+    """Lengths and angles are those of least-squares residuals, in as many numbers as are free."""
+    rng = np.random.default_rng(0)
+    known, columns = rng.random((20, 3)), rng.random((20, 5))
+    before = columns.copy()
+    left = outside(columns, known)
+    design = np.column_stack([np.ones(20), known])
+    residual = columns - design @ np.linalg.lstsq(design, columns, rcond=None)[0]
+    assert left.shape == (16, 5)
+    np.testing.assert_allclose(left.T @ left, residual.T @ residual)
+    np.testing.assert_array_equal(columns, before)
+    # What is known leaves nothing of itself, nor of a constant.
+    nothing = outside(np.column_stack([known, np.ones(20)]), known)
+    np.testing.assert_allclose(nothing, 0, atol=1e-12)
+    assert outside(columns[:4], known[:4]).shape == (0, 5)

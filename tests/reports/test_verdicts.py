@@ -36,7 +36,7 @@ def results(*effects, kind="mean", criterion="auroc", here=False):
 )
 def test_the_interval_of_the_difference_decides(ci, words):
     (verdict,) = ablation_verdicts(results(chosen(2, estimate(-0.03, ci))))
-    assert verdict.startswith("Actor: silencing the 2 pairs chosen by auroc changes J&F by −15.0")
+    assert verdict.startswith("Actor: silencing the 2 pairs chosen by AUROC changes J&F by −15.0")
     assert verdict.endswith(f"{words}.")
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from probes.criteria import CRITERIA
 from probes.results import AnalysisResults
-from reports.style import MAP_COLORS, ROLE_COLORS, ROLE_TITLES, number, pair_label
+from reports.style import MAP_COLORS, ROLE_COLORS, ROLE_TITLES, in_text, number, pair_label
 from workbench.pages._data import FrameShare
 
 __all__ = [
@@ -181,7 +181,7 @@ def distribution_chart(values: pd.DataFrame, criterion: str) -> alt.Chart:
         alt.Chart(data)
         .mark_bar()
         .encode(
-            x=alt.X("value:Q", bin=alt.Bin(maxbins=24), title=CRITERIA[criterion].title.lower()),
+            x=alt.X("value:Q", bin=alt.Bin(maxbins=24), title=in_text(CRITERIA[criterion].title)),
             y=alt.Y("count()", title="samples"),
             color=_role_color(roles),
             tooltip=[
@@ -204,7 +204,7 @@ def outcome_chart(values: pd.DataFrame, criterion: str) -> alt.Chart:
         .encode(
             x=alt.X(
                 "value:Q",
-                title=CRITERIA[criterion].title.lower(),
+                title=in_text(CRITERIA[criterion].title),
                 scale=alt.Scale(zero=False),
             ),
             y=alt.Y("jf:Q", title="J&F", scale=alt.Scale(domain=[0, 1])),

@@ -9,7 +9,7 @@ from probes.bootstrap import Estimate
 from probes.correlation import Association
 from probes.criteria import CRITERIA
 from probes.ranking import RankedPair
-from reports.style import ROLE_TITLES, count, number, pair_label, per_cent, with_interval
+from reports.style import ROLE_TITLES, count, in_text, number, pair_label, per_cent, with_interval
 from workbench.pages._charts import (
     distribution_chart,
     head_map_chart,
@@ -170,7 +170,7 @@ def _association(item: Association, role: str) -> str:
 
 
 def _samples(chosen: Chosen, criterion: str, role: str, pair: tuple[int, int]) -> None:
-    title = CRITERIA[criterion].title.lower()
+    title = in_text(CRITERIA[criterion].title)
     st.subheader(f"{pair_label(*pair)} over samples")
     values = pair_values(chosen.directory, chosen.mark, criterion, role, *pair)
     if not len(values):
@@ -257,7 +257,7 @@ def _ranking(chosen: Chosen, criterion: str, role: str) -> None:
             },
             best: st.column_config.NumberColumn(format="percent"),
         },
-        alt=f"All pairs ranked by {CRITERIA[criterion].title.lower()}",
+        alt=f"All pairs ranked by {in_text(CRITERIA[criterion].title)}",
     )
     st.caption(
         f"n = {count(ranking.n_samples, 'sample')} of {count(ranking.n_videos, 'video')}; "
