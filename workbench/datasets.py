@@ -7,10 +7,12 @@ from typing import Any
 from reviosa.data import InterRVOSDataset
 from reviosa.errors import DataError
 
-__all__ = ["find_dataset"]
+__all__ = ["captured_data", "find_dataset"]
 
 
-def find_dataset(run: Mapping[str, Any], directory: str | Path) -> InterRVOSDataset | None:
+def find_dataset(
+    run: Mapping[str, Any], directory: str | Path, limit: int | None = None
+) -> InterRVOSDataset | None:
     """Open the data set a run was made on.
 
     It is looked for where the header says, then in a folder ``data`` or of the same name beside
@@ -19,6 +21,7 @@ def find_dataset(run: Mapping[str, Any], directory: str | Path) -> InterRVOSData
     Args:
         run: the header, ``run.json``.
         directory: the run directory.
+        limit: read the first ``limit`` videos only.
 
     Returns:
         The data set; None if it is at none of these places, or is no longer the same.
@@ -29,9 +32,28 @@ def find_dataset(run: Mapping[str, Any], directory: str | Path) -> InterRVOSData
     path, beside = Path(recorded["path"]), Path(directory).resolve().parent
     for folder in dict.fromkeys((path, beside / path.name, beside / "data")):
         try:
-            dataset = InterRVOSDataset(folder)
+            dataset = InterRVOSDataset(folder, limit)
         except DataError:
             continue
         if dataset.identity == recorded.get("identity"):
             return dataset
     return None
+
+
+def captured_data(
+    run: Mapping[str, Any], directory: str | Path, data: Path | None, limit: int | None
+) -> InterRVOSDataset:
+    """The data set to run a captured model over: the captured one, or ``data``; its frames checked.
+
+    Raises:
+        DataError: it is not at hand, or not as promised.
+    """
+    dataset = InterRVOSDataset(data, limit) if data else find_dataset(run, directory, limit)
+    if dataset is None:
+        path = (run.get("data") or {}).get("path")
+        raise DataError(
+            f"{directory}: got no data set at {path}, expected the one that was captured; give "
+            "--data"
+        )
+    dataset.check_frames()
+    return dataset

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.commands.options import Device, Json, Limit, NewRun, Resamples, Run, Seed
+from workbench.commands.options import (
+    CapturedData,
+    CapturedModel,
+    Device,
+    Json,
+    Limit,
+    NewRun,
+    Resamples,
+    Resume,
+    Run,
+    Seed,
+)
 
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
@@ -87,17 +98,10 @@ def ablate(
         int,
         typer.Option("--draws", metavar="N", help="Random sets of the same layers for every k."),
     ] = 20,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="M", help="The captured model, where it has moved."),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Other data than was captured.")
-    ] = None,
+    model: CapturedModel = None,
+    data: CapturedData = None,
     limit: Limit = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
-    ] = False,
+    resume: Resume = False,
     resamples: Resamples = 2000,
     seed: Seed = 0,
     device: Device = "auto",
@@ -106,10 +110,10 @@ def ablate(
     """Silence heads of a captured model at the role tokens and score its masks again."""
     from probes.causal import ablate as run_ablation
     from probes.causal import summarise
-    from reviosa.data import InterRVOSDataset
     from reviosa.errors import ConfigError
     from workbench.commands.analysis import open_store
     from workbench.console import print_json, progress
+    from workbench.datasets import captured_data
     from workbench.models import load_captured
 
     if (every and heads) or not (every or heads or subsets):
@@ -119,8 +123,7 @@ def ablate(
     if draws < 0:
         raise ConfigError(f"got {draws} draws, expected none or more; choose 20 or so")
     store = open_store(run)
-    dataset = InterRVOSDataset(data or (store.run.get("data") or {}).get("path", ""), limit)
-    dataset.check_frames()
+    dataset = captured_data(store.run, run, data, limit)
     loaded = load_captured(run, store.run, model, device)
     shape = (loaded.model.config.num_layers, loaded.model.config.num_heads)
     chosen, worst = (_selection(path, shape) for path in (heads, least))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.commands.options import Data, Device, Frames, Json, Limit, Model, NewRun
+from workbench.commands.options import Data, Device, Frames, Json, Limit, Model, NewRun, Resume
 
 __all__ = ["capture"]
 
@@ -30,9 +30,7 @@ def capture(
         Path | None,
         typer.Option("--heads", metavar="FILE", help="Heads file: the pairs whose maps are kept."),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a capture that was stopped.")
-    ] = False,
+    resume: Resume = False,
     shuffle: Annotated[
         int | None,
         typer.Option(

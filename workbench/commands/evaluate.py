@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.options import Data, Device, Frames, Json, Limit, Model, NewRun
+from workbench.commands.options import Data, Device, Frames, Json, Limit, Model, NewRun, Resume
 
 if TYPE_CHECKING:
     from reviosa.data import InterRVOSDataset
@@ -39,9 +39,7 @@ def evaluate(
     out: NewRun,
     model: Model = "nano",
     protocol: ProtocolOption = Protocol.all,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an evaluation that was stopped.")
-    ] = False,
+    resume: Resume = False,
     target_by_prompt: Annotated[
         bool,
         typer.Option(

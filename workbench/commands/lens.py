@@ -1,11 +1,19 @@
 """``reviosa lens``: when the model decides what to name, and which heads write it."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from workbench.commands.options import Device, Json, Limit, NewRun, Resamples, Run, Seed
+from workbench.commands.options import (
+    CapturedData,
+    CapturedModel,
+    Device,
+    Json,
+    Limit,
+    NewRun,
+    Resamples,
+    Resume,
+    Run,
+    Seed,
+)
 
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
@@ -20,17 +28,10 @@ _SHOWN = 6
 def lens(
     run: Run,
     out: NewRun,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="M", help="The captured model, where it has moved."),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Other data than was captured.")
-    ] = None,
+    model: CapturedModel = None,
+    data: CapturedData = None,
     limit: Limit = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
-    ] = False,
+    resume: Resume = False,
     resamples: Resamples = 2000,
     seed: Seed = 0,
     device: Device = "auto",
@@ -38,14 +39,13 @@ def lens(
 ) -> None:
     """Read a captured model layer by layer: where role tokens are decided, and who writes them."""
     from probes.lens import measure, summarise
-    from reviosa.data import InterRVOSDataset
     from workbench.commands.analysis import open_store
     from workbench.console import print_json, progress
+    from workbench.datasets import captured_data
     from workbench.models import load_captured
 
     store = open_store(run)
-    dataset = InterRVOSDataset(data or (store.run.get("data") or {}).get("path", ""), limit)
-    dataset.check_frames()
+    dataset = captured_data(store.run, run, data, limit)
     loaded = load_captured(run, store.run, model, device)
     with progress("reading layers") as update:
         measure(

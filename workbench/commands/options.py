@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "CapturedData",
+    "CapturedModel",
     "Data",
     "Device",
     "Frames",
@@ -15,11 +17,19 @@ __all__ = [
     "Model",
     "NewRun",
     "Resamples",
+    "Resume",
     "Role",
     "Run",
     "Seed",
 ]
 
+CapturedData = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Other data than was captured.")
+]
+CapturedModel = Annotated[
+    str | None,
+    typer.Option("--model", metavar="M", help="The captured model, where it has moved."),
+]
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Data set in the InterRVOS layout.")
 ]
@@ -57,6 +67,7 @@ NewRun = Annotated[
 Resamples = Annotated[
     int, typer.Option("--resamples", metavar="N", help="Bootstrap draws over videos.")
 ]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
 Role = Annotated[
     str, typer.Option("--role", metavar="act|tar|both", help="Whose role token is looked at.")
 ]

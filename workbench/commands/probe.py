@@ -1,11 +1,19 @@
 """``reviosa probe``: what can be read off the role tokens' hidden states, layer by layer."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from workbench.commands.options import Device, Json, Limit, NewRun, Resamples, Run, Seed
+from workbench.commands.options import (
+    CapturedData,
+    CapturedModel,
+    Device,
+    Json,
+    Limit,
+    NewRun,
+    Resamples,
+    Resume,
+    Run,
+    Seed,
+)
 
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
@@ -18,20 +26,10 @@ __all__ = ["probe"]
 def probe(
     run: Run,
     out: NewRun,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="M", help="The captured model, where it has moved."),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Other data than was captured.")
-    ] = None,
+    model: CapturedModel = None,
+    data: CapturedData = None,
     limit: Limit = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="Go on with a run that was stopped; what is recorded is used again."
-        ),
-    ] = False,
+    resume: Resume = False,
     resamples: Resamples = 2000,
     seed: Seed = 0,
     device: Device = "auto",
@@ -40,17 +38,16 @@ def probe(
     """Read role, place, look and verb off the role tokens' hidden states by linear probes."""
     from probes.linear.results import probe_tasks, write_results
     from probes.linear.states import read_states, record_states
-    from reviosa.data import InterRVOSDataset
     from reviosa.errors import ConfigError
     from workbench.commands.analysis import open_store
     from workbench.console import print_json, progress
+    from workbench.datasets import captured_data
     from workbench.models import load_captured
 
     if resamples < 1:
         raise ConfigError(f"resamples is {resamples}; it must be at least 1")
     store = open_store(run)
-    dataset = InterRVOSDataset(data or (store.run.get("data") or {}).get("path", ""), limit)
-    dataset.check_frames()
+    dataset = captured_data(store.run, run, data, limit)
     if len(dataset.videos) < 2:
         raise ConfigError(
             f"got {len(dataset.videos)} video, expected at least 2: a probe is fitted on some and "
