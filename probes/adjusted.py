@@ -38,7 +38,8 @@ def adjusted_correlations(
         weights: how often each draw holds each video, [draw, video].
 
     Returns:
-        [draw, column]; NaN where what is held fixed leaves no spread of the score or the outcome.
+        [draw, column]; NaN where what is held fixed leaves no spread of the score or the outcome,
+        or a draw holds hardly more different samples than variables, which then explain anything.
     """
     columns = [rankdata(scores, axis=0)] + ([] if own is None else [rankdata(own, axis=0)])
     fixed = [rankdata(x) for x in known.T]
@@ -55,6 +56,8 @@ def adjusted_correlations(
         for column in columns
     ]
     products = [sums.add(a * b) for i, a in enumerate(columns) for b in columns[i:]]
+    samples = (weights > 0) @ np.bincount(codes, minlength=weights.shape[1])
+    enough = samples >= known.shape[1] + (own is not None) + 3
     step = max(1, _BLOCK // (len(columns) * (width + 3) * pairs))
     parts = []
     for start in range(0, len(weights), step):
@@ -62,7 +65,7 @@ def adjusted_correlations(
         moments = (w @ of_shared).reshape(-1, width, width)
         crossed = [np.einsum("dv,vsc->dsc", w, x, optimize=True) for x in of_columns]
         parts.append(_partial(moments, crossed, [w @ x for x in products]))
-    return np.concatenate(parts)
+    return np.where(enough[:, None], np.concatenate(parts), np.nan)
 
 
 def outside(columns: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:

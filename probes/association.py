@@ -172,14 +172,8 @@ class Samples:
 
         def test(known: NDArray, own: NDArray | None = None) -> NDArray:
             left = outside(np.column_stack([columns, jf]), known)
-            mine, outcome = left[:, :-1], left[:, -1]
-            if own is not None:
-                other = outside(own, known)
-                length = (other**2).sum(axis=0)
-                usable = length > 1e-9 * (own**2).sum(axis=0)
-                slope = (mine * other).sum(axis=0) / np.where(usable, length, 1.0)
-                mine = mine - np.where(usable, slope, 0.0) * other
-            return max_r_permutations(mine, outcome, permutations, self.seed)
+            other = None if own is None else outside(own, known)
+            return max_r_permutations(left[:, :-1], left[:, -1], permutations, self.seed, other)
 
         own = None if own is None else _by_video(_ranks(own), self.codes)
         plain = max_r_permutations(columns, jf[:, 0], permutations, self.seed)
@@ -193,6 +187,9 @@ class Samples:
         fixed = 1 if kind == "partial" else self.known.shape[1] + 1
         if len(score) < fixed + 3:
             return f"{len(score)} samples: a partial correlation needs at least {fixed + 3}"
+        videos = len(np.unique(self.codes))
+        if kind == "adjusted" and 1 < videos < fixed + 3:
+            return f"{videos} videos: with so much held fixed at least {fixed + 3} are needed"
         if not np.isfinite(value):
             what = "the mask area does" if kind == "partial" else "what is held fixed does"
             return f"the score or J&F orders the samples exactly as {what}"

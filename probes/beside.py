@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,8 @@ class Beside:
     ablations: tuple[AblationResults, ...] = ()
     lenses: tuple[LensResults, ...] = ()
     linear: tuple[ProbeResults, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What of these runs is not as in the capture: other data, or a part of its videos."""
     families: tuple[FamilyAgreement, ...] = ()
     """Of each role that was named: the capture's families, and what ablations of all pairs say."""
 
@@ -55,24 +58,54 @@ def read_beside(
     """Summarise the runs beside a capture, and set the families of criteria against each other.
 
     Raises:
-        RunError: a run of another kind than :data:`BESIDE`, or one that cannot be read.
+        RunError: a run of another kind than :data:`BESIDE` or over another model, or one that
+            cannot be read.
     """
     by_kind: dict[str | None, list[str | Path]] = {}
+    notes: list[str] = []
     for run in runs:
-        by_kind.setdefault(run_kind(run), []).append(run)
-    for kind in by_kind:
-        if kind not in BESIDE:
+        header = read_run(run)
+        if header["kind"] not in BESIDE:
             raise RunError(
-                f"{by_kind[kind][0]} is a run of kind {kind!r}, expected one of "
-                f"{', '.join(BESIDE)}; give runs over the model of {store.directory}"
+                f"{run} is a run of kind {header['kind']!r}, expected one of {', '.join(BESIDE)}; "
+                f"give runs over the model of {store.directory}"
             )
+        _require_model(store, run, header)
+        notes += _other_data(store, run, header)
+        by_kind.setdefault(header["kind"], []).append(run)
     ablations = [summarise_ablation(run, resamples, seed) for run in by_kind.get("ablate", [])]
     return Beside(
         tuple(ablations),
         tuple(summarise_lens(run, resamples, seed) for run in by_kind.get("lens", [])),
         tuple(read_results(run) for run in by_kind.get("probe", [])),
+        tuple(notes),
         tuple(_families(store, role, ablations, resamples, seed) for role in _named(store)),
     )
+
+
+def _require_model(store: CaptureStore, run: str | Path, header: dict[str, Any]) -> None:
+    mine, other = ((x.get("model") or {}).get("identity") for x in (store.run, header))
+    if mine is not None and other is not None and mine != other:
+        raise RunError(
+            f"{run} is of the model {other}, expected {mine} as captured in {store.directory}; "
+            "give runs over the captured model"
+        )
+
+
+def _other_data(store: CaptureStore, run: str | Path, header: dict[str, Any]) -> list[str]:
+    name = Path(run).resolve().name
+    mine, other = ((x.get("data") or {}).get("identity") for x in (store.run, header))
+    if mine is not None and other is not None and mine != other:
+        return [f"The run {name} is over other data than the capture."]
+    asked = header["config"].get("samples")
+    captured = (store.run.get("summary") or {}).get("samples")
+    whole = header["config"].get("kind") != "role-swap"  # which asks only expressions with a twin
+    if whole and asked is not None and captured is not None and asked != captured:
+        return [
+            f"The run {name} is over {asked:,} expressions of the data, the capture over "
+            f"{captured:,}."
+        ]
+    return []
 
 
 def _named(store: CaptureStore) -> list[str]:

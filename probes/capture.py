@@ -138,7 +138,7 @@ def capture(
                 _write(writer, chunk, _capture_part(session, part, tell), config, pairs)
             if progress is not None:
                 progress(start + len(part), len(samples))
-        record.update(summary={"samples": len(samples)})
+        record.update(summary={"samples": len(samples), "videos": len(dataset.videos)})
     return CaptureSummary(len(samples), len(done) * _CHUNK)
 
 

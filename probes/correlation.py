@@ -30,6 +30,8 @@ _BESIDE = ("visual_mass", "lift")
 """Controls that are no criteria of the control family."""
 _STRATA_OF = ("mask_area", "objects")
 _LEVELS = ("low", "middle", "high")
+_FEWEST = (10, 5)
+"""Samples and videos that a stratum has at least: fewer say nothing about other videos."""
 
 
 @dataclass(frozen=True)
@@ -220,8 +222,14 @@ def _strata(
     found = []
 
     def add(variable: str, level: str, rows: NDArray) -> None:
-        estimate = samples.take(rows).associate(score[rows, None], [(None, None)], resamples)
-        found.append(Stratum(variable, level, estimate[0].spearman))
+        group = samples.take(rows)
+        n, n_videos = int(np.isfinite(score[rows]).sum()), len(np.unique(group.codes))
+        if n < _FEWEST[0] or n_videos < _FEWEST[1]:
+            reason = f"{n} samples of {n_videos} videos: a group needs {_FEWEST[0]} of {_FEWEST[1]}"
+            found.append(Stratum(variable, level, Estimate(None, None, n, n_videos, reason)))
+            return
+        (told,) = group.associate(score[rows, None], [(None, None)], resamples)
+        found.append(Stratum(variable, level, told.spearman))
 
     if known is None or not len(score):
         return ()
@@ -229,7 +237,7 @@ def _strata(
         add("caption_type", str(level), known.caption_type == level)
     for variable in _STRATA_OF:
         column = known.values[variable]
-        if not np.isfinite(column).any():
+        if not np.isfinite(column).any() or np.nanmin(column) == np.nanmax(column):
             continue
         edges = np.nanquantile(column, [1 / 3, 2 / 3])
         third = np.where(np.isfinite(column), np.searchsorted(edges, column), -1)

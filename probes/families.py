@@ -191,6 +191,9 @@ def _spearman(first: Merits, second: Merits) -> Estimate:
         return Estimate(float(value), None, n, n_videos, "an interval needs at least 2 videos")
     count = min(len(first.draws), len(second.draws))
     draws = _rows(first.draws[:count, both], second.draws[:count, both])
+    if np.isfinite(draws).mean() < 0.5:
+        reason = "most resamples leave a pair without a value, so there is no interval"
+        return Estimate(float(value), None, n, n_videos, reason)
     return Estimate(float(value), interval(draws), n, n_videos)
 
 

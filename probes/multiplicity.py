@@ -141,6 +141,7 @@ def max_r_permutations(
     outcome: NDArray[np.float64],
     permutations: int = 2000,
     seed: int = 0,
+    own: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Two-sided p-values of "no correlation over videos", corrected for the number of columns.
 
@@ -153,6 +154,8 @@ def max_r_permutations(
         outcome: [video], without NaN.
         permutations: random exchanges.
         seed: of the exchanges.
+        own: held fixed for the column of the same place, in the observed correlation and in that of
+            every exchange, [video, column]; nothing when None.
 
     Returns:
         [column], 1 / (permutations + 1) to 1; NaN for a column that is constant or has NaN, and for
@@ -162,22 +165,44 @@ def max_r_permutations(
     if len(outcome) < 4:
         return result
     centred = scores - scores.mean(axis=0)
-    length = np.sqrt((centred**2).sum(axis=0))
-    usable = np.isfinite(length) & (length > 1e-9 * np.sqrt((scores**2).sum(axis=0)))
+    whole = np.sqrt((scores**2).sum(axis=0))
+    beside = None if own is None else _units(own - own.mean(axis=0), np.sqrt((own**2).sum(axis=0)))
+    if beside is not None:
+        centred = centred - beside * (beside * centred).sum(axis=0)
+    units = _units(centred, whole)
+    usable = np.isfinite(whole) & units.any(axis=0)
     deviation = outcome - outcome.mean()
     if not usable.any() or not np.ptp(outcome) > 0:
         return result
-    units = centred[:, usable] / length[usable]
-    observed = np.abs(deviation @ units)
+    units = units[:, usable]
+
+    def strength(outcomes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """|r|, up to a factor, of each column for rows of outcomes [exchange, video]."""
+        found = np.abs(outcomes @ units)
+        if beside is None:
+            return found
+        # What a column's own variable explains of the outcome is taken out of its length.
+        total = (outcomes**2).sum(axis=1, keepdims=True)
+        left = total - (outcomes @ beside[:, usable]) ** 2
+        return found / np.sqrt(np.maximum(left, 1e-12 * total))
+
+    observed = strength(deviation[None])[0]
     rng = np.random.default_rng(seed)
     reached = np.zeros(len(observed))
     for start in range(0, permutations, _BLOCK):
         size = min(_BLOCK, permutations - start)
         mixed = rng.permuted(np.broadcast_to(deviation, (size, len(deviation))), axis=1)
-        highest = np.abs(mixed @ units).max(axis=1)
+        highest = strength(mixed).max(axis=1)
         reached += (highest[:, None] >= observed * (1 - 1e-9)).sum(axis=0)
     result[usable] = (reached + 1) / (permutations + 1)
     return result
+
+
+def _units(columns: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Columns of length 1; zero where next to nothing is left of a column's ``whole`` length."""
+    length = np.sqrt((columns**2).sum(axis=0))
+    usable = length > 1e-9 * whole
+    return np.where(usable, columns / np.where(usable, length, 1.0), 0.0)
 
 
 def shrink(scores: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:

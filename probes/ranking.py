@@ -64,8 +64,8 @@ class RankedPair:
     """Share of the resamples with this pair among the best k; ties at the edge count in part."""
     p: float | None
     """Of a score this far from the mean pair's, in the same videos, if there were no difference;
-    corrected for the number of pairs (max-T). Of a correlation: if there were none; None for both
-    roles together."""
+    corrected for the number of pairs (max-T). Every video counts once in it, however many samples
+    it has. Of a correlation: if there were none; None for both roles together."""
     q: float | None
     """False discovery rate at which this pair is found to differ (Benjamini-Hochberg on p-values
     that are each on its own)."""
@@ -214,13 +214,7 @@ def rank_pairs(
         uniform=_uniform(tables, rows),
         top_k=top_k,
         n_samples=n_samples,
-        n_expressions=len(
-            {
-                name
-                for t, keep in zip(tables, rows, strict=True)
-                for name in np.asarray(t.sample_ids)[keep]
-            }
-        ),
+        n_expressions=scored.n_expressions,
         n_videos=n_videos,
         n_failed=sum(int((~np.asarray(t.emitted, bool)).sum()) for t in tables),
         resamples=resamples,

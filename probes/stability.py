@@ -42,8 +42,11 @@ class HeldOut:
     """The same pairs on the other videos."""
     same_layers: float | None
     """On the other videos, what as many heads of the same layers score that are drawn blindly."""
-    gain: tuple[float, float] | None
-    """95 % of the splits have a held-out score less that of the same layers in between."""
+    gain: float | None
+    """How much better the pairs are there than those of the same layers; for a criterion whose low
+    scores are good, how much lower."""
+    gain_range: tuple[float, float] | None
+    """95 % of the splits have a gain in between."""
 
 
 @dataclass(frozen=True)
@@ -137,16 +140,17 @@ def _held_out(
     best = np.argsort(-merit, axis=1, kind="stable")[:, :k]
     enough = both.sum(axis=1) >= k
     if not enough.any():
-        return HeldOut(None, None, None, None)
+        return HeldOut(None, None, None, None, None)
     best, choosing, other = best[enough], choosing[enough], other[enough]
     layers = np.stack([defined_mean(other[:, layer == i], axis=1) for i in range(layer.max() + 1)])
     rows = np.arange(len(best))[:, None]
     chosen, held, same = choosing[rows, best], other[rows, best], layers.T[rows, layer[best]]
-    gain = (held - same).mean(axis=1)
+    gain = (held - same).mean(axis=1) * (-1.0 if low_first else 1.0)
     low, high = percentile_interval(gain)
     return HeldOut(
-        float(chosen.mean()), float(held.mean()), float(same.mean()), (float(low), float(high))
-    )
+        float(chosen.mean()), float(held.mean()), float(same.mean()), float(gain.mean()),
+        (float(low), float(high)),
+    )  # fmt: skip
 
 
 def _compare(

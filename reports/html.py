@@ -145,6 +145,7 @@ def _content(
             for role in ("actor", "target")
             if results.correlations[role].strata
         ],
+        "beside_notes": beside.notes if beside else (),
         "families": [family_table(a) for a in beside.families] if beside else [],
         "causes": [
             (

@@ -184,8 +184,8 @@ def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
         "pair in the same videos, corrected for the number of pairs (max-T). Halves: the ranking "
         "by one random half of the videos against that by the other (median of splits): rank "
         f"correlation over all pairs, and pairs among the best {k} of both over those of either. "
-        f"Held-out gain: what the best {k} of one half score on the other half, less heads of the "
-        "same layers there (95 % of splits). "
+        f"Held-out gain: how much better the best {k} of one half are on the other half than heads "
+        "of the same layers there (95 % of splits). A correlation has no p for both roles. "
         "Equations and sources are in docs/criteria.md.",
         text_columns=3,
     )
@@ -193,10 +193,7 @@ def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
 
 def _gain(halves: "SplitHalf | None") -> str:
     held = None if halves is None else halves.held_out
-    if held is None or held.held_out is None or held.same_layers is None:
-        return MISSING
-    gain = held.held_out - held.same_layers
-    return with_interval(gain, held.gain, 2)
+    return MISSING if held is None else with_interval(held.gain, held.gain_range, 2)
 
 
 def family_table(agreement: "FamilyAgreement") -> Table:

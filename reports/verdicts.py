@@ -46,8 +46,8 @@ def _chosen(ablation: "AblationResults", role: str) -> str | None:
     by = f" by {in_text(criterion.title)}" if criterion else ""
     pairs = f"the {count(effect.k, 'pair')} chosen{by}"
     text = (
-        f"{ROLE_TITLES[role]}: silencing {pairs} changes J&F by {_points(effect.change)} points, "
-        f"{_points(over)} less what random sets of the same layers change"
+        f"{ROLE_TITLES[role]}: silencing {pairs} changes J&F by {_points(effect.change)} points; "
+        f"the difference to random sets of the same layers is {_points(over)} points"
     )
     if over.ci is None:
         return f"{text}; without an interval this is no finding."

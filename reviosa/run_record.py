@@ -196,8 +196,8 @@ def _require_same(directory: Path, header: dict[str, Any], wanted: dict[str, Any
         if difference:
             name, before, now = difference
             raise RunError(
-                f"{directory}: got {name} = {now}, expected {before} as in the run to resume; "
-                "use the same or choose a new directory"
+                f"{directory}: got {name} = {_short(now)}, expected {_short(before)} as in the run "
+                "to resume; use the same or choose a new directory"
             )
 
 
@@ -214,6 +214,11 @@ def _first_difference(name: str, old: Any, new: Any) -> tuple[str, str, str] | N
     # As text, because NaN is not equal to itself.
     before, now = json.dumps(old), json.dumps(new)
     return None if before == now else (name, before, now)
+
+
+def _short(text: str, most: int = 120) -> str:
+    """A plan of hundreds of ablations is no line of text."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 
 def _shown(values: dict[str, Any], key: str) -> str:

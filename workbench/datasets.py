@@ -45,10 +45,16 @@ def captured_data(
 ) -> InterRVOSDataset:
     """The data set to run a captured model over: the captured one, or ``data``; its frames checked.
 
+    Of the captured one as many videos as were captured, where ``limit`` says nothing else.
+
     Raises:
         DataError: it is not at hand, or not as promised.
     """
-    dataset = InterRVOSDataset(data, limit) if data else find_dataset(run, directory, limit)
+    if data:
+        dataset = InterRVOSDataset(data, limit)
+    else:
+        limit = limit or (run.get("summary") or {}).get("videos")
+        dataset = find_dataset(run, directory, limit)
     if dataset is None:
         path = (run.get("data") or {}).get("path")
         raise DataError(

@@ -1,16 +1,15 @@
 """What an ablation run keeps: its plan in the header, and a line an expression."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from probes.causal.plan import Ablation, Pair
+from reviosa.io import append_jsonl, read_jsonl
 
 __all__ = [
     "EFFECTS_FILE",
     "append_effects",
-    "end_torn_line",
     "plan_from_json",
     "plan_to_json",
     "read_effects",
@@ -49,16 +48,7 @@ def append_effects(
         "interaction": interaction,
         "scores": scores,
     }
-    with open(directory / EFFECTS_FILE, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def end_torn_line(directory: Path) -> None:
-    """Put a line end behind a line that was torn when the run was killed."""
-    path = directory / EFFECTS_FILE
-    if path.is_file() and not path.read_bytes().endswith(b"\n"):
-        with open(path, "a", encoding="utf-8") as file:
-            file.write("\n")
+    append_jsonl(directory / EFFECTS_FILE, line)
 
 
 def read_effects(directory: str | Path) -> list[dict[str, Any]]:
@@ -67,13 +57,4 @@ def read_effects(directory: str | Path) -> list[dict[str, Any]]:
     ``{"sample_id", "video_id", "interaction", "scores": {role: [whole, ablation...]}}``; a role
     that was not named is absent, a torn line is left out, and without the file there is none.
     """
-    lines: list[dict[str, Any]] = []
-    path = Path(directory) / EFFECTS_FILE
-    if not path.is_file():
-        return lines
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            continue
-    return lines
+    return read_jsonl(Path(directory) / EFFECTS_FILE)

@@ -1,8 +1,10 @@
 """Which heads are silenced together."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +75,9 @@ def set_ablations(
     Args:
         chosen: pairs, best first.
         shape: layers and heads of the model.
-        draws: random sets for each k, with as many heads of each layer as the first k have. They
-            may share heads with them, but are never the same set.
+        draws: different random sets for each k, with as many heads of each layer as the first k
+            have; all that there are where there are fewer. They may share heads with the first k,
+            but are never the same set.
         seed: of the draws.
         least: pairs from the other end of the ranking, worst first; the first k of them, too, as
             far as they reach.
@@ -181,7 +184,16 @@ def _alike(
             f"the first {len(first)} pairs are all heads of their layers; no random set of the "
             "same layers is another one, choose fewer"
         )
-    sets: list[tuple[Pair, ...]] = []
+    others = math.prod(math.comb(heads, count) for count in counts.values()) - 1
+    if others <= draws:
+        # There are no more: each of them once.
+        by_layer = [
+            [tuple((layer, head) for head in some) for some in combinations(range(heads), count)]
+            for layer, count in counts.items()
+        ]
+        every = [tuple(pair for part in parts for pair in part) for parts in product(*by_layer)]
+        return [pairs for pairs in every if set(pairs) != set(first)]
+    sets: dict[tuple[Pair, ...], None] = {}
     while len(sets) < draws:
         pairs = tuple(
             (layer, int(head))
@@ -189,5 +201,5 @@ def _alike(
             for head in sorted(rng.choice(heads, count, replace=False))
         )
         if set(pairs) != set(first):
-            sets.append(pairs)
-    return sets
+            sets[pairs] = None
+    return list(sets)

@@ -10,7 +10,6 @@ import torch
 from probes.causal.effects import (
     EFFECTS_FILE,
     append_effects,
-    end_torn_line,
     plan_to_json,
     read_effects,
 )
@@ -102,7 +101,6 @@ def ablate(
         stock = None
         if kind in _FROM_OTHERS and left:
             stock = Stock.gather(segmenter, samples, seed, gathering)
-        end_torn_line(directory)
         count = len(samples) - len(left)
         for _, group in groupby(samples, key=lambda sample: sample.video.video_id):
             of_video = list(group)

@@ -75,3 +75,29 @@ def test_other_runs_are_refused(store, tmp_path):
         append_effects(tmp_path / "larger", "v/0", "v", False, {"actor": [0.5] * 13})
     with pytest.raises(RunError, match="expected 2 layers of 3 heads as captured"):
         read_beside(store, [tmp_path / "larger"])
+
+
+def test_runs_of_another_model_are_refused_and_of_other_data_named(run, row, metrics, tmp_path):
+    header = {"model": {"identity": "abc"}, "data": {"identity": "d1"}, "summary": {"samples": 5}}
+    directory, writer = run("captured", **header)
+    rows = [row(f"v{i}", "0", "actor") for i in range(5)]
+    writer.write_chunk(0, rows, metrics(5))
+    store = CaptureStore(directory)
+
+    def made(name, model, data, samples):
+        config = {"kind": "mean", "ablations": [], "shape": [2, 3], "samples": samples}
+        with open_run(tmp_path / name, "ablate", config, 0, data, model):
+            pass
+        return tmp_path / name
+
+    same = made("same", {"identity": "abc"}, {"identity": "d1"}, 5)
+    part = made("part", {"identity": "abc"}, {"identity": "d1"}, 3)
+    other = made("other", {"identity": "abc"}, {"identity": "d2"}, 5)
+    notes = read_beside(store, [same, part, other], 20).notes
+    assert notes == (
+        "The run part is over 3 expressions of the data, the capture over 5.",
+        "The run other is over other data than the capture.",
+    )
+    shuffled = made("shuffled", {"identity": "abc-shuffled-1"}, {"identity": "d1"}, 5)
+    with pytest.raises(RunError, match="of the model abc-shuffled-1, expected abc as captured"):
+        read_beside(store, [shuffled], 20)

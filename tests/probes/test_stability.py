@@ -69,7 +69,7 @@ def test_the_best_of_noise_is_no_better_on_other_videos():
     found = halves(noise, np.arange(40), 40, 3).held_out
     # The best 3 of 60 means of 20 values lie some 1.9 standard errors up: 1.9 / sqrt(20) = 0.42.
     assert found.chosen > 0.3 and abs(found.held_out) < 0.2
-    assert found.gain[0] < 0 < found.gain[1]
+    assert found.gain_range[0] < 0 < found.gain_range[1]
 
 
 def test_what_the_layer_explains_is_no_gain():
@@ -82,5 +82,9 @@ def test_what_the_layer_explains_is_no_gain():
     # The two best: 9 of layer 0, gain 6, and one of layer 1, gain 0: 3 on average.
     two = halves(values, np.arange(8), 8, 2).held_out
     assert two.held_out - two.same_layers == pytest.approx(3, abs=0.01)
-    assert two.gain == pytest.approx((3, 3), abs=0.01)
+    assert two.gain == pytest.approx(3, abs=0.01)
+    assert two.gain_range == pytest.approx((3, 3), abs=0.01)
+    # Where low is good, the best is lower than its layer: a gain, too.
+    low = halves(-values, np.arange(8), 8, 2, low_first=True).held_out
+    assert low.gain == pytest.approx(3, abs=0.01) and low.held_out < low.same_layers
     assert halves(values, np.arange(8), 8, 7).held_out.chosen is None, "fewer pairs than k"

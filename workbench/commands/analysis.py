@@ -219,7 +219,7 @@ def _scores(
 def print_ranking(ranking: "Ranking", top: int) -> None:
     """Print the first ``top`` pairs of a ranking as a table."""
     from probes.criteria import CRITERIA
-    from reports.style import MISSING, count, interval, number
+    from reports.style import MISSING, count, interval, number, with_interval
     from workbench.console import print_table
 
     rows = [
@@ -257,7 +257,8 @@ def print_ranking(ranking: "Ranking", top: int) -> None:
         print(
             f"the best {ranking.top_k} by half of the videos score {number(held.chosen)} there and "
             f"{number(held.held_out)} on the other half, where heads of the same layers score "
-            f"{number(held.same_layers)}; difference {interval(held.gain)} in 95 % of the splits"
+            f"{number(held.same_layers)}; better by {with_interval(held.gain, held.gain_range)} "
+            "(95 % of the splits)"
         )
 
 

@@ -56,10 +56,13 @@ def report(
         return
     from probes.beside import BESIDE, read_beside, run_kind
     from probes.sweeps import SWEEP_FILE
+    from reviosa.run_record import read_run
 
     others = [run for run in runs if run_kind(run) in BESIDE]
     captured = [run for run in runs if run not in others]
     if len(captured) != 1 or (captured[0] / SWEEP_FILE).is_file():
+        for run in captured:
+            read_run(run)  # says what is wrong where it is no run at all
         raise ConfigError(
             f"{out}: got {len(captured)} runs that are no ablation, lens or probe, expected one "
             "capture; several, or a sweep, make a page in Markdown, end it on .md"
