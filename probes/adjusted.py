@@ -5,18 +5,37 @@ fixed, ranking anew in each of thousands of draws for each of hundreds of pairs 
 What a draw needs of a video is then a handful of sums, made once.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import get_lapack_funcs
 from scipy.sparse import csr_array
-from scipy.stats import rankdata
+from scipy.stats import norm, rankdata
 
 from probes.rank_statistics import partial_correlation
 
-__all__ = ["adjusted_correlations", "outside"]
+__all__ = ["adjusted_correlations", "average_ranks", "normal_scores", "residuals"]
 
 _BLOCK = 4 * 10**7
 """Numbers held at a time while draws are worked through: 320 MB."""
+
+
+def average_ranks(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks of each column, 1 = lowest; ties share their mean. [sample, column] or [sample]."""
+    return rankdata(columns, axis=0) if columns.size else columns
+
+
+def normal_scores(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks as quantiles of a normal distribution, ``Phi^-1(rank / (n + 1))`` (van der Waerden).
+
+    What several variables do together is far from linear in plain ranks: with two confounders as
+    strong as the noise, a partial correlation of ranks found something in 18 % of null data sets
+    at 5 %, one of normal scores in 5.5 %.
+
+    Args:
+        columns: [sample, column] or [sample].
+    """
+    return norm.ppf(average_ranks(columns) / (len(columns) + 1))
 
 
 def adjusted_correlations(
@@ -26,8 +45,9 @@ def adjusted_correlations(
     own: NDArray[np.float64] | None,
     codes: NDArray[np.intp],
     weights: NDArray[np.float64],
+    scale: Callable[[NDArray], NDArray] = normal_scores,
 ) -> NDArray[np.float64]:
-    """Partial Spearman correlation of each column with the outcome, in every draw.
+    """Partial rank correlation of each column with the outcome, in every draw.
 
     Args:
         scores: [sample, column], finite.
@@ -36,18 +56,16 @@ def adjusted_correlations(
         own: held fixed for its column alone, [sample, column]; nothing when None.
         codes: the video of each sample, [sample].
         weights: how often each draw holds each video, [draw, video].
+        scale: what ranks are turned into; the ranks themselves give Spearman's correlation.
 
     Returns:
         [draw, column]; NaN where what is held fixed leaves no spread of the score or the outcome,
         or a draw holds hardly more different samples than variables, which then explain anything.
     """
-    columns = [rankdata(scores, axis=0)] + ([] if own is None else [rankdata(own, axis=0)])
-    fixed = [rankdata(x) for x in known.T]
-    shared = np.column_stack([np.ones(len(outcome)), *fixed, rankdata(outcome)])
-    # Ranks as numbers around 0 of size 1, so that sums of squares keep their digits.
-    half = (len(outcome) + 1) / 2
-    shared[:, 1:] = (shared[:, 1:] - half) / half
-    columns = [(column - half) / half for column in columns]
+    # Numbers around 0 of size 1, so that sums of squares keep their digits.
+    columns = [_standard(scale(x)) for x in ([scores] if own is None else [scores, own])]
+    ranked = _standard(np.column_stack([scale(known), scale(outcome)]))
+    shared = np.column_stack([np.ones(len(outcome)), ranked])
     width, pairs = shared.shape[1], scores.shape[1]
     sums = _VideoSums(codes, weights.shape[1])
     of_shared = sums.add((shared[:, :, None] * shared[:, None]).reshape(len(outcome), -1))
@@ -68,31 +86,15 @@ def adjusted_correlations(
     return np.where(enough[:, None], np.concatenate(parts), np.nan)
 
 
-def outside(columns: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What ``known`` and a constant leave of columns, in an orthonormal basis of what they leave.
-
-    Residuals of a regression are not exchangeable: they lie in a space of fewer dimensions than
-    there are of them, and permuting them finds something in 9 % of null data sets at 5 % (measured
-    on 60 videos with 5 variables held fixed). Their coordinates in that space are exchangeable.
-
-    Args:
-        columns: [video, column].
-        known: [video, variable].
-
-    Returns:
-        [video - 1 - variable, column]; nothing where there are no more videos than that.
-
-    Source: Huh and Jhun 2001; compared with others by Winkler et al. 2014 (10.1016/j.neuroimage.
-    2014.01.060).
-    """
+def residuals(columns: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Columns [sample, column] with what goes along with ``known`` [sample, variable] taken out."""
     design = np.column_stack([np.ones(len(known)), known])
-    if len(design) <= design.shape[1]:
-        return columns[:0]
-    geqrf, ormqr = get_lapack_funcs(("geqrf", "ormqr"), (design,))
-    reflectors, tau, _, _ = geqrf(design)
-    # The workspace that LAPACK asks for: 64 numbers a column is more than enough.
-    turned, _, _ = ormqr("L", "T", reflectors, tau, columns, 64 * max(1, columns.shape[1]))
-    return turned[design.shape[1] :]
+    return columns - design @ np.linalg.lstsq(design, columns, rcond=None)[0]
+
+
+def _standard(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    spread = columns.std(axis=0)
+    return (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
 class _VideoSums:

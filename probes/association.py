@@ -4,16 +4,23 @@ Spearman is used because neither attention nor J&F is linear in the other; area 
 the same ranks.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from probes.adjusted import adjusted_correlations, outside
+from probes.adjusted import (
+    adjusted_correlations,
+    average_ranks,
+    normal_scores,
+    residuals,
+)
 from probes.bootstrap import ONE_VIDEO, Estimate, draw_weights, interval, video_means
-from probes.multiplicity import correlation_p, max_r_permutations
+from probes.multiplicity import max_t_sign_flips, two_sided_p
 from probes.rank_statistics import CentredRanks, partial_correlation
 
 __all__ = ["Association", "Samples", "correlation_draws", "correlation_tests", "pair_draws"]
@@ -40,10 +47,11 @@ class Association:
     partial: Estimate
     """Spearman given the mask area."""
     adjusted: Estimate
-    """Spearman given all that :attr:`Correlation.held_fixed` names."""
+    """Given all that :attr:`Correlation.held_fixed` names; of normal scores, see
+    :func:`probes.adjusted.normal_scores`."""
     p: float | None = None
-    """Of the rank correlation over videos if there were none, corrected for the number of layers
-    or pairs it is among (max-T permutation of J&F between videos)."""
+    """Of the rank correlation if there were none, corrected for the number of layers or pairs it is
+    among: signs of the videos' shares in it are flipped (max-T)."""
     partial_p: float | None = None
     """The same with the mask area taken out of both."""
     adjusted_p: float | None = None
@@ -156,28 +164,40 @@ class Samples:
 
     def _draws(self, scores: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
         step = max(1, BLOCK // len(scores))
-        parts = [
-            _correlations(scores, self.jf, self.area, weights[start : start + step].T[self.codes])
-            for start in range(0, len(weights), step)
-        ]
+
+        def block(start: int) -> tuple[NDArray, NDArray]:
+            part = weights[start : start + step].T[self.codes]
+            return _correlations(scores, self.jf, self.area, part)
+
+        # numpy lets other threads run while it sorts and sums.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            parts = list(pool.map(block, range(0, len(weights), step)))
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     def _corrected(
         self, scores: NDArray, permutations: int, own: NDArray | None
     ) -> tuple[NDArray, NDArray, NDArray]:
         """p-values of each column, corrected for all columns: plain, given area, given all."""
-        ranks = [_ranks(x) for x in (scores, self.jf[:, None], self.area[:, None], self.known)]
-        means = [_by_video(x, self.codes) for x in ranks]
-        columns, jf, area, known = means
+        ranks, jf = rankdata(scores, axis=0), rankdata(self.jf)[:, None]
+        area = rankdata(self.area)[:, None]
+        known = normal_scores(self.known)
+        mine, outcome = (residuals(normal_scores(x), known) for x in (scores, self.jf[:, None]))
+        if own is not None:
+            other = residuals(normal_scores(own), known)
+            length = (other**2).sum(axis=0)
+            mine, outcome = (
+                x - other * (other * x).sum(axis=0) / np.where(length > 1e-9, length, np.inf)
+                for x in (mine, outcome)
+            )
 
-        def test(known: NDArray, own: NDArray | None = None) -> NDArray:
-            left = outside(np.column_stack([columns, jf]), known)
-            other = None if own is None else outside(own, known)
-            return max_r_permutations(left[:, :-1], left[:, -1], permutations, self.seed, other)
+        def test(columns: NDArray, outcome: NDArray) -> NDArray:
+            return max_t_sign_flips(_shares(columns, outcome, self.codes), permutations, self.seed)
 
-        own = None if own is None else _by_video(_ranks(own), self.codes)
-        plain = max_r_permutations(columns, jf[:, 0], permutations, self.seed)
-        return plain, test(area), test(known, own)
+        return (
+            test(residuals(ranks, area[:, :0]), residuals(jf, area[:, :0])),
+            test(residuals(ranks, area), residuals(jf, area)),
+            test(mine, outcome),
+        )
 
     def _no_value(self, kind: str, score: NDArray, value: float) -> str | None:
         if kind == "plain":
@@ -222,7 +242,13 @@ def correlation_draws(
     for rows, columns in _alike(np.isfinite(scores) & usable[:, None]):
         if rows.sum() >= 3:
             found[:, columns] = adjusted_correlations(
-                scores[rows][:, columns], outcome[rows], known[rows], None, codes[rows], weights
+                scores[rows][:, columns],
+                outcome[rows],
+                known[rows],
+                None,
+                codes[rows],
+                weights,
+                average_ranks,
             )
     return found
 
@@ -237,22 +263,22 @@ def correlation_tests(
     outcome: NDArray,
     area: NDArray | None,
     codes: NDArray,
-    permutations: int,
+    flips: int,
     seed: int,
 ) -> tuple[NDArray, NDArray]:
-    """p-values of "no rank correlation with the outcome over videos" for each column.
+    """p-values of "no rank correlation with the outcome" for each column.
 
     Args:
         scores: [sample, column]; a column's samples without a value are left out.
         outcome: [sample].
         area: taken out of both, [sample]; nothing is when None.
         codes: video of each sample, [sample].
-        permutations: exchanges of outcomes between videos.
-        seed: of the exchanges.
+        flips: random signs of the videos' shares in the covariance.
+        seed: of the signs.
 
     Returns:
-        [column] both: corrected for the number of columns (max-T permutation), and of each by
-        itself (Student's t of the correlation of video means). NaN where undefined.
+        [column] both: corrected for the number of columns (max-T), and of each by itself (Student's
+        t over videos). NaN where undefined.
     """
     corrected, alone = np.full((2, scores.shape[1]), np.nan)
     usable = np.isfinite(outcome)
@@ -261,23 +287,29 @@ def correlation_tests(
     for rows, columns in _alike(np.isfinite(scores) & usable[:, None]):
         if rows.sum() < 3:
             continue
-        ranks = _ranks(np.column_stack([scores[rows][:, columns], outcome[rows]]))
-        means = _by_video(ranks, codes[rows])
-        if area is not None:
-            means = outside(means, _by_video(_ranks(area[rows][:, None]), codes[rows]))
-        corrected[columns] = max_r_permutations(means[:, :-1], means[:, -1], permutations, seed)
-        alone[columns] = correlation_p(means[:, :-1], means[:, -1])
+        known = np.zeros((int(rows.sum()), 0)) if area is None else rankdata(area[rows])[:, None]
+        ranks = rankdata(scores[rows][:, columns], axis=0)
+        shares = _shares(
+            residuals(ranks, known), residuals(rankdata(outcome[rows])[:, None], known), codes[rows]
+        )
+        corrected[columns] = max_t_sign_flips(shares, flips, seed)
+        alone[columns] = two_sided_p(shares)
     return corrected, alone
 
 
-def _ranks(columns: NDArray) -> NDArray[np.float64]:
-    return rankdata(columns, axis=0) if columns.size else columns
+def _shares(columns: NDArray, outcome: NDArray, codes: NDArray) -> NDArray[np.float64]:
+    """What each video adds to the covariance of columns and outcome, [video, column].
 
-
-def _by_video(columns: NDArray, codes: NDArray) -> NDArray[np.float64]:
-    """Means over the samples of each video, [video, column]."""
-    _, numbered = np.unique(codes, return_inverse=True)
-    return video_means(columns, numbered, int(numbered.max()) + 1)
+    Both centred, [sample, column] or [sample, 1]. Where there is no correlation a video's share is
+    as likely with the other sign, whatever its samples have in common: the score form of the wild
+    cluster bootstrap (Kline and Santos 2012). Next to nothing is nothing, so that rounding has no
+    sign.
+    """
+    names, numbered = np.unique(codes, return_inverse=True)
+    products = columns * outcome
+    size = np.sqrt((columns**2).sum(axis=0) * (outcome**2).sum(axis=0))
+    sums = video_means(products, numbered, len(names)) * np.bincount(numbered)[:, None]
+    return np.where(np.abs(sums) > 1e-12 * np.maximum(size, 1e-300), sums, 0.0)
 
 
 def _alike(defined: NDArray[np.bool_]) -> list[tuple[NDArray, list[int]]]:

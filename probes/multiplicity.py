@@ -13,8 +13,6 @@ from scipy.stats import t as student
 
 __all__ = [
     "benjamini_hochberg",
-    "correlation_p",
-    "max_r_permutations",
     "max_t_sign_flips",
     "shrink",
     "smallest_detectable",
@@ -97,31 +95,6 @@ def two_sided_p(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(usable, 2 * student.sf(t, np.maximum(count - 1, 1)), np.nan)
 
 
-def correlation_p(scores: NDArray[np.float64], outcome: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Student's t-test of "no correlation" for each column by itself.
-
-    ``t = r sqrt((n - 2) / (1 - r^2))`` with n - 2 degrees of freedom.
-
-    Args:
-        scores: [video, column]; a column with NaN is left out.
-        outcome: [video].
-
-    Returns:
-        [column]; NaN for a constant column or outcome, and with fewer than four videos.
-    """
-    n = len(outcome)
-    result = np.full(scores.shape[1], np.nan)
-    if n < 4:
-        return result
-    x, y = scores - scores.mean(axis=0), outcome - outcome.mean()
-    size = (x**2).sum(axis=0) * (y**2).sum()
-    usable = np.isfinite(size) & (size > 1e-18 * (scores**2).sum(axis=0) * (outcome**2).sum())
-    r = np.clip((x.T @ y)[usable] / np.sqrt(size[usable]), -1.0, 1.0)
-    t = np.abs(r) * np.sqrt((n - 2) / np.maximum(1 - r**2, 1e-15))
-    result[usable] = 2 * student.sf(t, n - 2)
-    return result
-
-
 def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Smallest false discovery rate at which each hypothesis is found (1995), NaN left out.
 
@@ -134,75 +107,6 @@ def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
     scaled = values[order] * len(order) / np.arange(1, len(order) + 1)
     result[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return result
-
-
-def max_r_permutations(
-    scores: NDArray[np.float64],
-    outcome: NDArray[np.float64],
-    permutations: int = 2000,
-    seed: int = 0,
-    own: NDArray[np.float64] | None = None,
-) -> NDArray[np.float64]:
-    """Two-sided p-values of "no correlation over videos", corrected for the number of columns.
-
-    The outcomes are exchanged between videos, for all columns alike; each exchange gives the
-    largest |r| over all columns, and a column's p is the share of exchanges whose largest is at
-    least its own, the observed data counted in (ANALYSIS 3.2).
-
-    Args:
-        scores: [video, column]; a column with NaN is left out.
-        outcome: [video], without NaN.
-        permutations: random exchanges.
-        seed: of the exchanges.
-        own: held fixed for the column of the same place, in the observed correlation and in that of
-            every exchange, [video, column]; nothing when None.
-
-    Returns:
-        [column], 1 / (permutations + 1) to 1; NaN for a column that is constant or has NaN, and for
-        all with fewer than four videos or a constant outcome.
-    """
-    result = np.full(scores.shape[1], np.nan)
-    if len(outcome) < 4:
-        return result
-    centred = scores - scores.mean(axis=0)
-    whole = np.sqrt((scores**2).sum(axis=0))
-    beside = None if own is None else _units(own - own.mean(axis=0), np.sqrt((own**2).sum(axis=0)))
-    if beside is not None:
-        centred = centred - beside * (beside * centred).sum(axis=0)
-    units = _units(centred, whole)
-    usable = np.isfinite(whole) & units.any(axis=0)
-    deviation = outcome - outcome.mean()
-    if not usable.any() or not np.ptp(outcome) > 0:
-        return result
-    units = units[:, usable]
-
-    def strength(outcomes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """|r|, up to a factor, of each column for rows of outcomes [exchange, video]."""
-        found = np.abs(outcomes @ units)
-        if beside is None:
-            return found
-        # What a column's own variable explains of the outcome is taken out of its length.
-        total = (outcomes**2).sum(axis=1, keepdims=True)
-        left = total - (outcomes @ beside[:, usable]) ** 2
-        return found / np.sqrt(np.maximum(left, 1e-12 * total))
-
-    observed = strength(deviation[None])[0]
-    rng = np.random.default_rng(seed)
-    reached = np.zeros(len(observed))
-    for start in range(0, permutations, _BLOCK):
-        size = min(_BLOCK, permutations - start)
-        mixed = rng.permuted(np.broadcast_to(deviation, (size, len(deviation))), axis=1)
-        highest = strength(mixed).max(axis=1)
-        reached += (highest[:, None] >= observed * (1 - 1e-9)).sum(axis=0)
-    result[usable] = (reached + 1) / (permutations + 1)
-    return result
-
-
-def _units(columns: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Columns of length 1; zero where next to nothing is left of a column's ``whole`` length."""
-    length = np.sqrt((columns**2).sum(axis=0))
-    usable = length > 1e-9 * whole
-    return np.where(usable, columns / np.where(usable, length, 1.0), 0.0)
 
 
 def shrink(scores: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:

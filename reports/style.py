@@ -15,6 +15,7 @@ __all__ = [
     "in_text",
     "interval",
     "number",
+    "p_value",
     "pair_label",
     "per_cent",
     "with_interval",
@@ -75,6 +76,11 @@ def count(amount: int, singular: str, plural: str | None = None) -> str:
 def in_text(title: str) -> str:
     """A title in the middle of a sentence: ``Mask share`` becomes small, ``AUROC`` stays."""
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
+def p_value(p: float | None) -> str:
+    """``0.031``; ``n/a`` where there is none."""
+    return MISSING if p is None else f"{p:.2g}"
 
 
 def pair_label(layer: int, head: int) -> str:

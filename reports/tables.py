@@ -18,6 +18,7 @@ from reports.style import (
     in_text,
     interval,
     number,
+    p_value,
     pair_label,
     per_cent,
     with_interval,
@@ -37,6 +38,7 @@ __all__ = [
     "ablation_table",
     "correlation_table",
     "criteria_table",
+    "detectable_words",
     "family_table",
     "flatten",
     "held_fixed_words",
@@ -159,7 +161,7 @@ def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
                 criterion.title + (" (lowest)" if criterion.low_first else ""),
                 pair_label(best.layer, best.head) if best.rank == 1 else "a tie",
                 with_interval(best.score, best.ci),
-                MISSING if best.p is None else f"{best.p:.2g}",
+                p_value(best.p),
                 _ranks(best.rank_ci),
                 number(halves.median.spearman if halves else None, 2),
                 number(halves.median.jaccard if halves else None, 2),
@@ -314,12 +316,12 @@ def correlation_table(results: "AnalysisResults", role: str) -> Table:
     entries = [(f"{title}, all heads", correlation.overall)]
     entries += [(_control_words(name), item) for name, item in correlation.controls.items()]
     return Table(
-        ("compared with J&F", "Spearman", "given mask area", "all held fixed", "Pearson"),
+        ("compared with J&F", "Spearman", "p", "given mask area", "all held fixed", "p", "Pearson"),
         tuple((words, *_association(item)) for words, item in entries),
         f"{ROLE_TITLES[role]}, n = {count(correlation.n, 'sample')} of "
         f"{count(correlation.n_videos, 'video')}; {count(correlation.n_excluded, 'sample')} "
-        f"left out without token. {held_fixed_words(correlation)} "
-        f"Intervals: {_interval_words(results)}.",
+        f"left out without token. {held_fixed_words(correlation)} {detectable_words(correlation)} "
+        f"p: signs of the videos' shares flipped. Intervals: {_interval_words(results)}.",
     )
 
 
@@ -335,6 +337,17 @@ def held_fixed_words(correlation: "Correlation") -> str:
         left = ", ".join(f"{COVARIATE_WORDS[k]} ({v})" for k, v in correlation.not_held.items())
         text += f" Not held: {left}."
     return text
+
+
+def detectable_words(correlation: "Correlation") -> str:
+    """How small a correlation the videos could show."""
+    one, many = correlation.detectable, correlation.pair_detectable
+    if one is None or many is None:
+        return "Too few videos to say which correlation they could show."
+    return (
+        f"{count(correlation.n_videos, 'video')} show a correlation of {one:.2f} four times in "
+        f"five, and of {many:.2f} where all {len(correlation.pairs)} pairs are tested."
+    )
 
 
 def strata_table(results: "AnalysisResults", role: str) -> Table:
@@ -511,8 +524,10 @@ def _interval_words(results: "AnalysisResults") -> str:
 def _association(item: "Association") -> tuple[str, ...]:
     return (
         with_interval(item.spearman.value, item.spearman.ci, 2),
+        p_value(item.p),
         with_interval(item.partial.value, item.partial.ci, 2),
         with_interval(item.adjusted.value, item.adjusted.ci, 2),
+        p_value(item.adjusted_p),
         number(item.pearson, 2),
     )
 

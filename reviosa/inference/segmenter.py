@@ -69,7 +69,10 @@ RolePair = tuple[Tensor | None, Tensor | None]
 
 
 class Segmenter:
-    """Runs a model on videos; several expressions of one video share all that can be shared."""
+    """Runs a model on videos; several expressions of one video share all that can be shared.
+
+    The model is put into evaluation mode, and left in it.
+    """
 
     def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
         self.model, self.processor = model, processor

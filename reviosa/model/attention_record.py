@@ -105,7 +105,8 @@ def record_attention(
     or as the language model of one that sees; in training and inference, on padded batches, with
     LoRA, gradient checkpointing (non-reentrant), autocast and KV-cache steps. The model is the same
     inside the block and outside. Recording costs one small matrix product a layer; fused attention
-    stays on. Beam search, which puts the rows of the cache in another order, is not followed.
+    stays on. Beam search, which puts the rows of the cache in another order, is not followed, nor
+    is a decoder whose layers lie on several devices.
 
     Args:
         model: a model of transformers, or one wrapped by peft or DDP.

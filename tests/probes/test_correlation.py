@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import spearmanr
 
 from probes import association as module
-from probes.adjusted import adjusted_correlations, outside
+from probes.adjusted import adjusted_correlations, average_ranks, normal_scores
+from probes.association import _shares
 from probes.correlation import correlate, correlate_tables
 from probes.covariates import COVARIATES, Covariates
 from probes.criteria import CRITERIA
+from probes.multiplicity import max_t_sign_flips
 from probes.store import CaptureStore
 from reviosa.errors import ConfigError
 
@@ -239,8 +241,10 @@ def beside(n, **known):
     return Covariates(values, types, rng.random(n))
 
 
-def test_adjusted_is_the_correlation_of_what_the_others_leave():
+@pytest.mark.parametrize("scaled", ["ranks", "normal scores"])
+def test_adjusted_is_the_correlation_of_what_the_others_leave(scaled):
     """By least squares on ranks, with each draw's videos written out: 2e-13 apart at most."""
+    scale = {"ranks": average_ranks, "normal scores": normal_scores}[scaled]
     rng = np.random.default_rng(0)
     n, videos = 40, 9
     codes = np.sort(rng.integers(0, videos, n))
@@ -248,17 +252,19 @@ def test_adjusted_is_the_correlation_of_what_the_others_leave():
     scores = rng.random((n, 4)) + known[:, :1]
     outcome, own = rng.random(n) + known[:, 0], rng.random((n, 4))
     weights = rng.multinomial(videos, np.full(videos, 1 / videos), size=20).astype(float)
-    found = adjusted_correlations(scores, outcome, known, own, codes, weights)
+    found = adjusted_correlations(scores, outcome, known, own, codes, weights, scale)
     for draw, counts in enumerate(weights):
         rows = np.repeat(np.arange(n), counts[codes].astype(int))
         for column in range(4):
-            fixed = [rankdata(x)[rows] for x in (*known.T, own[:, column])]
-            x, y = (rankdata(v)[rows] for v in (scores[:, column], outcome))
+            fixed = [scale(x)[rows] for x in (*known.T, own[:, column])]
+            x, y = (scale(v)[rows] for v in (scores[:, column], outcome))
             design = np.column_stack([np.ones(len(rows)), *fixed])
             left = [v - design @ np.linalg.lstsq(design, v, rcond=None)[0] for v in (x, y)]
             assert found[draw, column] == pytest.approx(np.corrcoef(*left)[0, 1], abs=1e-9)
     # Without anything to hold fixed it is Spearman's.
-    plain = adjusted_correlations(scores, outcome, known[:, :0], None, codes, np.ones((1, videos)))
+    plain = adjusted_correlations(
+        scores, outcome, known[:, :0], None, codes, np.ones((1, videos)), average_ranks
+    )
     wanted = [spearmanr(x, outcome)[0] for x in scores.T]
     np.testing.assert_allclose(plain[0], wanted)
 
@@ -267,8 +273,8 @@ def test_adjusted_is_the_correlation_of_what_the_others_leave():
 def test_what_goes_through_a_covariate_alone_is_gone_when_it_is_held_fixed(table, confounder):
     rng = np.random.default_rng(4)
     n = 300
-    cause = rng.random(n)
-    jf, share = cause + rng.normal(0, 0.2, n), cause + rng.normal(0, 0.2, n)
+    cause = rng.normal(0, 1, n)
+    jf, share = cause + rng.normal(0, 0.7, n), cause + rng.normal(0, 0.7, n)
     area, videos = rng.random(n), np.arange(n)
     made = table(share.reshape(n, 1, 1), videos=videos, jf=jf, area=area)
     visual = cause if confounder == "visual_mass" else rng.random(n)
@@ -321,7 +327,8 @@ def test_what_cannot_be_held_fixed_is_named(table):
     assert found.held_fixed == ("mask_area", "centrality", "query_position")
     alone = correlate_tables(made, resamples=50)
     assert alone.held_fixed == ("mask_area",) and set(alone.not_held.values()) == {"not given"}
-    assert alone.overall.adjusted.value == pytest.approx(alone.overall.partial.value)
+    # Of normal scores, so near the partial correlation of ranks, not equal.
+    assert alone.overall.adjusted.value == pytest.approx(alone.overall.partial.value, abs=0.1)
     assert alone.strata == ()
 
 
@@ -338,18 +345,42 @@ def test_a_correlation_is_not_correlated_again(run, row, metrics):
         correlate(store, "act", criterion="size")
 
 
-def test_what_is_left_outside_is_all_of_the_residual_and_nothing_else():
-    """Lengths and angles are those of least-squares residuals, in as many numbers as are free."""
+def test_what_a_pair_s_own_visual_mass_hides_is_seen_when_it_is_held_fixed(table):
+    """J&F hangs on each pair's visual mass strongly, and on the first pair's share a little."""
     rng = np.random.default_rng(0)
-    known, columns = rng.random((20, 3)), rng.random((20, 5))
-    before = columns.copy()
-    left = outside(columns, known)
-    design = np.column_stack([np.ones(20), known])
-    residual = columns - design @ np.linalg.lstsq(design, columns, rcond=None)[0]
-    assert left.shape == (16, 5)
-    np.testing.assert_allclose(left.T @ left, residual.T @ residual)
-    np.testing.assert_array_equal(columns, before)
-    # What is known leaves nothing of itself, nor of a constant.
-    nothing = outside(np.column_stack([known, np.ones(20)]), known)
-    np.testing.assert_allclose(nothing, 0, atol=1e-12)
-    assert outside(columns[:4], known[:4]).shape == (0, 5)
+    share, visual = rng.normal(size=(2, 80, 1, 2))
+    jf = 8 * visual[:, 0, 0] + 0.8 * share[:, 0, 0] + rng.normal(size=80)
+    videos, area = np.arange(80), rng.random(80)
+    made = table(share, videos=videos, jf=jf, area=area)
+    tables = {"visual_mass": table(visual, videos=videos, metric="visual_mass")}
+    first, second = correlate_tables(made, tables, beside(80, mask_area=area), 400).pairs
+    assert first.adjusted.ci[0] > 0.2 and first.adjusted_p < 0.01 < 0.1 < first.p
+    assert second.adjusted_p > 0.05
+
+
+def test_p_values_of_correlations_go_with_their_intervals(table):
+    """Within videos too: what differs between a video's own expressions counts."""
+    rng = np.random.default_rng(1)
+    within = rng.normal(size=120)
+    # No difference between videos at all: every video's mean is the same, in both.
+    within -= np.repeat(within.reshape(30, 4).mean(axis=1), 4)
+    share = np.stack([within, rng.normal(size=120)], axis=1).reshape(120, 1, 2)
+    jf = within + 0.5 * rng.normal(size=120)
+    made = table(share, videos=np.repeat(np.arange(30), 4), jf=jf, area=rng.random(120))
+    seen, noise = correlate_tables(made, resamples=400).pairs
+    assert seen.spearman.ci[0] > 0.5 and seen.p < 0.01 and seen.partial_p < 0.01
+    assert noise.spearman.ci[0] < 0 < noise.spearman.ci[1] and noise.p > 0.05
+
+
+def test_p_value_of_a_correlation_by_hand():
+    """Two samples a video, three videos: shares 2, 1 and 3 of centred numbers, whatever the sign.
+
+    Of eight flips of three shares only those of one sign reach |t| of (2, 1, 3): 2 in 8.
+    """
+    x = np.array([-1.0, 1.0, -1.0, 1.0, -1.0, 1.0])[:, None]
+    y = np.array([-1.0, 1.0, -0.5, 0.5, -1.5, 1.5])[:, None]
+    codes = np.array([0, 0, 1, 1, 2, 2])
+    shares = _shares(x, y, codes)
+    np.testing.assert_allclose(shares[:, 0], [2, 1, 3])
+    p = max_t_sign_flips(shares, 20000)[0]
+    assert p == pytest.approx(0.25, abs=0.01)

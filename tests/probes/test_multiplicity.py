@@ -6,7 +6,6 @@ from scipy.stats import ttest_1samp
 
 from probes.multiplicity import (
     benjamini_hochberg,
-    max_r_permutations,
     max_t_sign_flips,
     shrink,
     smallest_detectable,
@@ -66,22 +65,6 @@ def test_what_cannot_be_tested_is_not_defined():
         max_t_sign_flips(values, flips=0)
 
 
-def test_all_exchanges_of_few_videos_give_the_exact_p():
-    """Four videos in the same order: of the 24 orders two, this and its reverse, reach |r| = 1."""
-    scores = np.arange(4.0)[:, None]
-    p = max_r_permutations(scores, np.arange(4.0), permutations=20000)
-    assert p[0] == pytest.approx(2 / 24, abs=0.01)
-
-
-def test_correlations_that_cannot_be_tested_are_not_defined():
-    outcome = np.arange(5.0)
-    scores = np.column_stack([outcome, np.full(5, 3.0), [0, 1, np.nan, 2, 3]])
-    p = max_r_permutations(scores, outcome, permutations=50)
-    assert np.isfinite(p[0]) and np.isnan(p[1:]).all()
-    assert np.isnan(max_r_permutations(scores, np.ones(5), 50)).all(), "a constant outcome"
-    assert np.isnan(max_r_permutations(scores[:3], outcome[:3], 50)).all(), "three videos"
-
-
 def test_shrinkage_by_hand():
     # Spread 1 (variance of 1, 2, 3), noise 0.5^2: what is left 0.75, weight 0.75 / (0.75 + 0.25).
     shrunk = shrink(np.array([1.0, 2.0, 3.0, np.nan]), np.full(4, 0.5))
@@ -109,42 +92,3 @@ def test_the_smallest_detectable_correlation():
     assert smallest_detectable(100) == pytest.approx(0.277, abs=1e-3)
     assert smallest_detectable(100, 100) == pytest.approx(np.tanh(4.322 / np.sqrt(97)), abs=1e-3)
     assert smallest_detectable(3) is None
-
-
-def test_what_is_held_fixed_for_a_column_hides_nothing_else():
-    """The outcome hangs on each column's own variable strongly, and on the first column a little.
-
-    By hand: the observed statistic is the partial correlation given the own variable.
-    """
-    rng = np.random.default_rng(0)
-    columns, own = rng.normal(size=(2, 80, 6))
-    outcome = 1.5 * own[:, 0] + 0.6 * columns[:, 0] + rng.normal(size=80)
-    p = max_r_permutations(columns, outcome, 999, own=own)
-    assert p[0] < 0.01 and (p[1:] > 0.05).all()
-    # A weak effect that is seen when what hides it is held fixed, and not without.
-    weak = 8 * own[:, 0] + 0.5 * columns[:, 0] + rng.normal(size=80)
-    fixed, plain = (
-        max_r_permutations(columns[:, :1], weak, 999, own=x)[0] for x in (own[:, :1], None)
-    )
-    assert fixed < 0.02 < plain
-    # A column that is its own variable has nothing left.
-    nothing = max_r_permutations(own, outcome, 99, own=own)
-    assert np.isnan(nothing).all()
-
-
-def test_holding_a_variable_fixed_is_the_same_for_one_column_as_for_all():
-    """The share of exchanges that reach the observed partial correlation, written out."""
-    rng = np.random.default_rng(1)
-    x, e, y = rng.normal(size=(3, 30))
-    y = y + e
-    found = max_r_permutations(x[:, None], y, 400, 3, own=e[:, None])[0]
-
-    def partial(outcome):
-        design = np.column_stack([np.ones(30), e])
-        left = [v - design @ np.linalg.lstsq(design, v, rcond=None)[0] for v in (x, outcome)]
-        return abs(np.corrcoef(*left)[0, 1])
-
-    centred = y - y.mean()
-    mixed = np.random.default_rng(3).permuted(np.broadcast_to(centred, (400, 30)), axis=1)
-    reached = sum(partial(outcome) >= partial(y) * (1 - 1e-9) for outcome in mixed)
-    assert found == pytest.approx((reached + 1) / 401)

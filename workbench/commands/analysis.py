@@ -219,7 +219,7 @@ def _scores(
 def print_ranking(ranking: "Ranking", top: int) -> None:
     """Print the first ``top`` pairs of a ranking as a table."""
     from probes.criteria import CRITERIA
-    from reports.style import MISSING, count, interval, number, with_interval
+    from reports.style import MISSING, count, interval, number, p_value, with_interval
     from workbench.console import print_table
 
     rows = [
@@ -231,7 +231,7 @@ def print_ranking(ranking: "Ranking", top: int) -> None:
             interval(pair.ci),
             interval(pair.rank_ci, 0),
             number(pair.p_top_k, 2),
-            MISSING if pair.p is None else f"{pair.p:.2g}",
+            p_value(pair.p),
         ]
         for pair in ranking.pairs[:top]
     ]
@@ -264,25 +264,32 @@ def print_ranking(ranking: "Ranking", top: int) -> None:
 
 def _print_correlation(correlation: "Correlation") -> None:
     from probes.criteria import CRITERIA
-    from reports.style import count, number, with_interval
-    from reports.tables import STRATUM_WORDS, held_fixed_words
+    from reports.style import count, number, p_value, with_interval
+    from reports.tables import STRATUM_WORDS, detectable_words, held_fixed_words
     from workbench.console import print_table
 
     def row(name: str, found: "Association") -> list[str]:
-        kinds = (found.spearman, found.partial, found.adjusted)
-        return [name, *(with_interval(x.value, x.ci) for x in kinds), number(found.pearson)]
+        plain, area, all_ = (
+            with_interval(x.value, x.ci, 2) for x in (found.spearman, found.partial, found.adjusted)
+        )
+        ps = p_value(found.p), p_value(found.adjusted_p)
+        return [name, plain, ps[0], area, all_, ps[1], number(found.pearson, 2)]
 
     rows: list[list[Any]] = [row("mean of all heads", correlation.overall)]
     rows += [row(f"layer {item.layer}", item) for item in correlation.layers]
     rows += [row(f"control: {name}", item) for name, item in correlation.controls.items()]
     rows += [
-        [f"{STRATUM_WORDS[x.variable]}: {x.level}", with_interval(x.spearman.value, x.spearman.ci),
-         "", "", ""]
+        [f"{STRATUM_WORDS[x.variable]}: {x.level}",
+         with_interval(x.spearman.value, x.spearman.ci, 2), *[""] * 5]
         for x in correlation.strata
     ]  # fmt: skip
     title = f"{CRITERIA[correlation.metric].title} against J&F, {correlation.role}"
-    print_table(title, ["", "Spearman", "given mask area", "all held fixed", "Pearson"], rows)
+    columns = ["", "Spearman", "p", "given mask area", "all held fixed", "p", "Pearson"]
+    print_table(title, columns, rows)
     print(held_fixed_words(correlation))
+    print(
+        f"{detectable_words(correlation)} p: J&F exchanged between videos, corrected within layers"
+    )
     print(
         f"{count(correlation.n, 'sample')} of {count(correlation.n_videos, 'video')}; "
         f"{correlation.n_excluded:,} left out without role token"
