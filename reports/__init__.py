@@ -6,9 +6,9 @@ This package draws and formats. Every number was computed in :mod:`probes`.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reports.csv_files import write_csv
     from reports.gallery import GalleryItem, build_gallery, sample_strip
     from reports.html import write_report
-    from reports.tables import write_csv
 
 __all__ = ["GalleryItem", "build_gallery", "sample_strip", "write_csv", "write_report"]
 
@@ -16,7 +16,7 @@ _HOMES = {
     "GalleryItem": "gallery",
     "build_gallery": "gallery",
     "sample_strip": "gallery",
-    "write_csv": "tables",
+    "write_csv": "csv_files",
     "write_report": "html",
 }
 

@@ -1,10 +1,8 @@
 """Tables: as text for documents, as raw numbers for CSV files."""
 
-import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probes.covariates import COVARIATES
@@ -23,7 +21,6 @@ from reports.style import (
     per_cent,
     with_interval,
 )
-from reviosa.io import atomic_path
 
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
@@ -47,7 +44,6 @@ __all__ = [
     "ranking_table",
     "strata_table",
     "subset_table",
-    "write_csv",
 ]
 
 ROLES = ("actor", "target")
@@ -400,119 +396,6 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
         else:
             flat.append((f"{prefix}{key}", item if isinstance(item, str) else json.dumps(item)))
     return flat
-
-
-def write_csv(results: "AnalysisResults", directory: str | Path) -> tuple[Path, ...]:
-    """Write every number of the results as CSV files, not rounded; an empty cell is undefined.
-
-    Args:
-        results: what to write.
-        directory: made if absent; files of the same names are replaced.
-
-    Returns:
-        The files: protocols, layer_profile, rankings, correlations, strata, scatter, samples.
-    """
-    directory = Path(directory)
-    files = {
-        "protocols": _protocol_rows(results),
-        "layer_profile": _profile_rows(results),
-        "rankings": _ranking_rows(results),
-        "correlations": _correlation_rows(results),
-        "strata": _stratum_rows(results),
-        "scatter": _record_rows(results.scatter),
-        "samples": _sample_rows(results),
-    }
-    return tuple(_write(directory / f"{name}.csv", list(rows)) for name, rows in files.items())
-
-
-def _protocol_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
-    for name, score in results.protocols.items():
-        low, high = score.jf_ci or (None, None)
-        yield {
-            "protocol": name, "J": score.j, "F": score.f, "J&F": score.jf, "J&F_low": low,
-            "J&F_high": high, "n": score.n, "missing": score.missing,
-        }  # fmt: skip
-
-
-def _profile_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
-    for role, points in results.layer_profile.items():
-        for point in points:
-            yield {
-                "role": role, "layer": point.layer, **_estimate_cells("vision", point.vision),
-                **_estimate_cells("text", point.text), "n": point.vision.n,
-                "n_videos": point.vision.n_videos,
-            }  # fmt: skip
-
-
-def _ranking_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
-    for criterion, by_role in results.rankings.items():
-        for role, ranking in by_role.items():
-            for pair in ranking.pairs:
-                low, high = pair.ci or (None, None)
-                rank_low, rank_high = pair.rank_ci or (None, None)
-                yield {
-                    "criterion": criterion, "role": role, "layer": pair.layer, "head": pair.head,
-                    "score": pair.score, "low": low, "high": high, "shrunk": pair.shrunk,
-                    "p": pair.p, "q": pair.q, "rank": pair.rank,
-                    "rank_low": rank_low, "rank_high": rank_high,
-                    f"p_top_{ranking.top_k}": pair.p_top_k, "n": ranking.n_samples,
-                    "n_videos": ranking.n_videos,
-                }  # fmt: skip
-
-
-def _correlation_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
-    for role, correlation in results.correlations.items():
-        groups = [
-            (correlation.metric, (correlation.overall, *correlation.layers, *correlation.pairs)),
-            *((name, (item,)) for name, item in correlation.controls.items()),
-        ]
-        for metric, associations in groups:
-            for item in associations:
-                yield {
-                    "role": role, "metric": metric, "layer": item.layer, "head": item.head,
-                    **_estimate_cells("spearman", item.spearman),
-                    **_estimate_cells("given_area", item.partial),
-                    **_estimate_cells("adjusted", item.adjusted), "pearson": item.pearson,
-                    "p": item.p, "given_area_p": item.partial_p, "adjusted_p": item.adjusted_p,
-                    "n": item.spearman.n, "n_videos": item.spearman.n_videos,
-                    "reason": item.spearman.reason,
-                }  # fmt: skip
-
-
-def _stratum_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
-    for role, correlation in results.correlations.items():
-        for item in correlation.strata:
-            yield {
-                "role": role, "metric": correlation.metric, "variable": item.variable,
-                "level": item.level, **_estimate_cells("spearman", item.spearman),
-                "n": item.spearman.n, "n_videos": item.spearman.n_videos,
-                "reason": item.spearman.reason,
-            }  # fmt: skip
-
-
-def _record_rows(by_role: Mapping[str, Sequence[Any]]) -> Iterable[dict[str, Any]]:
-    return ({**vars(item)} for items in by_role.values() for item in items)
-
-
-def _sample_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
-    for kind, by_role in (("best", results.best), ("worst", results.worst)):
-        for row in _record_rows(by_role):
-            indices = " ".join(str(index) for index in row.pop("frame_indices"))
-            yield {"kind": kind, **row, "frame_indices": indices}
-
-
-def _estimate_cells(name: str, estimate: "Estimate") -> dict[str, Any]:
-    low, high = estimate.ci or (None, None)
-    return {name: estimate.value, f"{name}_low": low, f"{name}_high": high}
-
-
-def _write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        if rows:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-    return path
 
 
 def _interval_words(results: "AnalysisResults") -> str:

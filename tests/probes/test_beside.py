@@ -1,12 +1,16 @@
 """Runs beside a capture are told by their kind, and all pairs silenced join the families."""
 
+import csv
+
 import numpy as np
 import pytest
 
+from probes.analysis import analyse
 from probes.beside import read_beside, run_kind
 from probes.causal import layer_ablations, single_ablations
 from probes.causal.effects import append_effects, plan_to_json
 from probes.store import CaptureStore
+from reports.csv_files import write_csv
 from reports.tables import family_table
 from reviosa.errors import RunError
 from reviosa.run_record import open_run
@@ -55,6 +59,16 @@ def test_all_pairs_silenced_are_a_family_of_their_own(store, tmp_path):
     assert table.rows[0][0] == "AUROC (ground truth)"
     assert table.rows[-1][0] == "Silenced (mean) (causal)" and table.rows[-1][2].startswith("1.0")
     assert table.rows[0][2:] == ("", "", ""), "each two are told once"
+    files = {path.stem: path for path in write_csv(analyse(store, 20), tmp_path / "csv", beside)}
+    assert {"families", "effects"} <= set(files) and "lens" not in files
+    families = list(csv.DictReader(files["families"].read_text("utf-8").splitlines()))
+    assert len(families) == 10, "five families, each two once"
+    effects = list(csv.DictReader(files["effects"].read_text("utf-8").splitlines()))
+    # Of both roles; nobody named a target, which leaves its cells empty.
+    assert len(effects) == 2 * (6 + 2) and effects[0]["pairs"] == "0.0"
+    assert effects[-1]["role"] == "target" and effects[-1]["change"] == ""
+    # The first pair costs 0.01, less what the made-up videos differ by.
+    assert float(effects[0]["change"]) == pytest.approx(-0.01 + 0.0001 * 3.5)
 
 
 def test_some_pairs_silenced_are_none(store, tmp_path):

@@ -2,6 +2,7 @@ import csv
 import math
 
 from probes.criteria import CRITERIA
+from reports.csv_files import write_csv
 from reports.summary import summary
 from reports.tables import (
     correlation_table,
@@ -10,7 +11,6 @@ from reports.tables import (
     protocol_table,
     provenance_table,
     ranking_table,
-    write_csv,
 )
 from tests.fixtures_capture import HOSTILE
 

@@ -287,9 +287,7 @@ def _print_correlation(correlation: "Correlation") -> None:
     columns = ["", "Spearman", "p", "given mask area", "all held fixed", "p", "Pearson"]
     print_table(title, columns, rows)
     print(held_fixed_words(correlation))
-    print(
-        f"{detectable_words(correlation)} p: J&F exchanged between videos, corrected within layers"
-    )
+    print(f"{detectable_words(correlation)} p: corrected for the number of layers (max-T)")
     print(
         f"{count(correlation.n, 'sample')} of {count(correlation.n_videos, 'video')}; "
         f"{correlation.n_excluded:,} left out without role token"

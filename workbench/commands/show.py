@@ -67,8 +67,9 @@ def report(
             f"{out}: got {len(captured)} runs that are no ablation, lens or probe, expected one "
             "capture; several, or a sweep, make a page in Markdown, end it on .md"
         )
+    from probes._json import plain
     from probes.analysis import analyse
-    from reports.tables import write_csv
+    from reports.csv_files import write_csv
     from workbench.commands.analysis import open_store
     from workbench.console import print_json, progress
     from workbench.reporting import make_report
@@ -80,9 +81,9 @@ def report(
     with progress("report"):
         make_report(store, results, out, command, beside)
         if csv is not None:
-            write_csv(results, csv)
+            write_csv(results, csv, beside)
     if json:
-        print_json(results.to_json())
+        print_json({**results.to_json(), "beside": plain(beside)})
     else:
         print(f"report in {out}")
 
