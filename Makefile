@@ -20,6 +20,8 @@ DEV := $(VENV)/.installed-dev
 RUNS ?= runs
 OUT ?= $(RUNS)/demo
 TEST_ARGS ?=
+# Processes that share the test files; one thread each.
+TEST_WORKERS ?= 2
 
 # Messages of the package index that are no concern of the reader stay hidden; errors do not.
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
@@ -62,7 +64,8 @@ demo: $(BASE)  ## The whole main job on the shipped nano model
 	@$(OFFLINE) $(BIN)/reviosa demo --out $(OUT)
 
 test: $(DEV)  ## Run the test suite
-	@$(OFFLINE) OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python -m pytest -q -m "not slow and not gpu" $(TEST_ARGS)
+	@$(OFFLINE) OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "not slow and not gpu" \
+		-n $(TEST_WORKERS) --dist loadfile $(TEST_ARGS)
 
 # From nothing to the nano model: benchmark, stages of the recipe, exam. A stage that was stopped goes on.
 NANO := $(RUNS)/nano
