@@ -175,7 +175,7 @@ class Samples:
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     def _corrected(
-        self, scores: NDArray, permutations: int, own: NDArray | None
+        self, scores: NDArray, flips: int, own: NDArray | None
     ) -> tuple[NDArray, NDArray, NDArray]:
         """p-values of each column, corrected for all columns: plain, given area, given all."""
         ranks, jf = rankdata(scores, axis=0), rankdata(self.jf)[:, None]
@@ -190,13 +190,14 @@ class Samples:
                 for x in (mine, outcome)
             )
 
-        def test(columns: NDArray, outcome: NDArray) -> NDArray:
-            return max_t_sign_flips(_shares(columns, outcome, self.codes), permutations, self.seed)
+        def test(columns: NDArray, outcome: NDArray, held: int) -> NDArray:
+            shares = _shares(columns, outcome, self.codes)
+            return max_t_sign_flips(shares, flips, self.seed, held)
 
         return (
-            test(residuals(ranks, area[:, :0]), residuals(jf, area[:, :0])),
-            test(residuals(ranks, area), residuals(jf, area)),
-            test(mine, outcome),
+            test(residuals(ranks, area[:, :0]), residuals(jf, area[:, :0]), 0),
+            test(residuals(ranks, area), residuals(jf, area), 1),
+            test(mine, outcome, known.shape[1] + (own is not None)),
         )
 
     def _no_value(self, kind: str, score: NDArray, value: float) -> str | None:
@@ -292,7 +293,7 @@ def correlation_tests(
         shares = _shares(
             residuals(ranks, known), residuals(rankdata(outcome[rows])[:, None], known), codes[rows]
         )
-        corrected[columns] = max_t_sign_flips(shares, flips, seed)
+        corrected[columns] = max_t_sign_flips(shares, flips, seed, known.shape[1])
         alone[columns] = two_sided_p(shares)
     return corrected, alone
 

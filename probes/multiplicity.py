@@ -23,7 +23,7 @@ _BLOCK = 512
 
 
 def max_t_sign_flips(
-    differences: NDArray[np.float64], flips: int = 2000, seed: int = 0
+    differences: NDArray[np.float64], flips: int = 2000, seed: int = 0, held: int = 0
 ) -> NDArray[np.float64]:
     """Two-sided p-values of "the mean over videos is 0", corrected for the number of columns.
 
@@ -36,9 +36,14 @@ def max_t_sign_flips(
         differences: [video, column]; a video without a value (NaN) is left out of that column.
         flips: random sign flips.
         seed: of the flips.
+        held: variables that were taken out of the differences. What is left varies less than the
+            errors did, so the observed |t| is shrunk by ``sqrt((videos - held) / videos)``: with 6
+            of them and 60 videos something is found in 5.3 % of null data sets at 5 %, and in
+            7.5 % without.
 
     Returns:
-        [column], 1 / (flips + 1) to 1. NaN for a column with fewer than two videos or no spread.
+        [column], 1 / (flips + 1) to 1. NaN for a column with fewer than two videos or no spread, or
+        no more videos than variables.
 
     Raises:
         ValueError: ``flips`` below 1.
@@ -51,7 +56,7 @@ def max_t_sign_flips(
     squares = (values**2).sum(axis=0)
     # All equal and not zero has no spread either: every t would be infinite.
     spread = squares - values.sum(axis=0) ** 2 / np.maximum(count, 1)
-    usable = (count > 1) & (spread > 1e-12 * squares)
+    usable = (count > max(1, held)) & (spread > 1e-12 * squares)
     result = np.full(values.shape[1], np.nan)
     if not usable.any():
         return result
@@ -63,7 +68,7 @@ def max_t_sign_flips(
         variance = np.maximum(squares / count - means**2, 1e-12 * squares / count)
         return np.abs(means) / np.sqrt(variance / (count - 1))
 
-    observed = largest(np.ones((1, len(values))))[0]
+    observed = largest(np.ones((1, len(values))))[0] * np.sqrt((count - held) / count)
     rng = np.random.default_rng(seed)
     reached = np.zeros(len(observed))
     for start in range(0, flips, _BLOCK):

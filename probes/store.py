@@ -306,8 +306,8 @@ class CaptureStore:
             raise ConfigError(f"unknown criterion {name!r}; choose one of {', '.join(CRITERIA)}")
         if name not in self.criteria:
             raise ConfigError(
-                f"{self.directory}: this capture was not scored by {name}, which came later; "
-                f"capture again, or choose one of {', '.join(self.criteria)}"
+                f"{self.directory}: this capture was not scored by {name}, which came later or "
+                f"needs gradients; capture again, or choose one of {', '.join(self.criteria)}"
             )
 
     def _expect_sample(self, sample_id: str, role: str) -> None:

@@ -122,7 +122,8 @@ class CaptureWriter:
         Args:
             chunk: number of the chunk; stands for a fixed set of samples.
             rows: its samples and roles; may be empty.
-            metrics: every name of :data:`probes.criteria.SCORED` to [row, layer, head], NaN
+            metrics: every name of :data:`probes.criteria.SCORED`, those that need gradients if they
+                were taken, to [row, layer, head], NaN
                 where undefined.
             maps: maps that are kept, of samples in ``rows``.
             pairs: (layer, head) of the first axis of every map.
@@ -202,10 +203,11 @@ def _check(
 ) -> tuple[int, int, int]:
     if chunk < 0:
         raise ValueError(f"chunk {chunk} is negative")
-    if set(metrics) != set(SCORED):
+    always = {name for name, item in SCORED.items() if not item.needs_gradients}
+    if not always <= set(metrics) <= set(SCORED):
         raise ValueError(f"metrics {sorted(metrics)}; expected {sorted(SCORED)}")
     shapes = {name: np.shape(values) for name, values in metrics.items()}
-    shape = shapes[next(iter(SCORED))]
+    shape = shapes[next(iter(always))]
     if len(shape) != 3 or set(shapes.values()) != {shape} or shape[0] != len(rows):
         raise ValueError(
             f"metrics of shapes {shapes} for {len(rows)} rows; expected [row, layer, head]"
@@ -244,8 +246,9 @@ def _heads_table(
     columns["layer"] = np.tile(np.repeat(np.arange(layers, dtype=np.int16), heads), count)
     columns["head"] = np.tile(np.arange(heads, dtype=np.int16), count * layers)
     for name in SCORED:
-        columns[name] = np.asarray(metrics[name], dtype=np.float32).reshape(-1)
-    return pa.table(columns, schema=HEADS_SCHEMA)
+        if name in metrics:
+            columns[name] = np.asarray(metrics[name], dtype=np.float32).reshape(-1)
+    return pa.table(columns, schema=pa.schema([HEADS_SCHEMA.field(name) for name in columns]))
 
 
 def _readable(path: Path) -> bool:

@@ -108,6 +108,8 @@ class Criterion:
     """Score of a head that looks everywhere alike: a number, "area" for the mask's, or unknown."""
     low_first: bool = False
     """Whether the lowest score ranks first."""
+    needs_gradients: bool = False
+    """Whether it is of what heads write and its gradient, which a capture may leave out."""
 
     def score(self, view: View) -> NDArray[np.float32]:
         """Of one sample, float32 [layer, head], NaN where undefined.
@@ -249,6 +251,7 @@ CRITERIA: dict[str, Criterion] = {
             "norm(z - z_blank)",
             "vision-aware head divergence, arXiv 2412.13949",
             lambda v: _of_written(v, lambda w: gradient.vision_sensitivity(w.outputs, w.blank)),
+            needs_gradients=True,
         ),
         Criterion(
             "mask_share",
@@ -362,6 +365,7 @@ CRITERIA: dict[str, Criterion] = {
             lambda v: _of_written(
                 v, lambda w: gradient.gradient_attention(v.patches, w.attention_gain)
             ),
+            needs_gradients=True,
         ),
         Criterion(
             "head_importance",
@@ -372,6 +376,7 @@ CRITERIA: dict[str, Criterion] = {
             "abs(z . dL/dz)",
             "Michel et al. 2019, arXiv 1905.10650",
             lambda v: _of_written(v, lambda w: gradient.head_importance(w.outputs, w.gain)),
+            needs_gradients=True,
         ),
         Criterion(
             "attribution_patching",
@@ -385,6 +390,7 @@ CRITERIA: dict[str, Criterion] = {
             lambda v: _of_written(
                 v, lambda w: gradient.attribution_patching(w.outputs, w.blank, w.gain)
             ),
+            needs_gradients=True,
         ),
         Criterion(
             "write_projection",
@@ -398,6 +404,7 @@ CRITERIA: dict[str, Criterion] = {
             lambda v: _of_written(
                 v, lambda w: gradient.write_projection(v.patches, w.written, v.truth)
             ),
+            needs_gradients=True,
         ),
         Criterion(
             "jf_correlation",

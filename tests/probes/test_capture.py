@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from probes.capture import capture
+from probes.criteria import CRITERIA
 from probes.hidden_norms import record_hidden_norms
 from probes.store import CaptureStore
 from reviosa import ReviosaModel, ReviosaProcessor
@@ -272,3 +273,20 @@ def test_bad_input_leaves_nothing_behind(model, processor, data, tmp_path):
     with pytest.raises(ConfigError, match="head 77"):
         capture(model, processor, InterRVOSDataset(data), tmp_path / "run", heads=heads)
     assert not (tmp_path / "run").exists()
+
+
+def test_without_gradients_their_criteria_are_not_there(whole, model, processor, data, tmp_path):
+    dataset = InterRVOSDataset(data, limit=2)
+    capture(model, processor, dataset, tmp_path / "run", maps="none", gradients=False)
+    store, with_them = CaptureStore(tmp_path / "run"), CaptureStore(whole[0])
+    left_out = set(with_them.criteria) - set(store.criteria)
+    assert left_out == {n for n, item in CRITERIA.items() if item.needs_gradients}
+    assert len(left_out) == 5
+    sample = dataset.interactions[0].expression.sample_id
+    one, two = (x.sample_heads(sample, "target") for x in (store, with_them))
+    for name in ("mask_share", "auroc", "mask_share_any_token"):
+        np.testing.assert_allclose(one[name], two[name], atol=1e-6)
+    with pytest.raises(ConfigError, match="not scored by head_importance, which came later or"):
+        store.head_array("head_importance", "actor")
+    with pytest.raises(RunError, match="got config.gradients = absent"):
+        capture(model, processor, dataset, tmp_path / "run", maps="none", resume=True)

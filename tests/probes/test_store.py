@@ -318,7 +318,7 @@ def test_a_capture_of_an_earlier_version_is_read(fill, tmp_path):
     assert list(store.head_tables("actor")) == list(known)
     sample = store.samples().sample_id[0]
     assert list(store.sample_heads(sample, "actor")) == list(four)
-    with pytest.raises(ConfigError, match="not scored by auroc, which came later; capture again"):
+    with pytest.raises(ConfigError, match="not scored by auroc, which came later or needs"):
         store.head_array("auroc", "actor")
 
 

@@ -31,6 +31,13 @@ def capture(
         typer.Option("--heads", metavar="FILE", help="Heads file: the pairs whose maps are kept."),
     ] = None,
     resume: Resume = False,
+    gradients: Annotated[
+        bool,
+        typer.Option(
+            "--gradients/--no-gradients",
+            help="Also take the gradient of the mask loss at every head: five criteria need it.",
+        ),
+    ] = True,
     shuffle: Annotated[
         int | None,
         typer.Option(
@@ -67,6 +74,7 @@ def capture(
             identity=loaded.header,
             resume=resume,
             progress=update,
+            gradients=gradients,
         )
     if maps is Maps.selected and selection is None and not loaded.model.config.aml_pairs:
         note("no attention maps were kept: the model names no supervised pairs; give --heads FILE")
