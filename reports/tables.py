@@ -191,7 +191,7 @@ def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
 
 def _gain(halves: "SplitHalf | None") -> str:
     held = None if halves is None else halves.held_out
-    return MISSING if held is None else with_interval(held.gain, held.gain_range, 2)
+    return MISSING if held is None else with_interval(held.gain, held.gain_range)
 
 
 def family_table(agreement: "FamilyAgreement") -> Table:

@@ -1,11 +1,15 @@
 """Curves over depth and the map of parts, drawn from results chosen by hand."""
 
 import dataclasses
+import re
 
 import pytest
 
+from probes.beside import Beside
 from probes.bootstrap import Estimate
 from probes.lens import Attribution, DepthPoint, LensResults, LensSeries
+from reports.csv_files import write_csv
+from reports.html import render_report
 from reports.lens_figures import attribution_map, lens_curves
 
 NOTHING = Estimate(None, None, 0, 0, "no answer names a target")
@@ -100,3 +104,20 @@ def test_without_answers_that_name_a_target_the_rest_is_drawn(results):
 def test_nothing_read_draws_nothing(results):
     empty = dataclasses.replace(results, n=0)
     assert lens_curves(empty) is None and attribution_map(empty) is None
+
+
+def test_the_report_has_a_section_and_csv_of_every_lens(results, planted_results, tmp_path):
+    beside = Beside(lenses=(results, results), notes=("The run lens is over other data.",))
+    page = render_report(planted_results, beside=beside)
+    assert 'id="lens"' in page and 'href="#lens"' in page
+    assert '<p class="warning">The run lens is over other data.</p>' in page
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids)), "two runs, and no id twice"
+    assert 'id="lens"' not in render_report(planted_results)
+    files = {path.stem: path for path in write_csv(planted_results, tmp_path, beside)}
+    rows = files["lens_heads"].read_text("utf-8").splitlines()
+    # Two runs of five differences over two layers of three heads, and the header.
+    assert len(rows) == 1 + 2 * 5 * 6
+    assert rows[0].split(",")[:5] == ["run", "difference", "layer", "head", "written"]
+    # Two runs of four places at three depths.
+    assert len(files["lens"].read_text("utf-8").splitlines()) == 1 + 2 * 4 * 3
