@@ -176,14 +176,27 @@ def test_pair_is_changed_by_its_numbers(monkeypatch, planted_runs):
 
 
 @pytest.mark.parametrize("role", ["actor", "target", "both"])
-@pytest.mark.parametrize("criterion", ["visual_mass", "text_mass", "mask_share", "lift"])
-def test_each_criterion_and_role(monkeypatch, planted_runs, criterion, role):
+@pytest.mark.parametrize(
+    "criterion", ["visual_mass", "mask_share", "jf_correlation", "mask_share_shifted"]
+)
+def test_each_family_and_role(monkeypatch, planted_runs, criterion, role):
     app = open_page(monkeypatch, planted_runs, "heads")
     app.session_state["criterion"] = criterion
     app.session_state["heads_role"] = role
     app.run()
     assert not app.exception
     assert len(app.get("vega_lite_chart")) == 3
+
+
+def test_a_criterion_that_was_not_taken_is_shown_as_such(monkeypatch, planted_runs):
+    """The made-up capture holds no gradients: an empty map, and no samples to draw."""
+    app = open_page(monkeypatch, planted_runs, "heads")
+    app.session_state["criterion"] = "head_importance"
+    app.run()
+    assert not app.exception
+    assert "no defined value" in app.info[0].value
+    captions = " ".join(item.value for item in app.caption)
+    assert "is of the mask loss, to first order" in captions
 
 
 def test_extreme_samples_link_to_their_page(monkeypatch, planted_runs):

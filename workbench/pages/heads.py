@@ -7,7 +7,7 @@ import streamlit as st
 
 from probes.bootstrap import Estimate
 from probes.correlation import Association
-from probes.criteria import CRITERIA
+from probes.criteria import CRITERIA, OUTCOME_OF
 from probes.ranking import RankedPair
 from reports.style import ROLE_TITLES, count, in_text, number, pair_label, per_cent, with_interval
 from workbench.pages._charts import (
@@ -23,6 +23,14 @@ __all__ = ["render"]
 
 # Samples listed at either end of a pair's scores. (A string here would be written to the page.)
 EXTREMES = 5
+
+KIND_WORDS = {
+    "where": "needs no truth",
+    "ground truth": "compares with the true mask",
+    "gradient": "is of the mask loss, to first order",
+    "outcome": "is a correlation over samples",
+    "control": "is a control: what a head scores here it owes to something else",
+}
 
 
 def render() -> None:
@@ -61,7 +69,7 @@ def _choices(chosen: Chosen) -> tuple[str, str]:
     )
     role = role or "both"
     entry = CRITERIA[criterion]
-    kind = "needs no truth" if entry.kind == "where" else "compares with the true mask"
+    kind = KIND_WORDS[entry.kind]
     order = "lowest" if entry.low_first else "highest"
     st.caption(
         f"{entry.title}: {entry.description}. {entry.equation} ({entry.source}). This criterion "
@@ -99,7 +107,7 @@ def _map(chosen: Chosen, criterion: str, role: str) -> tuple[int, int]:
     supervised = " White outline: supervised by AML." if results.supervised_pairs else ""
     roles = ("actor", "target") if role == "both" else (role,)
     st.caption(
-        f"Mean over samples; click a cell to open the pair, outlined in red.{supervised} Grey "
+        f"{_made_of(criterion)}; click a cell to open the pair, outlined in red.{supervised} Grey "
         f"cells with a cross: undefined. {interval_caption(results, roles)}"
     )
     columns = st.columns(2)
@@ -169,7 +177,13 @@ def _association(item: Association, role: str) -> str:
     )
 
 
+def _made_of(criterion: str) -> str:
+    return "Over all samples" if CRITERIA[criterion].kind == "outcome" else "Mean over samples"
+
+
 def _samples(chosen: Chosen, criterion: str, role: str, pair: tuple[int, int]) -> None:
+    if CRITERIA[criterion].kind == "outcome":
+        criterion = OUTCOME_OF  # a correlation is of all samples; what they are is the score
     title = in_text(CRITERIA[criterion].title)
     st.subheader(f"{pair_label(*pair)} over samples")
     values = pair_values(chosen.directory, chosen.mark, criterion, role, *pair)
