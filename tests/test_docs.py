@@ -26,7 +26,9 @@ def typed(text: str) -> list[str]:
 def options(name: str) -> set[str]:
     """Option names of a command."""
     command = get_command(app).commands[name]
-    return {"--help", "-h"}.union(*(parameter.opts for parameter in command.params))
+    return {"--help", "-h"}.union(
+        *((*parameter.opts, *parameter.secondary_opts) for parameter in command.params)
+    )
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
