@@ -15,7 +15,7 @@ from probes.families import (
     Merits,
     compare_families,
     merits_of_effects,
-    merits_of_table,
+    merits_of_tables,
 )
 from probes.lens import LensResults
 from probes.lens import summarise as summarise_lens
@@ -123,7 +123,7 @@ def _families(
 ) -> FamilyAgreement:
     names = [name for name in REPRESENTATIVES if name in store.criteria]
     tables = store.head_tables(role, names)
-    measures = [merits_of_table(tables[name], resamples, seed) for name in names]
+    measures = [merits_of_tables([tables[name]], resamples, seed) for name in names]
     shape = (store.num_layers, store.num_heads)
     measures += [
         found for a in ablations if (found := _causal(a, role, shape, resamples, seed)) is not None

@@ -22,7 +22,7 @@ from probes.criteria import (
     mask_area,
     sink_patches,
 )
-from probes.gradients import BlankFrames, read_with_gradients, role_tokens
+from probes.gradients import BlankFrames, read_with_gradients
 from probes.hidden_norms import record_hidden_norms
 from probes.other_videos import MeanMaps, next_of_another_video
 from probes.store import CaptureWriter, MapRow, SampleRow
@@ -130,8 +130,9 @@ def capture(
         "grid": config.grid,
         "supervised_pairs": config.aml_pairs or [],
     }
-    data = {"path": str(dataset.root.resolve()), "identity": dataset.identity}
-    with open_run(directory, "capture", settings, None, data, header, resume) as record:
+    with open_run(
+        directory, "capture", settings, None, dataset.provenance, header, resume
+    ) as record:
         writer = CaptureWriter(directory)
         done = writer.done_chunks()
         session = _Session(Segmenter(model, processor), pairs, gradients)
@@ -224,7 +225,9 @@ def _capture_video(
     prompts: list[RolePair] = []
     # One at a time: all rows of a conversation over all layers and heads are large.
     for sample, reply in zip(samples, replies, strict=True):
-        tokens = role_tokens(segmenter, features, reply.ids)
+        tokens = segmenter.role_tokens(features, reply.ids)
+        # Before the recording, which is of the pass over the true frames alone.
+        blank = session.blank.outputs(features, reply.ids) if session.gradients else None
         asked = (*tokens, _any_token(sample, features, reply.ids, tokens))
         with record_attention(
             segmenter.model,
@@ -232,10 +235,8 @@ def _capture_video(
             session.key_grid,
             cached_ids=features.opening.ids,
         ) as record:
-            if session.gradients:
-                output, written = read_with_gradients(
-                    segmenter, features, sample, reply.ids, tokens, session.blank
-                )
+            if blank is not None:
+                output, written = read_with_gradients(segmenter, features, sample, reply.ids, blank)
             else:
                 output, written = segmenter.read(features, [reply.ids]), (None, None)
         prompts += role_pairs(output, 1)

@@ -105,7 +105,6 @@ def correlate(
             f"got {criterion}, which is a correlation with J&F itself; choose a criterion of "
             "single samples, such as mask_share"
         )
-    store.head_array(criterion, name)  # says what is wrong with the name
     tables = store.head_tables(name, (criterion, *control_names(store.criteria)))
     return correlate_tables(tables[criterion], tables, covariates(store, name), resamples, seed)
 

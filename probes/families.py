@@ -32,7 +32,7 @@ __all__ = [
     "compare_families",
     "compare_runs",
     "merits_of_effects",
-    "merits_of_table",
+    "merits_of_tables",
 ]
 
 REPRESENTATIVES = ("visual_mass", "auroc", "attribution_patching", "jf_correlation_area")
@@ -85,10 +85,10 @@ class RunAgreement:
         return plain(self)
 
 
-def merits_of_table(table: "HeadTable", resamples: int = 2000, seed: int = 0) -> Merits:
-    """By a criterion, turned so that high is good."""
-    criterion = CRITERIA[table.metric]
-    scores, draws, n_videos = score_draws([table], resamples, seed)
+def merits_of_tables(tables: "Sequence[HeadTable]", resamples: int = 2000, seed: int = 0) -> Merits:
+    """By a criterion of one role, or of both together, turned so that high is good."""
+    criterion = CRITERIA[tables[0].metric]
+    scores, draws, n_videos = score_draws(tables, resamples, seed)
     sign = -1.0 if criterion.low_first else 1.0
     turned = None if draws is None else sign * draws
     return Merits(criterion.kind, criterion.title, sign * scores, turned, n_videos)
@@ -168,12 +168,7 @@ def compare_runs(
     if shapes[0] != shapes[1]:
         sizes = " and ".join(f"{layers} layers of {heads} heads" for layers, heads in shapes)
         raise ConfigError(f"got runs of models with {sizes}; compare runs of models of one shape")
-    merits = []
-    for tables in (first, second):
-        scores, draws, n_videos = score_draws(tables, resamples, seed)
-        sign = -1.0 if CRITERIA[tables[0].metric].low_first else 1.0
-        turned = None if draws is None else sign * draws
-        merits.append(Merits("", "", sign * scores, turned, n_videos))
+    merits = [merits_of_tables(tables, resamples, seed) for tables in (first, second)]
     role = first[0].role if len(first) == 1 else "both"
     best = agreement(merits[0].values, merits[1].values, k)
     return RunAgreement(first[0].metric, role, _spearman(*merits), best, k)

@@ -23,7 +23,7 @@ from reviosa.losses import dice_loss, mask_bce_loss, pool_masks
 from reviosa.model import ReviosaModel, ReviosaOutput
 from reviosa.model.segmenter import decode_prompts
 
-__all__ = ["BlankFrames", "read_with_gradients", "role_tokens"]
+__all__ = ["BlankFrames", "read_with_gradients"]
 
 
 class BlankFrames:
@@ -45,17 +45,24 @@ class BlankFrames:
             )
         return self._openings[frames]
 
+    def outputs(self, features: VideoFeatures, ids: Sequence[int]) -> Tensor:
+        """What heads write at the role tokens of a conversation when all frames are blank.
 
-def role_tokens(
-    segmenter: Segmenter, features: VideoFeatures, ids: Sequence[int]
-) -> tuple[int, int]:
-    """Places of the first actor and the first target token behind the frames; -1 where absent."""
-    config, start = segmenter.model.config, features.opening.ids.shape[1]
-    actor, target = (
-        ids.index(token, start) if token in ids[start:] else -1
-        for token in (config.actor_token_id, config.target_token_id)
-    )
-    return actor, target
+        Returns:
+            float32 [layer, role, head, head_dim]; without meaning where a role is not named.
+        """
+        model, processor = self._segmenter.model, self._segmenter.processor
+        opening = self.opening(len(features.frame_indices))
+        places = _places(self._segmenter, features, ids)
+        with torch.no_grad(), record_heads(model, places) as found:
+            read_on(model, processor, opening, [ids])
+        return torch.stack([z[0] for z in found])
+
+
+def _places(segmenter: Segmenter, features: VideoFeatures, ids: Sequence[int]) -> list[int]:
+    """Role tokens among the tokens behind the frames; absent ones share the first of those."""
+    start = features.opening.ids.shape[1]
+    return [max(token - start, 0) for token in segmenter.role_tokens(features, ids)]
 
 
 def read_with_gradients(
@@ -63,8 +70,7 @@ def read_with_gradients(
     features: VideoFeatures,
     sample: VideoSample,
     ids: Sequence[int],
-    tokens: tuple[int, int],
-    blank: BlankFrames,
+    blank: Tensor,
 ) -> tuple[ReviosaOutput, tuple[HeadOutputs | None, HeadOutputs | None]]:
     """Read a conversation, and what each head's output at its role tokens is worth.
 
@@ -74,24 +80,19 @@ def read_with_gradients(
         sample: the expression, whose truth the mask loss is against: cross-entropy plus Dice at
             SAM2's own resolution, over the frames the language model saw (equation 7).
         ids: question and answer.
-        tokens: their places in ``ids``, of :func:`role_tokens`.
-        blank: of the same segmenter.
+        blank: of :meth:`BlankFrames.outputs`.
 
     Returns:
         the output of the pass, without a graph, and what heads write for actor and target; None
         where a role is not named or has no truth.
     """
     model = segmenter.model.eval()
-    start = features.opening.ids.shape[1]
-    places = [max(token - start, 0) for token in tokens]
+    places = _places(segmenter, features, ids)
     roles = [
         role
-        for role, token in enumerate(tokens)
+        for role, token in enumerate(segmenter.role_tokens(features, ids))
         if token >= 0 and (role == 0 or sample.expression.is_interaction)
     ]
-    unseen_frames = blank.opening(len(features.frame_indices))
-    with torch.no_grad(), record_heads(model, places) as unseen:
-        read_on(model, segmenter.processor, unseen_frames, [ids])
     # Tensors of an inference pass cannot take part in a graph, and the caller may be in one.
     with torch.inference_mode(False), torch.enable_grad():
         with _traced(model, places) as trace:
@@ -101,8 +102,7 @@ def read_with_gradients(
         for role, loss in zip(roles, losses, strict=True):
             slopes = torch.autograd.grad(loss, trace.changes, retain_graph=role != roles[-1])
             gain = -torch.stack([slope[role] for slope in slopes])
-            seen_not = torch.stack([z[0, role] for z in unseen])
-            found[role] = _head_outputs(model, features, trace, role, gain, seen_not)
+            found[role] = _head_outputs(model, features, trace, role, gain, blank[:, role])
     for name in ("logits", "last_hidden_state", "prompts"):
         value = getattr(output, name)
         setattr(output, name, None if value is None else value.detach())

@@ -129,7 +129,6 @@ class CaptureStore:
             ConfigError: unknown criterion or role, or one that the run was not scored by.
             RunError: a part is damaged inside.
         """
-        self._expect_criterion(metric)
         return self.head_tables(role, (metric,))[metric]
 
     def head_tables(self, role: str, metrics: Sequence[str] | None = None) -> dict[str, HeadTable]:
@@ -140,9 +139,11 @@ class CaptureStore:
             metrics: which; all that the run was scored by when None.
 
         Raises:
-            ConfigError: unknown role.
+            ConfigError: unknown criterion or role, or a criterion that the run was not scored by.
             RunError: a part is damaged inside.
         """
+        for name in metrics or ():
+            self._expect_criterion(name)
         if role not in self.roles:
             raise ConfigError(f"unknown role {role!r}; choose one of {', '.join(self.roles)}")
         names = self.criteria if metrics is None else tuple(metrics)

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Plot
+from matplotlib.image import AxesImage
 
-__all__ = ["Figure", "drawing", "empty_panel"]
+__all__ = ["Figure", "diverging_map", "drawing", "empty_panel"]
 
 WIDTH = 9.6
 """Inches; shown at about 960 pixels, so that 9 point text reads like the page's own."""
@@ -112,3 +114,16 @@ def empty_panel(axes: Axes, reason: str) -> None:
     axes.grid(False)
     for side in axes.spines.values():
         side.set_visible(False)
+
+
+def diverging_map(axes: Axes, values: np.ndarray, reach: float) -> AxesImage:
+    """Values [column, row] around 0, from ``-reach`` to ``reach``; undefined ones stay blank."""
+    axes.grid(False)
+    return axes.imshow(
+        np.ma.masked_invalid(values.T),
+        cmap=sns.color_palette("PuOr_r", as_cmap=True),
+        vmin=-reach,
+        vmax=reach,
+        interpolation="none",  # keeps one pixel a cell in the file
+        aspect="auto",
+    )

@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Plot
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from reports.canvas import Figure, drawing, empty_panel
+from reports.canvas import Figure, diverging_map, drawing, empty_panel
 from reports.causal_words import ROLES, WHAT, change_words, effects_of, in_points, whole_words
 from reports.style import (
     ROLE_COLORS,
@@ -33,7 +32,6 @@ _MARKED = (
     "Bold, or a dot where numbers do not fit: the 95 % interval leaves out 0, not corrected for "
     "the number of heads."
 )
-_COLORS = "PuOr_r"
 """Purple below zero, orange above: told apart with any colour vision."""
 
 
@@ -141,15 +139,7 @@ def _away_from_0(values: "dict[Pair, Estimate]") -> set[Pair]:
 
 
 def _draw(axes: Axes, values: np.ndarray, reach: float, bold: set[Pair]) -> AxesImage:
-    axes.grid(False)
-    image = axes.imshow(
-        np.ma.masked_invalid(values.T),
-        cmap=sns.color_palette(_COLORS, as_cmap=True),
-        vmin=-reach,
-        vmax=reach,
-        interpolation="none",  # keeps one pixel a cell in the file
-        aspect="auto",
-    )
+    image = diverging_map(axes, values, reach)
     axes.set_xlabel("layer")
     axes.set_ylabel("head")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=13))

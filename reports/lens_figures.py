@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from reports.canvas import Figure, drawing, empty_panel
+from reports.canvas import Figure, diverging_map, drawing, empty_panel
 from reports.style import ROLE_COLORS, ROLE_TOKENS, count, number, pair_label
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["attribution_map", "lens_curves"]
 
-_COLORS = "PuOr_r"
 """Purple below zero, orange above: told apart with any colour vision."""
 _ENDS = "#444444"
 _WRITTEN = 10
@@ -156,15 +154,7 @@ def _grid(found: "Attribution") -> np.ndarray:
 
 def _draw(axes: Axes, values: np.ndarray, reach: float, labelled: bool) -> AxesImage:
     layers, rows = values.shape
-    axes.grid(False)
-    image = axes.imshow(
-        np.ma.masked_invalid(values.T),
-        cmap=sns.color_palette(_COLORS, as_cmap=True),
-        vmin=-reach,
-        vmax=reach,
-        interpolation="none",  # keeps one pixel a cell in the file
-        aspect="auto",
-    )
+    image = diverging_map(axes, values, reach)
     axes.axhline(rows - 1.5, color="#444444", linewidth=1.2)
     axes.set_xlabel("layer")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=9))

@@ -41,13 +41,13 @@ class Asked:
         """
         if text not in self._outputs:
             ids = self.replies[text]
-            roles = role_of_tokens(self.segmenter, self.features, ids)[0].tolist()
-            tokens = [roles.index(role) if role in roles else None for role in (0, 1)]
-            with record_heads(self.segmenter.model, [t or 0 for t in tokens]) as heads:
+            tokens = self.segmenter.role_tokens(self.features, ids)
+            start = self.features.opening.ids.shape[1]
+            with record_heads(self.segmenter.model, [max(t - start, 0) for t in tokens]) as heads:
                 self.segmenter.read(self.features, [ids])
             outputs = torch.stack([layer[0] for layer in heads], dim=1)
             for role, token in enumerate(tokens):
-                if token is None:
+                if token < 0:
                     outputs[role] = float("nan")
             self._outputs[text] = outputs
         return self._outputs[text]

@@ -89,12 +89,11 @@ def ablate(
         if chosen is None
         else {"strategy": chosen.strategy, "criterion": chosen.criterion, "data": chosen.data},
     }
-    data = {"path": str(dataset.root.resolve()), "identity": dataset.identity}
     directory = Path(directory)
     masks = np.stack([np.zeros(shape, dtype=bool), *(a.silenced(shape) for a in ablations)])
     different, place = np.unique(masks.reshape(len(masks), -1), axis=0, return_inverse=True)
     silenced, place = torch.from_numpy(different.reshape(-1, *shape)), place.reshape(-1)
-    with open_run(directory, "ablate", settings, seed, data, identity, resume):
+    with open_run(directory, "ablate", settings, seed, dataset.provenance, identity, resume):
         segmenter = Segmenter(model, processor)
         done = {line["sample_id"] for line in read_effects(directory)}
         left = [s for s in samples if s.expression.sample_id not in done]

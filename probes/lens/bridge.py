@@ -181,11 +181,8 @@ def conversations(
         ids = torch.tensor([reply.ids], device=model.device)
         with torch.no_grad():
             embeddings = model.embed(ids, patches)
-        start = features.opening.ids.shape[1]
-        actor = reply.ids.index(model.config.actor_token_id, start)
-        target_id = model.config.target_token_id
-        target = reply.ids.index(target_id, start) if target_id in reply.ids[start:] else None
-        yield Conversation(tuple(reply.ids), embeddings, actor, target)
+        actor, target = segmenter.role_tokens(features, reply.ids)  # an answer names an actor
+        yield Conversation(tuple(reply.ids), embeddings, actor, target if target >= 0 else None)
 
 
 class _Shim(nn.Module):

@@ -89,8 +89,7 @@ def measure(
     directory, samples = Path(directory), dataset.samples
     config = model.config
     settings = {"samples": len(samples), "layers": config.num_layers, "heads": config.num_heads}
-    data = {"path": str(dataset.root.resolve()), "identity": dataset.identity}
-    with open_run(directory, "lens", settings, None, data, identity, resume):
+    with open_run(directory, "lens", settings, None, dataset.provenance, identity, resume):
         done = {line["sample_id"] for line in read_lines(directory)}
         todo = [sample for sample in samples if sample.expression.sample_id not in done]
         count = len(samples) - len(todo)

@@ -81,9 +81,8 @@ def record_states(
         "videos_a_part": _VIDEOS_A_PART,
         "world": dataset.world is not None,
     }
-    data = {"path": str(dataset.root.resolve()), "identity": dataset.identity}
     directory = Path(directory)
-    with open_run(directory, "probe", settings, None, data, identity, resume):
+    with open_run(directory, "probe", settings, None, dataset.provenance, identity, resume):
         segmenter = Segmenter(model, processor)
         videos = [
             list(group)
@@ -155,14 +154,14 @@ def _of_video(
     features = segmenter.encode(samples[0].video)
     replies = segmenter.answer(features, [sample.expression.text for sample in samples])
     start = features.opening.ids.shape[1]
-    tokens = (model.config.actor_token_id, model.config.target_token_id)
     facts: list[RoleFacts] = []
     kept: list[NDArray] = []
     for first in range(0, len(samples), _CONVERSATIONS_AT_ONCE):
         part = replies[first : first + _CONVERSATIONS_AT_ONCE]
-        spoken = [reply.ids[start:] for reply in part]
-        # As in prompting SAM2, the first token of a role counts.
-        places = [[ids.index(t) if t in ids else -1 for t in tokens] for ids in spoken]
+        places = [
+            [token - start for token in segmenter.role_tokens(features, reply.ids)]
+            for reply in part
+        ]
         with record_residuals(model, torch.tensor(places).clamp_min(0)) as residuals:
             segmenter.read(features, [reply.ids for reply in part])
         states = torch.stack(residuals, dim=2).cpu().numpy()  # [row, role, layer, hidden]

@@ -72,6 +72,11 @@ class InterRVOSDataset:
         """What the synthetic world knows of its objects; None for other data."""
 
     @property
+    def provenance(self) -> dict[str, str]:
+        """Where it lies and what it is, as a run's header says it."""
+        return {"path": str(self.root.resolve()), "identity": self.identity}
+
+    @property
     def summary(self) -> dict[str, Any]:
         """Its identity, and how many videos, expressions and interactions it holds."""
         return {

@@ -186,6 +186,18 @@ class Segmenter:
             prompts += role_pairs(self.read(features, [r.ids for r in part]), len(part))
         return self.finish(features, replies, prompts)
 
+    def role_tokens(self, features: VideoFeatures, ids: Sequence[int]) -> tuple[int, int]:
+        """Places of the first actor and the first target token behind the frames; -1 if absent.
+
+        Those whose masks count (see :func:`role_pairs`).
+        """
+        config, start = self.model.config, features.opening.ids.shape[1]
+        actor, target = (
+            ids.index(token, start) if token in ids[start:] else -1
+            for token in (config.actor_token_id, config.target_token_id)
+        )
+        return actor, target
+
     @torch.inference_mode()
     def read(
         self, features: VideoFeatures, conversations: Sequence[Sequence[int]]

@@ -9,7 +9,7 @@ import pytest
 from probes._json import plain
 from probes.beside import read_beside
 from probes.correlation import correlate_tables
-from probes.families import compare_families, merits_of_table
+from probes.families import compare_families, merits_of_tables
 from probes.ranking import rank_pairs
 
 N = 16
@@ -97,7 +97,7 @@ def test_correlations_are_defined(made):
 
 def test_agreement_is_defined(made):
     _, make = made
-    measures = [merits_of_table(make(name), 60) for name in ("auroc", "jf_correlation")]
+    measures = [merits_of_tables([make(name)], 60) for name in ("auroc", "jf_correlation")]
     (cell,) = compare_families("actor", measures, 60).cells[1]
     assert (cell.value is None) == bool(cell.reason and "interval" not in cell.reason)
     if cell.value is not None:

@@ -8,7 +8,7 @@ from probes.families import (
     compare_families,
     compare_runs,
     merits_of_effects,
-    merits_of_table,
+    merits_of_tables,
 )
 from reviosa.errors import ConfigError
 
@@ -43,8 +43,8 @@ def test_what_cannot_be_compared_says_why():
 def test_low_scores_are_good_where_the_criterion_says_so(table):
     rng = np.random.default_rng(0)
     values = rng.random((12, 2, 3))
-    high = merits_of_table(table(values, metric="auroc"), 50)
-    low = merits_of_table(table(values, metric="token_entropy"), 50)
+    high = merits_of_tables([table(values, metric="auroc")], 50)
+    low = merits_of_tables([table(values, metric="token_entropy")], 50)
     np.testing.assert_allclose(low.values, -high.values)
     np.testing.assert_allclose(low.draws, -high.draws)
     assert (high.family, low.family) == ("ground truth", "where")

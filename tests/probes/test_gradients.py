@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from probes.gradients import BlankFrames, _mask_loss, read_with_gradients, role_tokens
+from probes.gradients import BlankFrames, _mask_loss, read_with_gradients
 from probes.interventions import edit_heads
 from reviosa import ReviosaModel, ReviosaProcessor
 from reviosa.data.interrvos import InterRVOSDataset
@@ -50,8 +50,8 @@ def case(segmenter, dataset):
 
 
 def graded(segmenter, features, sample, ids, blank):
-    tokens = role_tokens(segmenter, features, ids)
-    return read_with_gradients(segmenter, features, sample, ids, tokens, blank)
+    unseen = blank.outputs(features, ids)
+    return read_with_gradients(segmenter, features, sample, ids, unseen)
 
 
 def loss(segmenter, features, sample, output, role):
