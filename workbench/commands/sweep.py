@@ -31,15 +31,14 @@ def sweep(
 ) -> None:
     """Run the trials of a sweep file; those that are done are not done again."""
     from reviosa.errors import ConfigError
-    from workbench.config import load_config
     from workbench.console import note, print_json, print_table
-    from workbench.sweeps.config import SweepConfig
+    from workbench.sweeps.load import load_sweep
     from workbench.sweeps.plan import plan_trials
     from workbench.sweeps.run import run_sweep, trial_state
 
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers is {workers}; give at least 1")
-    config = load_config(SweepConfig, file, overrides or ())
+    config = load_sweep(file, overrides or ())
     if list_only:
         states = [trial_state(trial, out) for trial in plan_trials(config)]
     else:

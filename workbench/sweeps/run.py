@@ -129,19 +129,21 @@ def _heads(
     tell: Callable[[str], None],
 ) -> dict[str, HeadSelection | None]:
     """The pairs of every trial, by its id; the capture that they are chosen from is made first."""
-    if all(trial.heads is None for trial in trials):
-        return {trial.id: None for trial in trials}
-    model, name = ranked_capture(sweep)
-    folder = runs / name
-    if _status(folder) != "done":
-        tell("capture of the model that pairs are chosen from")
-        command = ("capture", "--model", model, "--data", str(sweep.selection), "--maps", "none",
-                   "--out", str(folder), "--resume", *_limit(sweep.selection_videos))  # fmt: skip
-        try:
-            pool.run(command, runs / "sweeps" / sweep.name / "capture.log")
-        except _Failure as error:
-            raise RunError(f"the capture that pairs are chosen from failed: {error}") from None
-    store = CaptureStore(folder)
+    wanted = ranked_capture(sweep)
+    store = None
+    if wanted is not None:
+        folder = runs / wanted.folder
+        if _status(folder) != "done":
+            tell("capture of the model that pairs are chosen from")
+            command = ("capture", "--model", wanted.model, "--data", str(sweep.selection),
+                       "--maps", "none", "--out", str(folder), "--resume",
+                       *(() if wanted.gradients else ("--no-gradients",)),
+                       *_limit(sweep.selection_videos))  # fmt: skip
+            try:
+                pool.run(command, runs / "sweeps" / sweep.name / "capture.log")
+            except _Failure as error:
+                raise RunError(f"the capture that pairs are chosen from failed: {error}") from None
+        store = CaptureStore(folder)
     return {
         trial.id: choose_heads(sweep, trial.heads, store, trial.seed) if trial.heads else None
         for trial in trials
