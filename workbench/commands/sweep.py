@@ -12,13 +12,18 @@ __all__ = ["sweep"]
 
 
 def sweep(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Sweep file, YAML.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Sweep file, YAML.", show_default=False)
+    ] = None,
     out: Annotated[
         Path,
         typer.Option("--out", metavar="RUNS", help="Folder of runs; sweeps in it share trials."),
     ] = Path("runs"),
     list_only: Annotated[
         bool, typer.Option("--list", help="Show the trials and their status; run nothing.")
+    ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of sweep files, for editors.")
     ] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", help="Trials at a time.")
@@ -35,7 +40,13 @@ def sweep(
     from workbench.sweeps.load import load_sweep
     from workbench.sweeps.plan import plan_trials
     from workbench.sweeps.run import run_sweep, trial_state
+    from workbench.sweeps.schema import sweep_schema
 
+    if schema:
+        print_json(sweep_schema())
+        return
+    if file is None:
+        raise ConfigError("got no FILE, expected a sweep file; configs/sweeps has some")
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers is {workers}; give at least 1")
     config = load_sweep(file, overrides or ())
