@@ -169,12 +169,13 @@ def plan_trials(sweep: SweepConfig) -> list[Trial]:
     trials: dict[str, Trial] = {}
     for seed in sweep.seeds:
         for name, arm in sweep.arms.items():
-            key = _id({**settings[name], "seed": seed, **used})
+            train = {**_train(bases[name]), "seed": seed}
+            key = _id({**settings[name], "train": train, **used})
             if key in trials:
                 raise ConfigError(
                     f"arms {trials[key].arm} and {name} are the same trial; drop one of them"
                 )
-            train = {**_train(bases[name]), "model": bases[name].model, "seed": seed}
+            train["model"] = bases[name].model
             trials[key] = Trial(key, name, seed, train, arm.heads, arm.target_by_prompt)
     return list(trials.values())
 

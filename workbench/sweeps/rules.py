@@ -18,7 +18,6 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from probes.criteria import CRITERIA
-from probes.selection import STRATEGIES
 from reviosa.heads import PUBLISHED
 from workbench.sources import KeyedError
 
@@ -149,7 +148,3 @@ class HeadsRule(Config):
     def needs_gradients(self) -> bool:
         """Whether that capture must take gradients."""
         return self.needs_scores and CRITERIA[self.criterion].needs_gradients
-
-
-# A strategy that is added to those that exist must be given what it reads.
-assert {*STRATEGIES, "file"} == set(READS)
