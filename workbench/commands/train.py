@@ -37,6 +37,14 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
     ] = False,
+    stop_at: Annotated[
+        int | None,
+        typer.Option(
+            "--stop-at",
+            metavar="STEP",
+            help="Stop after this step and keep the model as it is then; --resume goes on.",
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="K=V", help="Override a key, for example loss.aml=0.5."),
@@ -64,6 +72,7 @@ def train(
             resume=resume,
             progress=lambda step, steps, _: update(step, steps),
             observers=_observers(settings),
+            stop_at=stop_at,
         )
     if not _leads():
         return
