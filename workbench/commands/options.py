@@ -6,11 +6,15 @@ from typing import Annotated
 
 import typer
 
+from workbench.executors import Engine
+
 __all__ = [
+    "Address",
     "CapturedData",
     "CapturedModel",
     "Data",
     "Device",
+    "EngineOption",
     "Frames",
     "Json",
     "Limit",
@@ -21,6 +25,8 @@ __all__ = [
     "Role",
     "Run",
     "Seed",
+    "Shard",
+    "Workers",
 ]
 
 CapturedData = Annotated[
@@ -46,6 +52,25 @@ class FrameSampling(StrEnum):
     first = "first"
 
 
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="HOST:PORT", help="A Ray cluster; one of this machine without."
+    ),
+]
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", help="Where processes run: here, on Ray, or under SLURM.")
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        "--shard", metavar="I/N", help="Do this part alone, from 0; --workers joins its parts."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", help="Do it in N parts, each in a process of its own."),
+]
 Frames = Annotated[
     FrameSampling | None,
     typer.Option(

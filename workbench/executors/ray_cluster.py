@@ -1,5 +1,6 @@
 """Jobs on a Ray cluster: Ray says where a job runs, and runs it again where a worker is lost."""
 
+import logging
 import os
 import signal
 import socket
@@ -52,7 +53,7 @@ class RayExecutor:
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
                 **({} if address else own),
             )
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:

@@ -1,8 +1,8 @@
 """The process of a job: ``python -m workbench.executors.worker JOB``.
 
 It holds the lock of the job's folder, gives the commands in order, and ends with the exit code of
-the first that fails, or with :data:`~workbench.executors.job.BUSY` where another process has the folder. It never outlives
-the process that started it.
+the first that fails, or with ``BUSY`` where another process has the folder. It never outlives the
+process that started it.
 """
 
 import ctypes
