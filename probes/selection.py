@@ -7,16 +7,18 @@ from probes.ranking import Ranking
 from reviosa.errors import ConfigError
 from reviosa.heads import PUBLISHED, HeadSelection
 
-__all__ = ["STRATEGIES", "select", "top_layer"]
+__all__ = ["STRATEGIES", "UNSCORED", "select", "top_layer"]
 
 STRATEGIES = (
-    "top-layer", "top-layers", "bottom-layers", "top-pairs", "bottom-pairs", "random",
+    "top-layer", "top-layers", "bottom-layers", "layer", "top-pairs", "bottom-pairs", "random",
     "matched-random", "published",
 )  # fmt: skip
+UNSCORED = ("random", "matched-random", "published")
+"""Strategies that look at no score and need only the shape of the model."""
 
 
 def select(
-    ranking: Ranking,
+    ranking: Ranking | tuple[int, int],
     strategy: str,
     k: int = 4,
     seed: int = 0,
@@ -25,19 +27,21 @@ def select(
     preset: str | None = None,
     layers: int = 3,
     like: HeadSelection | None = None,
+    layer: int | None = None,
 ) -> HeadSelection:
     """Choose ``k`` pairs, or ``k`` in each of several layers.
 
     Args:
         ranking: scores of all pairs; of a criterion whose low scores are good, "highest" and
-            "best" below mean the lowest.
+            "best" below mean the lowest. For the strategies of :data:`UNSCORED` (layers, heads of
+            each) will do.
         strategy: "top-layer": the layer with the highest mean over heads, then its best k heads
             (the paper's protocol as far as it is public, REVIOSA 8.3); "top-layers" and
             "bottom-layers": the ``layers`` layers with the highest or lowest mean, then the best k
-            heads of each (the paper's Fig. 6c); "top-pairs" and "bottom-pairs": the best or worst
-            k of all; "random": k of all pairs, drawn with ``seed``; "matched-random": as many
-            heads of each layer as ``like`` has, drawn among those that it does not have;
-            "published": the release's list for ``preset``.
+            heads of each (the paper's Fig. 6c); "layer": the best k heads of ``layer``;
+            "top-pairs" and "bottom-pairs": the best or worst k of all; "random": k of all pairs,
+            drawn with ``seed``; "matched-random": as many heads of each layer as ``like`` has,
+            drawn among those that it does not have; "published": the release's list for ``preset``.
         k: number of pairs, of each layer where there are several.
         seed: of the random strategies.
         run: name of the capture run, kept in the selection.
@@ -45,6 +49,7 @@ def select(
         preset: "1b" or "4b", for "published" alone.
         layers: number of layers, for "top-layers" and "bottom-layers".
         like: the selection that "matched-random" is a control of.
+        layer: which one, for "layer" alone.
 
     Returns:
         The pairs, best first ("bottom-pairs": worst first; layer after layer; random ones in the
@@ -52,21 +57,26 @@ def select(
         are never chosen, except at random, which looks at no score.
 
     Raises:
-        ConfigError: unknown strategy or preset, k or layers below 1 or above what there is, or
-            "matched-random" without ``like``.
+        ConfigError: unknown strategy or preset, k or layers below 1 or above what there is, a layer
+            that does not exist, "matched-random" without ``like``, "layer" without ``layer``, or no
+            scores where they are needed.
     """
     if strategy not in STRATEGIES:
         raise ConfigError(f"unknown strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}")
+    shape = ranking if isinstance(ranking, tuple) else ranking.scores.shape
     if strategy == "published":
-        return _published(ranking, preset)
+        return _published(shape, preset)
     if strategy == "matched-random":
-        return HeadSelection(_matched(ranking, like, seed), strategy, None, run, data)
+        return HeadSelection(_matched(shape, like, seed), strategy, None, run, data)
     if k < 1 or layers < 1:
         raise ConfigError(f"k is {k} of {layers} layers; choose at least 1 pair of 1 layer")
-    pairs = [(p.layer, p.head) for p in ranking.pairs]
-    defined = [(p.layer, p.head) for p in ranking.pairs if p.score is not None]
     if strategy == "random":
-        chosen = _random(sorted(pairs), _enough(k, len(pairs), "pairs"), seed)
+        return HeadSelection(_random(shape, k, seed), strategy, None, run, data)
+    if isinstance(ranking, tuple):
+        raise ConfigError(f"{strategy} chooses by scores, got none; give the ranking of a capture")
+    defined = [(p.layer, p.head) for p in ranking.pairs if p.score is not None]
+    if strategy == "layer":
+        chosen = _best_of(defined, _existing(layer, len(ranking.scores)), k)
     elif strategy == "top-pairs":
         chosen = defined[: _enough(k, len(defined), "pairs with a score")]
     elif strategy == "bottom-pairs":
@@ -79,11 +89,9 @@ def select(
             order.reverse()
         count = 1 if strategy == "top-layer" else _enough(layers, len(order), "layers with a score")
         chosen = []
-        for layer in order[:count]:
-            heads = [pair for pair in defined if pair[0] == layer]
-            chosen += heads[: _enough(k, len(heads), f"heads with a score in layer {layer}")]
-    criterion = None if strategy == "random" else ranking.criterion
-    return HeadSelection(tuple(chosen), strategy, criterion, run, data)
+        for one in order[:count]:
+            chosen += _best_of(defined, one, k)
+    return HeadSelection(tuple(chosen), strategy, ranking.criterion, run, data)
 
 
 def top_layer(ranking: Ranking) -> int:
@@ -106,12 +114,23 @@ def _layer_order(ranking: Ranking) -> list[int]:
     return [int(i) for i in np.argsort(-means, kind="stable") if np.isfinite(means[i])]
 
 
+def _best_of(best_first: list[tuple[int, int]], layer: int, k: int) -> list[tuple[int, int]]:
+    heads = [pair for pair in best_first if pair[0] == layer]
+    return heads[: _enough(k, len(heads), f"heads with a score in layer {layer}")]
+
+
+def _existing(layer: int | None, layers: int) -> int:
+    if layer is None or not 0 <= layer < layers:
+        raise ConfigError(f"layer is {layer}, but the model has layers 0 to {layers - 1}; name one")
+    return layer
+
+
 def _matched(
-    ranking: Ranking, like: HeadSelection | None, seed: int
+    shape: tuple[int, ...], like: HeadSelection | None, seed: int
 ) -> tuple[tuple[int, int], ...]:
     if like is None:
         raise ConfigError("matched-random needs the selection that it is a control of; give one")
-    layers, heads = ranking.scores.shape
+    layers, heads = shape
     like.validate(layers, heads)
     rng = np.random.default_rng(seed)
     chosen: list[tuple[int, int]] = []
@@ -124,9 +143,11 @@ def _matched(
     return tuple(chosen)
 
 
-def _random(pairs: list[tuple[int, int]], k: int, seed: int) -> list[tuple[int, int]]:
-    picks = np.random.default_rng(seed).choice(len(pairs), size=k, replace=False)
-    return [pairs[index] for index in sorted(picks)]
+def _random(shape: tuple[int, ...], k: int, seed: int) -> tuple[tuple[int, int], ...]:
+    layers, heads = shape
+    size = _enough(k, layers * heads, "pairs")
+    picks = np.random.default_rng(seed).choice(layers * heads, size=size, replace=False)
+    return tuple((int(index) // heads, int(index) % heads) for index in sorted(picks))
 
 
 def _enough(k: int, available: int, what: str) -> int:
@@ -135,14 +156,13 @@ def _enough(k: int, available: int, what: str) -> int:
     return k
 
 
-def _published(ranking: Ranking, preset: str | None) -> HeadSelection:
+def _published(shape: tuple[int, ...], preset: str | None) -> HeadSelection:
     if preset not in PUBLISHED:
         raise ConfigError(
             f"the published pairs exist for the presets {', '.join(PUBLISHED)}, got {preset!r}; "
             "name one, or choose another strategy"
         )
     selection = PUBLISHED[preset]
-    if ranking.pairs:
-        layers, heads = ranking.scores.shape
-        selection.validate(layers, heads)
-    return selection
+    layers, heads = shape
+    # A capture without any sample does not know the model's shape.
+    return selection.validate(layers, heads) if layers else selection

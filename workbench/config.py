@@ -6,6 +6,7 @@ working directory.
 """
 
 import difflib
+import os
 import re
 import types
 import typing
@@ -17,13 +18,16 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from reviosa.errors import ConfigError
+from workbench.sources import KeyedError, Layer, Loc, Sources, dotted, marks_of
 
-__all__ = ["load_config", "preset_path", "read_yaml"]
+__all__ = ["build", "file_layer", "load_config", "load_located", "preset_path", "read_yaml"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _HERE = Path(__file__).resolve().parent
 _CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE)
+_LONGEST = 60
+"""Characters of a wrong value that are shown."""
 
 
 def load_config(
@@ -42,17 +46,49 @@ def load_config(
 
     Raises:
         ConfigError: a missing or broken file, an unknown key (the nearest known one is named), a
-            value of the wrong type or out of its range, a key that is required and missing.
+            value of the wrong type or out of its range, a key that is required and missing. The
+            message begins with the file and the line that is wrong.
     """
-    data = _read_extended(Path(path), model_class, ()) if path is not None else {}
-    data |= {key: value for key, value in (values or {}).items() if value is not None}
-    for override in overrides:
-        data = _merge(data, _parse_override(override))
+    return load_located(model_class, path, overrides, values)[0]
+
+
+def load_located(
+    model_class: type[Model],
+    path: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    values: Mapping[str, Any] | None = None,
+) -> tuple[Model, Sources]:
+    """:func:`load_config`, and where each value stands, for checks that come later."""
+    layers = [] if path is None else [file_layer(path, model_class)]
+    given = {key: value for key, value in (values or {}).items() if value is not None}
+    layers.append(Layer.of(given, ""))
+    layers += [_override_layer(text) for text in overrides]
+    return build(model_class, layers)
+
+
+def build(model_class: type[Model], layers: Sequence[Layer]) -> tuple[Model, Sources]:
+    """Lay ``layers`` over each other, the last on top, and check the whole.
+
+    Raises:
+        ConfigError: a key or value that ``model_class`` does not take, with its place.
+    """
+    whole = Layer({}, {})
+    for layer in layers:
+        whole = whole.under(layer)
+    sources = Sources(whole.marks)
     try:
-        return model_class.model_validate(data)
+        return model_class.model_validate(whole.data), sources
     except ValidationError as error:
-        sources = [str(path)] * (path is not None) + ["--set"] * bool(overrides)
-        raise ConfigError(_explain(error, model_class, " or ".join(sources))) from error
+        raise _explain(error, model_class, sources) from error
+
+
+def file_layer(path: str | Path, model_class: type[BaseModel]) -> Layer:
+    """What a YAML file, and the file it extends, hold for ``model_class``.
+
+    Raises:
+        ConfigError: the file is missing or is not YAML, or files extend each other in a circle.
+    """
+    return _read_extended(str(path), model_class, ())
 
 
 def preset_path(kind: str, name: str) -> Path:
@@ -77,7 +113,17 @@ def read_yaml(text: str) -> Any:
     Raises:
         yaml.YAMLError: the text is not YAML, or a key stands twice.
     """
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - derived from SafeLoader
+    return _parse(text)[0]
+
+
+def _parse(text: str) -> tuple[Any, yaml.Node | None]:
+    """The value of a document, and its nodes, which know their lines."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        return (None if node is None else loader.construct_document(node)), node
+    finally:
+        loader.dispose()
 
 
 class _Loader(yaml.SafeLoader):
@@ -112,32 +158,37 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _read_extended(path: Path, model_class: type[BaseModel], above: tuple[Path, ...]) -> dict:
-    path = path.resolve()
+def _read_extended(shown: str, model_class: type[BaseModel], above: tuple[Path, ...]) -> Layer:
+    """``shown``: the path as messages give it."""
+    path = Path(shown).resolve()
     if path in above:
         chain = " -> ".join(file.name for file in (*above, path))
         raise ConfigError(f"configuration files extend each other in a circle: {chain}")
     try:
-        data = read_yaml(path.read_text(encoding="utf-8"))
+        data, node = _parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            f"cannot read the configuration {path}: {error.strerror}; check the path"
+            f"cannot read the configuration {shown}: {error.strerror}; check the path"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}; mend it") from error
+        raise ConfigError(f"{shown} is not valid YAML: {_one_line(error)}; mend it") from error
     data = {} if data is None else data
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} holds {_kind(data)}, expected keys with values; mend it")
+        raise ConfigError(f"{shown} holds {_kind(data)}, expected keys with values; mend it")
+    marks = {} if node is None else marks_of(node, shown)
     parent = data.pop("extends", None)
-    data = _anchor_paths(data, model_class, path.parent)
+    where = marks.pop(("extends",), None)
+    layer = Layer(_anchor(data, model_class, path.parent), marks)
     if parent is None:
-        return data
+        return layer
     if not isinstance(parent, str):
-        raise ConfigError(f"extends in {path} must be one file name, got {parent!r}")
-    return _merge(_read_extended(path.parent / parent, model_class, (*above, path)), data)
+        place = where.place if where else shown
+        raise ConfigError(f"{place}: extends must be one file name, got {parent!r}")
+    base = os.path.normpath(os.path.join(os.path.dirname(shown), parent))
+    return _read_extended(base, model_class, (*above, path)).under(layer)
 
 
-def _parse_override(text: str) -> dict[str, Any]:
+def _override_layer(text: str) -> Layer:
     key, separator, value = text.partition("=")
     names = key.strip().split(".")
     if not separator or not all(names):
@@ -150,83 +201,98 @@ def _parse_override(text: str) -> dict[str, Any]:
         ) from error
     for name in reversed(names):
         parsed = {name: parsed}
-    return parsed
+    layer = Layer.of(parsed, "--set")
+    # What only leads to the value was not given here.
+    return Layer(parsed, {loc: m for loc, m in layer.marks.items() if len(loc) >= len(names)})
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            value = _merge(old, value)
-        merged[key] = value
-    return merged
-
-
-def _anchor_paths(data: dict, model_class: type[BaseModel], folder: Path) -> dict:
-    """Join relative paths in ``data`` to ``folder``, where the field is a path."""
-    anchored = {}
-    for key, value in data.items():
-        field = model_class.model_fields.get(str(key))
-        parts = _flatten(field.annotation) if field else ()
-        inner = next((part for part in parts if _is_model(part)), None)
-        if isinstance(value, dict) and inner is not None:
-            value = _anchor_paths(value, inner, folder)
-        elif isinstance(value, str) and Path in parts:
-            value = str(folder / value)
-        elif isinstance(value, str) and key == "model" and value.startswith(("./", "../")):
-            # A model is a name or a folder; only what is written as a folder is one.
-            value = str(folder / value)
-        anchored[key] = value
-    return anchored
+def _anchor(value: Any, annotation: Any, folder: Path, name: str = "") -> Any:
+    """Join relative paths in ``value`` to ``folder``, where ``annotation`` has a path."""
+    parts = _flatten(annotation)
+    if isinstance(value, dict):
+        return {key: _anchor(item, _step(parts, key), folder, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_anchor(item, _step(parts, 0), folder, name) for item in value]
+    if not isinstance(value, str):
+        return value
+    # A model is a name or a folder; only what is written as a folder is one.
+    if Path in parts or (name == "model" and value.startswith(("./", "../"))):
+        return str(folder / value)
+    return value
 
 
 def _flatten(annotation: Any) -> tuple[Any, ...]:
     """The types inside ``X | None``, ``Annotated[X, ...]`` and their nestings."""
     origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType, typing.Annotated):
+    if origin is typing.Annotated:
+        return _flatten(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
         return tuple(part for arg in typing.get_args(annotation) for part in _flatten(arg))
     return (annotation,)
 
 
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+def _step(parts: Sequence[Any], name: str | int) -> Any:
+    """The annotation of what stands under ``name`` in a value of one of the types ``parts``."""
+    for part in parts:
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            field = part.model_fields.get(str(name))
+            return None if field is None else field.annotation
+        arguments = typing.get_args(part)
+        if typing.get_origin(part) is dict:
+            return arguments[1]
+        if typing.get_origin(part) is tuple and isinstance(name, int):
+            return arguments[0]
+    return None
 
 
-def _explain(error: ValidationError, model_class: type[BaseModel], sources: str) -> str:
+def _explain(error: ValidationError, model_class: type[BaseModel], sources: Sources) -> ConfigError:
     problems = error.errors(include_url=False)
     # A misspelt key is reported before the required one it was meant to be.
     problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
     first = problems[0]
-    where = f" in {sources}" if sources else ""
-    key = ".".join(map(str, first["loc"]))
+    loc: Loc = first["loc"]
+    context = first.get("ctx", {})
+    cause = context.get("error")
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
-        known = _known_keys(model_class, first["loc"][:-1])
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.5)
-        full = ".".join(map(str, (*first["loc"][:-1], *near)))
-        hint = f"did you mean {full!r}?" if near else f"known keys: {', '.join(known)}"
-        message = f"unknown key {key!r}{where}; {hint}"
-    elif first["type"] == "missing":
-        message = f"the configuration{where} lacks the key {key!r}; add it or give --set {key}=..."
-    elif first["type"] == "value_error":  # one of our own rules, which says what was got
-        rule = first["msg"].removeprefix("Value error, ")
-        message = ": ".join(filter(None, (sources, key, rule)))
+        known = _known_keys(model_class, loc[:-1])
+        near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
+        hint = (
+            f"did you mean {dotted((*loc[:-1], *near))!r}?"
+            if near
+            else (f"known keys: {', '.join(known)}")
+        )
+        mark = sources.mark(loc)
+        text = ": ".join(filter(None, (mark.place, f"unknown key {mark.key!r}; {hint}")))
+        return ConfigError(text + more)
+    if first["type"] == "missing":
+        place = sources.mark(loc[:-1]).place
+        key = dotted(loc)
+        message = f"the configuration lacks the key {key!r}; add it or give --set {key}=..."
+        return ConfigError(": ".join(filter(None, (place, message))) + more)
+    if isinstance(cause, KeyedError):
+        return sources.located(KeyedError((*loc, *cause.loc), cause.message + more))
+    if first["type"] == "value_error":  # one of our own rules, which says what was got
+        message = first["msg"].removeprefix("Value error, ")
     else:
         wanted = first["msg"].replace("Input should be ", "expected ")
-        message = f"{key}{where}: got {first['input']!r}, {wanted}; mend it"
-    more = len(problems) - 1
-    return message + (f" (and {more} more)" if more else "")
+        if first["type"] == "too_short":
+            wanted = f"expected at least {context['min_length']}"
+        message = f"got {_shortened(first['input'])}, {wanted}"
+    return sources.located(KeyedError(loc, message + more))
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _known_keys(model_class: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    annotation: Any = model_class
     for name in location:
-        field = model_class.model_fields.get(str(name))
-        parts = _flatten(field.annotation) if field else ()
-        inner = next((part for part in parts if _is_model(part)), None)
-        if inner is None:
-            return []
-        model_class = inner
-    return list(model_class.model_fields)
+        annotation = _step(_flatten(annotation), name)
+    models = [x for x in _flatten(annotation) if isinstance(x, type) and issubclass(x, BaseModel)]
+    return list(models[0].model_fields) if models else []
 
 
 def _one_line(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from transformers import AutoConfig, AutoModel, AutoProcessor
 
 from reviosa.model.attention_record import AttentionRecord, record_attention
-from reviosa.model.checkpoint import load, model_identity, save
+from reviosa.model.checkpoint import load, model_config, model_identity, save
 from reviosa.model.config import ReviosaConfig
 from reviosa.model.modeling import ReviosaModel, ReviosaOutput
 from reviosa.model.patch_grid import patch_grid
@@ -20,6 +20,7 @@ __all__ = [
     "RoleAttention",
     "find_tokens",
     "load",
+    "model_config",
     "model_identity",
     "patch_grid",
     "record_attention",

@@ -16,7 +16,7 @@ from reviosa.model.config import PRESETS, ReviosaConfig
 from reviosa.model.modeling import ReviosaModel
 from reviosa.model.processor import ReviosaProcessor
 
-__all__ = ["NANO", "load", "model_identity", "read_settings", "save"]
+__all__ = ["NANO", "load", "model_config", "model_identity", "read_settings", "save"]
 
 NANO = Path(__file__).parent.parent / "assets" / "nano"
 """Folder of the trained nano model that ships with the package."""
@@ -99,8 +99,8 @@ def read_settings(folder: Path) -> tuple[ReviosaConfig, ReviosaProcessor]:
             f"{folder}: got no processor_config.json, expected it beside config.json; "
             "restore the checkpoint from its source"
         )
+    config = model_config(folder)
     try:
-        config = ReviosaConfig.from_pretrained(folder, local_files_only=True)
         processor = ReviosaProcessor.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError) as error:
         raise _unreadable(folder, error) from None
@@ -111,6 +111,19 @@ def read_settings(folder: Path) -> tuple[ReviosaConfig, ReviosaProcessor]:
             f"for {sizes[1]}; the two belong to different models, restore them from one source"
         )
     return config, processor
+
+
+def model_config(source: str | Path) -> ReviosaConfig:
+    """The configuration alone of what :func:`load` would load.
+
+    Raises:
+        CheckpointError: no checkpoint there, or its configuration is damaged.
+    """
+    folder = resolve(source)
+    try:
+        return ReviosaConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise _unreadable(folder, error) from None
 
 
 def _unreadable(folder: Path, error: Exception) -> CheckpointError:

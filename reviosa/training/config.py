@@ -105,6 +105,9 @@ class TrainConfig(_Config):
     common_role_token: bool = False
     """Start both role tokens from one common row, so that a comparison of one token with two does
     not begin with what the checkpoint has learned of their difference."""
+    data_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the data set's videos to train on. They depend on nothing but their ids, and a
+    smaller share lies within a larger one."""
     attention_data: _Path | None = None
     """Data set on whose first videos role attention is recorded while training; none, no record."""
     attention_steps: Annotated[int, Field(ge=1)] = 20

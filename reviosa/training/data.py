@@ -1,5 +1,6 @@
 """From a data set to batches: which frames, which expressions, which truth."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ __all__ = [
     "release_frames",
     "sample_expressions",
     "sample_frames",
+    "share_of_videos",
 ]
 
 _FRAMES = ("pixel_values", "sam_pixel_values")
@@ -93,6 +95,18 @@ def release_expressions(
     return [*first, *(int(i) for i in rest)]
 
 
+def share_of_videos(videos: Sequence[Video], fraction: float) -> list[Video]:
+    """A share of the videos, at least one, in their order.
+
+    Which ones depends on the ids alone, as if drawn blindly: they come first in the order of the
+    SHA-256 of their ids. So a smaller share lies within a larger one, and every seed has the same.
+    """
+    count = max(1, round(fraction * len(videos)))
+    ids = (video.video_id for video in videos)
+    first = set(sorted(ids, key=lambda name: hashlib.sha256(name.encode()).digest())[:count])
+    return [video for video in videos if video.video_id in first]
+
+
 class ConversationDataset(Dataset):
     """One multi-turn conversation a draw: several expressions about the same frames of a video.
 
@@ -110,6 +124,7 @@ class ConversationDataset(Dataset):
         targets: whether interactions are answered with two roles; else all with the actor's alone.
         style: how frames, expressions and words are drawn; see ``TrainConfig.conversations``.
         truth: how masks are brought to ``mask_size`` and to patches.
+        fraction: share of the videos with an expression to draw from; see :func:`share_of_videos`.
 
     Raises:
         DataError: no video has an expression.
@@ -127,10 +142,12 @@ class ConversationDataset(Dataset):
         targets: bool = True,
         style: Literal["plain", "release"] = "plain",
         truth: Literal["area", "nearest"] = "area",
+        fraction: float = 1.0,
     ) -> None:
-        self.videos: list[Video] = [v for v in dataset.videos if v.expressions]
-        if not self.videos:
+        usable = [v for v in dataset.videos if v.expressions]
+        if not usable:
             raise DataError(f"{dataset.root}: no video has an expression; nothing to train on")
+        self.videos: list[Video] = share_of_videos(usable, fraction)
         self.dataset, self.processor = dataset, processor
         self.draws, self.num_frames, self.expressions = draws, num_frames, expressions
         self.mask_size, self.seed, self.targets = mask_size, seed, targets

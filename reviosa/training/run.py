@@ -135,6 +135,8 @@ def train(
     settings = json.loads(config.model_dump_json())
     # The pairs are what counts, not where the file that names them lies.
     settings |= {"heads": [list(pair) for pair in pairs]}
+    if config.data_fraction == 1:
+        del settings["data_fraction"]  # said where it is not as ever, so that old runs go on
     leads = int(os.environ.get("RANK", "0")) == 0
     with contextlib.suppress(_StoppedAt), contextlib.ExitStack() as stack:
         # Of several processes the first one keeps the run.
@@ -233,6 +235,7 @@ def _fit(
         targets=config.roles == "both",
         style=config.conversations,
         truth=config.loss.truth,
+        fraction=config.data_fraction,
     )
     checkpoints = Path(config.out) / "checkpoints"
     # From before the stop, even where there is a later one: the model of that step is wanted.

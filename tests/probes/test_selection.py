@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from probes.ranking import rank_pairs
-from probes.selection import select, top_layer
+from probes.selection import UNSCORED, select, top_layer
 from reviosa.errors import ConfigError
 from reviosa.heads import PUBLISHED
 
@@ -39,6 +39,32 @@ def test_layers_at_the_top_and_at_the_bottom(ranking):
     assert select(ranking, "top-layers", k=2, layers=1).pairs == (
         select(ranking, "top-layer", k=2).pairs
     )
+
+
+def test_one_layer_and_its_best_heads(ranking):
+    assert select(ranking, "layer", k=2, layer=0).pairs == ((0, 2), (0, 1))
+    assert select(ranking, "layer", k=3, layer=2).pairs == ((2, 0), (2, 2), (2, 1))
+    for layer in (None, 3, -1):
+        with pytest.raises(ConfigError, match="the model has layers 0 to 2"):
+            select(ranking, "layer", k=1, layer=layer)
+    with pytest.raises(ConfigError, match="only 3 heads with a score in layer 0"):
+        select(ranking, "layer", k=4, layer=0)
+
+
+@pytest.mark.parametrize("strategy", UNSCORED)
+def test_what_looks_at_no_score_needs_only_the_shape(ranking, strategy):
+    if strategy == "published":
+        assert select((24, 14), strategy, preset="1b") == PUBLISHED["1b"]
+        return
+    like = select(ranking, "top-layer", k=1)
+    for seed in range(5):
+        options = {"k": 2, "seed": seed, "like": like}
+        assert select((3, 3), strategy, **options) == select(ranking, strategy, **options)
+
+
+def test_a_ranked_strategy_without_scores_is_refused():
+    with pytest.raises(ConfigError, match="top-pairs chooses by scores, got none"):
+        select((3, 3), "top-pairs", k=1)
 
 
 def test_a_layer_without_any_score_is_neither_at_the_top_nor_at_the_bottom(table):

@@ -13,10 +13,9 @@ import yaml
 
 from probes.sweeps import read_sweep
 from reviosa.errors import ConfigError
-from workbench.config import load_config
-from workbench.sweeps.config import SweepConfig
+from workbench.sweeps.load import load_sweep
 from workbench.sweeps.plan import plan_trials
-from workbench.sweeps.run import run_sweep, trial_state
+from workbench.sweeps.trials import trial_state
 
 TRAIN = {
     "steps": 2, "batch_size": 1, "num_frames": 2, "expressions_per_video": 2, "attention_steps": 1,
@@ -57,10 +56,6 @@ def sweep_file(tmp_path, dataset, checkpoint):
     return write
 
 
-def load(path, **values):
-    return load_config(SweepConfig, path, (), values)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -77,7 +72,7 @@ def load(path, **values):
         (
             {"arms": {"plain": {"title": "a", "heads": {"strategy": "matched-random"}}},
              "claims": None},
-            "like names the arm",
+            "matched-random needs like",
         ),
         (
             {"claims": [CLAIM | {"better": "aml/iou"}]},
@@ -115,12 +110,12 @@ def test_a_bad_setting_of_an_arm_is_refused(cli, tmp_path, sweep_file, settings,
 def test_the_same_trial_twice_is_refused(sweep_file):
     arms = {"plain": {"title": "a"}, "again": {"title": "b"}}
     with pytest.raises(ConfigError, match="plain and again are the same trial"):
-        plan_trials(load(sweep_file(arms=arms, claims=None)))
+        plan_trials(load_sweep(sweep_file(arms=arms, claims=None)))
 
 
 def test_an_id_holds_what_decides_the_result_and_nothing_else(sweep_file):
     def ids(**changes):
-        return [t.id for t in plan_trials(load(sweep_file(**changes)))]
+        return [t.id for t in plan_trials(load_sweep(sweep_file(**changes)))]
 
     plain, aml = ids()
     renamed = {
@@ -146,7 +141,7 @@ def test_a_list_shows_trials_and_runs_nothing(cli, tmp_path, sweep_file):
 def test_from_the_file_to_the_page(cli, tmp_path, sweep_file):
     """Two trainings of two steps, their evaluations, and the page made of them."""
     path, runs = sweep_file(), tmp_path / "runs"
-    result = cli("sweep", path, "--out", runs, "--workers", 2, "--json")
+    result = cli("sweep", path, "--out", runs, "--workers", 2, "--json", "--no-features")
     assert result.code == 0, result.err
     trials = json.loads(result.out)["trials"]
     assert [t["status"] for t in trials] == ["done", "done"]
@@ -162,7 +157,7 @@ def test_from_the_file_to_the_page(cli, tmp_path, sweep_file):
 
     # Done is done: nothing is trained again.
     before = (runs / "trials" / aml.id / "train" / "run.json").read_bytes()
-    again = cli("sweep", path, "--out", runs)
+    again = cli("sweep", path, "--out", runs, "--no-features")
     assert again.code == 0 and "2 done already" in again.err
     assert (runs / "trials" / aml.id / "train" / "run.json").read_bytes() == before
 
@@ -189,10 +184,10 @@ def test_a_failed_trial_does_not_stop_the_others(cli, tmp_path, sweep_file):
         "bad": {"title": "b", "set": {"steps": 2}},
     }
     path, runs = sweep_file(arms=arms, claims=None), tmp_path / "runs"
-    folder = runs / "trials" / plan_trials(load(path))[1].id
+    folder = runs / "trials" / plan_trials(load_sweep(path))[1].id
     folder.mkdir(parents=True)
     (folder / "train").write_text("in the way")
-    result = cli("sweep", path, "--out", runs, "--json")
+    result = cli("sweep", path, "--out", runs, "--json", "--no-features")
     assert result.code == 1
     states = {t["arm"]: t["status"] for t in json.loads(result.out)["trials"]}
     assert states["plain"] == "done" and states["bad"] != "done"
@@ -200,9 +195,10 @@ def test_a_failed_trial_does_not_stop_the_others(cli, tmp_path, sweep_file):
     assert "bad, seed 0" in line and "log.txt" in line
 
 
-def test_a_stopped_sweep_goes_on(tmp_path, sweep_file):
+def test_a_stopped_sweep_goes_on(cli, tmp_path, sweep_file):
     path, runs = sweep_file(), tmp_path / "runs"
-    command = [sys.executable, "-m", "workbench.cli", "sweep", str(path), "--out", str(runs)]
+    command = [sys.executable, "-m", "workbench.cli", "sweep", str(path), "--out", str(runs),
+               "--no-features"]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
     deadline = time.monotonic() + 120
@@ -211,8 +207,9 @@ def test_a_stopped_sweep_goes_on(tmp_path, sweep_file):
     # Not SIGINT: a suite that runs in the background hands it on as ignored.
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
-    config = load(path)
+    config = load_sweep(path)
     states = [trial_state(trial, runs).status for trial in plan_trials(config)]
     assert "running" not in states and set(states) != {"done"}
-    states = run_sweep(config, runs, 2, lambda line: None)
-    assert [state.status for state in states] == ["done", "done"]
+    assert cli("sweep", path, "--out", runs, "--no-features").code == 0
+    states = [trial_state(trial, runs).status for trial in plan_trials(config)]
+    assert states == ["done", "done"]

@@ -68,7 +68,7 @@ def select(
         typer.Option(
             "--strategy",
             metavar="NAME",
-            help="top-layer, top-layers, bottom-layers, top-pairs, bottom-pairs, random, "
+            help="top-layer, top-layers, bottom-layers, layer, top-pairs, bottom-pairs, random, "
             "matched-random or published.",
         ),
     ],
@@ -80,6 +80,9 @@ def select(
         int,
         typer.Option("--layers", metavar="N", help="Layers, for top-layers and bottom-layers."),
     ] = 3,
+    layer: Annotated[
+        int | None, typer.Option("--layer", metavar="L", help="The layer, from 0, for layer.")
+    ] = None,
     like: Annotated[
         Path | None,
         typer.Option(
@@ -115,6 +118,7 @@ def select(
         preset=preset,
         layers=layers,
         like=HeadSelection.load(like) if like is not None else None,
+        layer=layer,
     )
     selection.save(out)
     if json:

@@ -166,26 +166,33 @@ class _Sweep:
 
     def _choose_heads(self) -> None:
         """Choose the pairs of every trial; the capture they are chosen from is made first."""
-        waiting = self._waiting()
-        self.heads = dict.fromkeys(waiting)
-        needing = [key for key in waiting if self.trials[key].heads is not None]
-        try:
-            store = self._capture() if needing else None
-        except ReviosaError as error:
-            for key in needing:
+        rules = {key: self.trials[key].heads for key in self._waiting()}
+        self.heads = dict.fromkeys(rules)
+        store, problem = None, ""
+        if any(rule is not None and rule.needs_scores for rule in rules.values()):
+            try:
+                store = self._capture()
+            except ReviosaError as error:
+                problem = str(error)
+        for key, rule in rules.items():
+            if rule is None:
+                continue
+            if rule.needs_scores and store is None:
+                self._fail(key, f"the pairs cannot be chosen: {problem}", keep=False)
+                continue
+            try:
+                self.heads[key] = choose_heads(self.sweep, rule, store, self.trials[key].seed)
+            except ReviosaError as error:
                 self._fail(key, f"the pairs cannot be chosen: {error}", keep=False)
-            return
-        for key in needing:
-            trial = self.trials[key]
-            assert store is not None and trial.heads is not None
-            self.heads[key] = choose_heads(self.sweep, trial.heads, store, trial.seed)
 
     def _capture(self) -> CaptureStore:
-        model, name = ranked_capture(self.sweep)
-        folder = self.runs / name
+        wanted = ranked_capture(self.sweep)
+        assert wanted is not None
+        folder = self.runs / wanted.folder
         limit = self.sweep.selection_videos
         command = (
-            "capture", "--model", model, "--data", str(self.sweep.selection), "--maps", "none",
+            "capture", "--model", wanted.model, "--data", str(self.sweep.selection),
+            "--maps", "none", "--gradients" if wanted.gradients else "--no-gradients",
             "--out", str(folder), "--resume", *(() if limit is None else ("--limit", str(limit))),
             *(() if self.features is None else ("--features", str(self.features))),
         )  # fmt: skip
