@@ -170,7 +170,9 @@ def sweep_answer(sweep: SweepRuns, resamples: int = 2000, seed: int = 0) -> Swee
     """
     tables, chosen = score_tables(sweep.trials), score_tables(sweep.trials, selection=True)
     present = {score for _, score in tables}
-    metrics = tuple(s for s in dict.fromkeys((*sweep.metrics, sweep.choose)) if s in present)
+    # Whether targets are also asked for in words is said of an arm, so it needs no other word.
+    wanted = dict.fromkeys((*sweep.metrics, sweep.choose, "target_by_prompt"))
+    metrics = tuple(score for score in wanted if score in present)
     finished = {trial.arm for trial in sweep.trials}
     bases = {arm: sweep.baseline for arm in sweep.arms if arm != sweep.baseline}
     controls = _controls(sweep)
@@ -328,5 +330,4 @@ def _best(
 def _heads(sweep: SweepRuns, trial: TrialRuns) -> HeadSelection:
     if trial.heads is not None:
         return trial.heads
-    rule = _rule(sweep, trial.arm)
-    return HeadSelection(trial.pairs, rule.get("strategy", "manual"), rule.get("criterion"))
+    return HeadSelection(trial.pairs, _rule(sweep, trial.arm).get("strategy", "manual"))

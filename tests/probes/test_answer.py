@@ -84,7 +84,7 @@ def test_the_best_arm_is_chosen_on_the_selection_split_alone():
     answer = sweep_answer(made)
     best = answer.best
     assert best is not None and best.arm == "b" and best.seed is None
-    assert best.heads == HeadSelection((PAIR,), "top-pairs", "visual_mass")
+    assert best.heads == HeadSelection((PAIR,), "top-pairs")
     assert best.over_baseline is not None and best.over_baseline.value == pytest.approx(5)
     assert best.selection.value == pytest.approx(100 * rows(0.05).jf.mean())
     worse = [replace(t, scores={"rvos": rows(-0.1)}) if t.arm == "b" else t for t in trials]
@@ -184,6 +184,12 @@ def test_only_the_scores_to_report_and_to_choose_by_are_reported():
     every = ("actor", "target", "rvos")
     made = sweep([trial("a", 0, scores=every)], metrics=("target",), choose="actor")
     assert sweep_answer(made).metrics == ("target", "actor")
+
+
+def test_targets_that_were_asked_for_in_words_are_reported_without_being_listed():
+    asked = trial("a", 0, scores=("rvos", "target_by_prompt"))
+    found = sweep_answer(sweep([asked, trial("b", 0)], metrics=("actor", "target", "rvos")))
+    assert found.metrics == ("rvos", "target_by_prompt")
 
 
 def test_an_answer_comes_back_from_json_as_it_was(tmp_path):
