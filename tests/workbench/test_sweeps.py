@@ -167,7 +167,7 @@ def test_from_the_file_to_the_page(cli, tmp_path, sweep_file):
     assert result.code == 0, result.err
     text = page.read_text()
     assert "AML &lt;b&gt;helps&lt;/b&gt; \\| most" in text
-    for name in ("small-scores.svg", "small-attention.svg", "results.json"):
+    for name in ("small-strategies.svg", "small-attention.svg", "results.json"):
         assert (page.parent / "results" / name).is_file()
         assert f"results/{name}" in text
     assert aml.id in text and capture.name in text
