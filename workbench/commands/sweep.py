@@ -1,7 +1,7 @@
 """``reviosa sweep``: many trainings with one thing changed, each evaluated."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from workbench.executors import Engine
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from probes.answer import SweepAnswer
     from workbench.sweeps.config import SweepConfig
     from workbench.sweeps.trials import TrialState
 
@@ -57,6 +58,7 @@ def sweep(
     """Run the trials of a sweep file; those that are done are not done again."""
     from reviosa.errors import ConfigError
     from workbench.executors import open_executor
+    from workbench.sweeps.answer import finish, print_answer
     from workbench.sweeps.load import load_sweep
     from workbench.sweeps.plan import plan_trials
     from workbench.sweeps.run import Resources, run_sweep
@@ -83,7 +85,10 @@ def sweep(
         resources = Resources(cpus, gpus, limits.minutes, limits.memory_gb)
         cache = out / "features" if features else None
         states = run_sweep(config, out, executor, resources, view, retry_failed, cache)
-    _print(config, states, None, json)
+    answer = finish(out, config.name)
+    _print(config, states, answer, json)
+    if not json:
+        print_answer(folder, answer)
     if any(state.status not in ("done", "cut") for state in states):
         raise typer.Exit(1)
 
@@ -98,7 +103,9 @@ def _slurm_options(texts: "Sequence[str]") -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _print(config: "SweepConfig", states: "Sequence[TrialState]", answer: Any, json: bool) -> None:
+def _print(
+    config: "SweepConfig", states: "Sequence[TrialState]", answer: "SweepAnswer | None", json: bool
+) -> None:
     from workbench.console import print_json, print_table
 
     rows = [
@@ -107,7 +114,12 @@ def _print(config: "SweepConfig", states: "Sequence[TrialState]", answer: Any, j
         for s in states
     ]  # fmt: skip
     if json:
-        print_json({"trials": rows})
+        print_json({"trials": rows, **({} if answer is None else {"answer": answer.to_json()})})
+        return
+    if answer is not None:
+        # What is done is in the answer; here stand the others.
+        rows = [row for row in rows if row["status"] != "done"]
+    if not rows:
         return
     shown = [[str(row[key]) for key in ("id", "arm", "seed", "status", "reason")] for row in rows]
     print_table(f"Sweep {config.name}", ["trial", "arm", "seed", "status", "reason"], shown)

@@ -10,9 +10,11 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from probes.halving import Halving, Rung
 from probes.store import CaptureStore
 from probes.sweeps import SWEEP_FILE, SWEEP_SCHEMA
 from reviosa.errors import ReviosaError, RunError
@@ -22,7 +24,7 @@ from reviosa.process import sigterm_raises
 from reviosa.run_record import read_run
 from workbench.executors import Executor, Job, Outcome, Step
 from workbench.sweeps.config import SweepConfig
-from workbench.sweeps.halving import arm_scores, survivors, write_rungs
+from workbench.sweeps.halving import arm_scores, survivors, write_halving
 from workbench.sweeps.plan import Trial, choose_heads, plan_trials, ranked_capture
 from workbench.sweeps.status import SweepStatus, TrialStatus
 from workbench.sweeps.trials import (
@@ -112,6 +114,7 @@ class _Sweep:
         features: Path | None,
     ) -> None:
         self.sweep, self.runs, self.executor, self.view = sweep, runs, executor, view
+        self._folder = runs / "sweeps" / sweep.name
         self.resources, self.features = resources, features
         self.trials = {trial.id: trial for trial in trials}
         states = {trial.id: trial_state(trial, runs) for trial in trials}
@@ -133,11 +136,11 @@ class _Sweep:
         """Run everything that waits."""
         self._tell_start()
         self._choose_heads()
-        alive = {trial.arm for trial in self.trials.values()}
         if self.sweep.halving is not None:
-            alive = self._race()
-        waiting = [key for key in self._waiting() if self.trials[key].arm in alive]
-        self._run_all(waiting, self._whole, self._close_trial)
+            self._race()
+        else:
+            write_halving(self._folder, None)
+        self._run_all(self._waiting(), self._whole, self._close_trial)
 
     def close(self) -> None:
         """Say in the status file how all ended."""
@@ -145,7 +148,7 @@ class _Sweep:
             if entry.status in ("waiting", "running", "elsewhere"):
                 entry.status = trial_state(self.trials[entry.id], self.runs).status
         self.status.doing = ""
-        self.status.write(self.runs / "sweeps" / self.sweep.name)
+        self.status.write(self._folder)
 
     def states(self) -> list[TrialState]:
         """Where each trial is at the end."""
@@ -200,8 +203,7 @@ class _Sweep:
             self.status.doing = "capture of the model that pairs are chosen from"
             self.view.say(self.status.doing)
         # Its lock and log lie beside it: its own folder is locked by the capture.
-        job = self._job("capture", self.runs / "sweeps" / self.sweep.name / "capture",
-                        (Step(command, folder),))  # fmt: skip
+        job = self._job("capture", self._folder / "capture", (Step(command, folder),))
         tries = _TRIES
         while not _is_done(folder):
             outcome = self._alone(job)
@@ -221,36 +223,37 @@ class _Sweep:
             self._show()
         return future.result()
 
-    def _race(self) -> set[str]:
-        """Successive halving: measure all arms after some steps and go on with the better ones.
+    def _race(self) -> None:
+        """Successive halving: measure arms after some steps and go on with the better ones.
 
         The baseline goes on whatever it scores, because all others are compared with it, and so
         does an arm that is trained to its end already, which costs nothing more.
         """
         halving = self.sweep.halving
         assert halving is not None
-        arms = list(dict.fromkeys(trial.arm for trial in self.trials.values()))
-        safe = {self.sweep.baseline} | {
-            arm for arm in arms
-            if all(self.of[t.id].status == "done" for t in self.trials.values() if t.arm == arm)
-        }  # fmt: skip
-        rungs: list[dict[str, Any]] = []
-        alive = arms
+        arm_of = {key: trial.arm for key, trial in self.trials.items()}
+        alive = list(dict.fromkeys(arm_of.values()))
+        done = {arm: True for arm in alive}
+        for key, arm in arm_of.items():
+            done[arm] &= self.of[key].status == "done"
+        safe = {self.sweep.baseline, *(arm for arm in alive if done[arm])}
+        rules = {name: arm.heads for name, arm in self.sweep.arms.items()}
+        controls = {n: rule.like for n, rule in rules.items() if rule is not None and rule.like}
+        rungs: list[Rung] = []
         for step in halving.rungs:
-            racing = [k for k in self._waiting() if self.trials[k].arm in set(alive) - safe]
+            measure = partial(rung_score, step=step, metric=halving.metric)
+            racing = [key for key in self._waiting() if arm_of[key] not in {*safe, *controls}]
             self._run_all(
-                [k for k in racing if rung_score(self.folders[k], step, halving.metric) is None],
-                lambda key, step=step: self._rung(key, step),
+                [key for key in racing if measure(self.folders[key]) is None],
+                partial(self._rung, step=step),
                 lambda key: None,
             )
-            found = {k: rung_score(self.folders[k], step, halving.metric) for k in self.trials}
-            scores = {key: score for key, score in found.items() if score is not None}
-            means = arm_scores(scores, {key: trial.arm for key, trial in self.trials.items()})
-            kept = survivors([a for a in alive if a not in safe], means, halving.keep)
-            cut = [arm for arm in alive if arm not in safe and arm not in kept]
-            alive = [arm for arm in alive if arm not in cut]
-            rungs.append({"step": step, "scores": scores, "kept": alive, "cut": cut})
-            write_rungs(self.runs / "sweeps" / self.sweep.name, halving.metric, rungs)
+            scores = {key: measure(self.folders[key]) for key in racing}
+            kept = survivors(alive, arm_scores(scores, arm_of), halving.keep, safe, controls)
+            cut = [arm for arm in alive if arm not in kept]
+            alive = kept
+            rungs.append(Rung(step, scores, tuple(kept), tuple(cut)))
+            write_halving(self._folder, Halving(halving.metric, tuple(rungs)))
             for entry in self.status.trials:
                 if entry.arm in cut and entry.status == "waiting":
                     entry.status, entry.reason = "cut", f"cut after step {step}"
@@ -259,7 +262,6 @@ class _Sweep:
                     f"step {step}: {len(alive)} arms go on, {len(cut)} are cut by "
                     f"{halving.metric} J&F on the selection split: {', '.join(cut)}"
                 )
-        return set(alive)
 
     def _job(self, name: str, folder: Path, steps: tuple[Step, ...]) -> Job:
         given = self.resources
@@ -365,7 +367,7 @@ class _Sweep:
                 at = running_at(self.trials[entry.id], self.folders[entry.id])
                 entry.part, entry.step, entry.loss = at.part, at.step, at.loss
         self._tick()
-        self.status.write(self.runs / "sweeps" / self.sweep.name)
+        self.status.write(self._folder)
         self.view.show(self.status)
 
     def _tick(self) -> None:
