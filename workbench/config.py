@@ -208,11 +208,14 @@ def _override_layer(text: str) -> Layer:
 
 def _anchor(value: Any, annotation: Any, folder: Path, name: str = "") -> Any:
     """Join relative paths in ``value`` to ``folder``, where ``annotation`` has a path."""
-    parts = _flatten(annotation)
-    if isinstance(value, dict):
+    known, parts = annotation not in (None, Any), _flatten(annotation)
+    if isinstance(value, dict) and known:
         return {key: _anchor(item, _step(parts, key), folder, key) for key, item in value.items()}
     if isinstance(value, list):
-        return [_anchor(item, _step(parts, 0), folder, name) for item in value]
+        return [
+            _anchor(item, _step(parts, 0), folder, name) if known or isinstance(item, str) else item
+            for item in value
+        ]
     if not isinstance(value, str):
         return value
     # A model is a name or a folder; only what is written as a folder is one.

@@ -42,7 +42,13 @@ what its code does, quirks included (REVIOSA.md 1.8, 7.1, 7.6)."""
 
 
 class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
 
 class LossConfig(_Config):

@@ -42,6 +42,7 @@ def test_rank_prints_a_table(cli, capture_run):
         (["--strategy", "top-pairs", "--k", 1], [[1, 0]]),
         (["--strategy", "top-pairs", "--k", 1, "--criterion", "mask_share"], [[2, 1]]),
         (["--strategy", "top-pairs", "--k", 1, "--criterion", "lift", "--role", "act"], [[2, 1]]),
+        (["--strategy", "layer", "--layer", 1, "--k", 1], [[1, 0]]),
     ],
 )
 def test_select_writes_what_it_prints(cli, capture_run, dataset, tmp_path, options, pairs):
@@ -59,6 +60,7 @@ def test_select_writes_what_it_prints(cli, capture_run, dataset, tmp_path, optio
     [
         (["--strategy", "best"], "unknown strategy 'best'"),
         (["--strategy", "top-pairs", "--k", 99], "k is 99"),
+        (["--strategy", "layer", "--layer", 4], "the model has layers 0 to 3"),
         (["--strategy", "published"], "1b, 4b"),
         # The run has 4 layers, the published pairs of the 1B are of layer 22.
         (["--strategy", "published", "--preset", "1b"], "layer 22 does not exist"),

@@ -148,6 +148,40 @@ def test_an_unreadable_file_is_one_line(tmp_path):
     assert "cannot read" in message(tmp_path / "nowhere.yaml")
 
 
+@pytest.mark.parametrize(
+    ("above", "overrides", "place"),
+    [
+        ("steps: none\n", (), "train.yaml:4: steps: got 'none'"),
+        ("# a remark\n\nlora:\n  rank: 0\n", (), "train.yaml:7: lora.rank: got 0"),
+        ("loss: {dice: 1.0,\n  bce: -1}\n", (), "train.yaml:5: loss.bce: got -1"),
+        ("stepz: 3\n", (), "train.yaml:4: unknown key 'stepz'; did you mean 'steps'?"),
+        ("lora: {rank: 4}\n", ("lora.rank=0",), "--set: lora.rank: got 0"),
+        ("lora: {rank: 0}\n", ("lora.alpha=1",), "train.yaml:4: lora.rank: got 0"),
+        ("lora: {rank: 0}\n", ("lora={rank: -1}",), "--set: lora.rank: got -1"),
+        ("lora: 3\n", ("lora={rank: -1}",), "--set: lora.rank: got -1"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_names_its_line(file, above, overrides, place):
+    path = file(BASE + above)
+    found = message(path, *overrides)
+    expected = place if place.startswith("--set") else f"{path.parent}/{place}"
+    assert found.startswith(expected)
+
+
+def test_a_bad_value_names_the_file_it_stands_in(file):
+    base = file(BASE + "seed: -1\nlora:\n  rank: 0\n", "sub/base.yaml")
+    path = file("extends: sub/base.yaml\n\nseed: 1\n")
+    # The seed below is replaced; the rank is not.
+    assert message(path).startswith(f"{base}:6: lora.rank: got 0, expected")
+    assert message(path, "lora=null", "steps=0").startswith("--set: steps: got 0")
+    path.write_text("extends: sub/base.yaml\nlora: null\nseed: -2\n")
+    assert message(path).startswith(f"{path}:3: seed: got -2")
+
+
+def test_an_alias_that_holds_itself_is_no_endless_walk(file):
+    assert "unknown key 'x'" in message(file(BASE + "x: &x [*x]\n"))
+
+
 def test_an_unknown_preset_is_refused():
     with pytest.raises(ConfigError, match="no train preset is called 'huge'"):
         preset_path("train", "huge")

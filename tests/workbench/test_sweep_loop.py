@@ -1,8 +1,9 @@
-"""What a sweep does when trials end well, fail, are lost or held elsewhere: with a made-up executor.
+"""What a sweep does when trials end well, fail, are lost or held elsewhere.
 
-It answers at once and writes the headers that the real commands would.
+The executor is made up: it answers at once and writes the headers that the real commands would.
 """
 
+import io
 import json
 from concurrent.futures import Future
 from pathlib import Path
@@ -317,7 +318,7 @@ def test_the_table_in_the_terminal_shows_what_runs_and_what_failed(sweep, tmp_pa
     # One takes 60 s: d has 60 s before it, b 30 s; two places share 90 s of work, and the longest
     # that runs ends in 30 s.
     assert shown.seconds_left() == pytest.approx(45.0)
-    console = Console(width=100, record=True, file=open("/dev/null", "w"))
+    console = Console(width=100, record=True, file=io.StringIO())
     console.print(table(shown))
     text = console.export_text()
     for words in ("1 of 4 trials done, 1 running, 1 failed, about 45 s left", "b [red], seed 0",

@@ -19,7 +19,9 @@ __all__ = ["sweep"]
 
 
 def sweep(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Sweep file, YAML.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Sweep file, YAML.", show_default=False)
+    ] = None,
     out: Annotated[
         Path,
         typer.Option("--out", metavar="RUNS", help="Folder of runs; sweeps in it share trials."),
@@ -28,6 +30,9 @@ def sweep(
         bool, typer.Option("--list", help="Show the trials and their status; run nothing.")
     ] = False,
     engine: EngineOption = Engine.local,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of sweep files, for editors.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", help="Trials at a time.")
     ] = None,
@@ -57,14 +62,21 @@ def sweep(
 ) -> None:
     """Run the trials of a sweep file; those that are done are not done again."""
     from reviosa.errors import ConfigError
+    from workbench.console import print_json
     from workbench.executors import open_executor
     from workbench.sweeps.answer import finish, print_answer
     from workbench.sweeps.load import load_sweep
     from workbench.sweeps.plan import plan_trials
     from workbench.sweeps.run import Resources, run_sweep
+    from workbench.sweeps.schema import sweep_schema
     from workbench.sweeps.trials import trial_state
     from workbench.sweeps.view import open_view
 
+    if schema:
+        print_json(sweep_schema())
+        return
+    if file is None:
+        raise ConfigError("got no FILE, expected a sweep file; configs/sweeps has some")
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers is {workers}; give at least 1")
     options = _slurm_options(slurm or ())

@@ -202,7 +202,8 @@ def _title(point: _Point, several: set[str]) -> str:
         if axis not in several or axis == "strategy" or (axis == "layer" == strategy):
             continue
         if axis == "criterion":
-            pieces.append(CRITERIA[value].title)
+            title = CRITERIA[value].title
+            pieces.append(f"by {title if title.isupper() else title[0].lower() + title[1:]}")
         elif axis == "heads":
             pieces.append(Path(value).stem)
         elif value == "all":
@@ -219,4 +220,6 @@ def _is_number(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).rsplit("/", 1)[-1].lower()  # of a folder, its name

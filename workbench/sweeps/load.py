@@ -74,8 +74,8 @@ def _check_arms(sweep: SweepConfig, sources: Sources) -> None:
             if shapes[base.model] != chosen_from:
                 raise KeyedError(
                     ("arms", name, "set", "model"),
-                    f"got a model of {shapes[base.model]} layers and heads, expected {chosen_from} "
-                    "as the baseline's, which pairs are chosen from",
+                    "got a model of {} layers of {} heads, expected {} of {} like the baseline's, "
+                    "on which pairs are chosen".format(*shapes[base.model], *chosen_from),
                 )
             _check_rule(sweep, arm.heads, *chosen_from, ("arms", name, "heads"))
         _check_rungs(sweep, name, base)

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from probes.ranking import rank
+from probes.ranking import Ranking, rank
 from probes.selection import UNSCORED, select
 from probes.store import CaptureStore
 from reviosa.data import InterRVOSDataset
@@ -69,12 +70,15 @@ def base_layer(sweep: SweepConfig) -> Layer:
         raise KeyedError(("train",), str(error)) from None
 
 
-def base_configs(sweep: SweepConfig, sources: Sources | None = None) -> dict[str, TrainConfig]:
-    """The training configuration of every arm, checked; ``out`` is filled in later.
+def base_configs(
+    sweep: SweepConfig, sources: Sources | None = None, arms: Sequence[str] | None = None
+) -> dict[str, TrainConfig]:
+    """The training configuration of arms, checked; ``out`` is filled in later.
 
     Args:
         sweep: with all its arms.
         sources: where the values of the sweep file stand, for messages.
+        arms: which; all when None.
 
     Raises:
         ConfigError: the base or what an arm sets is no training configuration.
@@ -82,7 +86,7 @@ def base_configs(sweep: SweepConfig, sources: Sources | None = None) -> dict[str
     base = base_layer(sweep)
     own = {"data": sweep.data, "out": Path("out"), "attention_data": sweep.selection}
     found = {}
-    for name in sweep.arms:
+    for name in sweep.arms if arms is None else arms:
         layers = [base, Layer.of(own, ""), _arm_layer(sweep, name, sources or Sources())]
         config, _ = build(TrainConfig, layers)
         if Path(config.model).is_dir():
@@ -128,7 +132,7 @@ def ranked_capture(sweep: SweepConfig) -> RankedCapture | None:
     rules = [arm.heads for arm in sweep.arms.values() if arm.heads is not None]
     if not any(rule.needs_scores for rule in rules):
         return None
-    model = base_configs(sweep)[sweep.baseline].model
+    model = _baseline_model(sweep)
     gradients = any(rule.needs_gradients for rule in rules)
     data, videos = _data_used(sweep.selection, sweep.selection_videos)
     kind = "" if gradients else "-no-gradients"
@@ -232,7 +236,7 @@ def choose_heads(
     """
     if rule.heads is not None:
         return HeadSelection.load(rule.heads)
-    shape = model_shape(base_configs(sweep)[sweep.baseline].model)
+    shape = model_shape(_baseline_model(sweep))
     if rule.strategy == "layer" and rule.k == "all" and rule.layer is not None:
         pairs = tuple((rule.layer, head) for head in range(shape[1]))
         return HeadSelection(pairs, rule.strategy)
@@ -241,7 +245,7 @@ def choose_heads(
     elif store is None:
         raise ValueError(f"{rule.strategy} needs scores; give the store of ranked_capture")
     else:
-        scores = rank(store, rule.criterion, rule.role, resamples=1, seed=0)
+        scores = _ranking(store, rule.criterion, rule.role)
         run, data = store.directory.name, (store.run.get("data") or {}).get("identity")
     like = sweep.arms[rule.like].heads if rule.like is not None else None
     return select(
@@ -256,6 +260,16 @@ def choose_heads(
         like=choose_heads(sweep, like, store, seed) if like is not None else None,
         layer=rule.layer,
     )
+
+
+@lru_cache(maxsize=64)
+def _ranking(store: CaptureStore, criterion: str, role: str) -> Ranking:
+    """Kept, since all seeds and many arms choose from the same one."""
+    return rank(store, criterion, role, resamples=1, seed=0)
+
+
+def _baseline_model(sweep: SweepConfig) -> str:
+    return base_configs(sweep, arms=(sweep.baseline,))[sweep.baseline].model
 
 
 def _identity(model: str) -> str:

@@ -11,16 +11,24 @@ import time
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.records import Video
 from reviosa.data.synthetic import WorldConfig, write_synthetic
 from reviosa.errors import CheckpointError, ConfigError, DataError, ReviosaError, RunError
 from reviosa.heads import HeadSelection
 from reviosa.model import load, save
 from reviosa.run_record import read_run
 from reviosa.training.config import TrainConfig
-from reviosa.training.data import ConversationDataset, sample_expressions, sample_frames
+from reviosa.training.data import (
+    ConversationDataset,
+    sample_expressions,
+    sample_frames,
+    share_of_videos,
+)
 from reviosa.training.run import build_model, share_role_token, train
 from reviosa.training.trainer import TRAINABLE_FILE, last_whole_checkpoint
 
@@ -246,6 +254,50 @@ def test_draws_depend_on_seed_and_index_alone(data, tiny_processor):
     draws = ConversationDataset(dataset, tiny_processor, 100, num_frames=2)
     for epoch in (range(0, 8), range(8, 16)):
         assert len({draws.draw(i)[0].video_id for i in epoch}) == 8
+
+
+@given(
+    ids=st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=30, unique=True),
+    less=st.floats(0.001, 1),
+    more=st.floats(0.001, 1),
+    order=st.randoms(use_true_random=False),
+)
+def test_a_share_of_the_videos_hangs_on_their_ids_alone(ids, less, more, order):
+    less, more = sorted((less, more))
+    videos = [Video(name, (), (), ()) for name in ids]
+    few, many = ([v.video_id for v in share_of_videos(videos, share)] for share in (less, more))
+    assert len(few) == max(1, round(less * len(ids)))
+    assert set(few) <= set(many) and few == [name for name in ids if name in few]
+    order.shuffle(videos)
+    assert {v.video_id for v in share_of_videos(videos, less)} == set(few)
+    assert share_of_videos(videos, 1.0) == videos
+
+
+def test_a_share_of_the_data_is_all_that_is_drawn(data, tiny_processor):
+    dataset = InterRVOSDataset(data)
+
+    def drawn(fraction, seed=0):
+        draws = ConversationDataset(
+            dataset, tiny_processor, 100, num_frames=2, seed=seed, fraction=fraction
+        )
+        return [draws.draw(i)[0].video_id for i in range(16)]
+
+    # 8 videos: a quarter is 2, and every seed has the same two.
+    assert len(set(drawn(0.25))) == 2 and set(drawn(0.25)) == set(drawn(0.25, seed=1))
+    assert set(drawn(0.25)) < set(drawn(0.5)) < set(drawn(1.0))
+    default = ConversationDataset(dataset, tiny_processor, 100, num_frames=2)
+    assert drawn(1.0) == [default.draw(i)[0].video_id for i in range(16)]
+
+
+def test_a_run_from_before_shares_goes_on(start, data, tmp_path):
+    """Its header says nothing of them; nor does that of a run on all videos."""
+    settings = config(start, data, tmp_path / "run")
+    train(settings)
+    assert "data_fraction" not in read_run(tmp_path / "run")["config"]
+    train(settings, resume=True)
+    share = settings.model_copy(update={"data_fraction": 0.5})
+    with pytest.raises(RunError, match="data_fraction = 0.5, expected absent"):
+        train(share, resume=True)
 
 
 def test_frames_are_drawn_one_from_each_part(rng=None):
