@@ -15,6 +15,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.errors import ConfigError, ReviosaError
+from reviosa.features import FeatureStore, FrozenFeatures
 from reviosa.heads import HeadSelection
 from reviosa.model import ReviosaConfig, ReviosaModel, ReviosaProcessor, load, model_identity, save
 from reviosa.model.config import PRESETS
@@ -95,7 +96,8 @@ def train(
     config: TrainConfig,
     resume: bool = False,
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
-    observers: Callable[[ReviosaProcessor], Sequence[TrainerCallback]] | None = None,
+    observers: Callable[[FrozenFeatures], Sequence[TrainerCallback]] | None = None,
+    store: FeatureStore | None = None,
 ) -> TrainSummary:
     """Train as ``config`` says and write ``out/model``, ``out/log.jsonl`` and ``out/run.json``.
 
@@ -106,11 +108,20 @@ def train(
         config: the run.
         resume: continue the run in ``config.out``.
         progress: called with (step, steps, last log line) after each step.
-        observers: gives callbacks that watch the training, for the model's processor.
+        observers: gives callbacks that watch the training, for the features of its frames, which
+            know the model's processor.
+        store: where features of frames are kept; no bit of the result depends on it.
 
     Raises:
         ReviosaError: data, checkpoint, heads file or run directory are not usable.
     """
+    if store is not None and config.sharding != "none":
+        # Where one process knows a frame and another does not, they would wait for each other: to
+        # run a sharded encoder takes all.
+        raise ConfigError(
+            f"sharding is {config.sharding!r}, expected none where features of frames are kept; "
+            "leave out --features"
+        )
     dataset = InterRVOSDataset(config.data)
     dataset.check_frames()
     pairs, selection = (), None
@@ -150,8 +161,9 @@ def train(
         freeze_for_training(model)
         if config.gradient_checkpointing:
             recompute_activations(model)
-        watching = () if observers is None else observers(processor)
-        summary, model = _fit(config, model, processor, dataset, pairs, resume, progress, watching)
+        features = FrozenFeatures(processor, store)
+        watching = () if observers is None else observers(features)
+        summary, model = _fit(config, model, features, dataset, pairs, resume, progress, watching)
         if record is not None:
             if config.lora is not None:
                 merge_lora(model)
@@ -175,7 +187,7 @@ def _set_inference(config: TrainConfig, model: ReviosaModel, processor: ReviosaP
 def _fit(
     config: TrainConfig,
     model: ReviosaModel,
-    processor: ReviosaProcessor,
+    features: FrozenFeatures,
     dataset: InterRVOSDataset,
     pairs: tuple[tuple[int, int], ...],
     resume: bool,
@@ -185,6 +197,7 @@ def _fit(
     if config.sharding == "fsdp" and not torch.cuda.is_available():
         raise ConfigError("sharding: fsdp needs GPUs and there is none; leave it out (DDP)")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processor = features.processor
     draws = config.steps * config.batch_size * config.gradient_accumulation * processes
     data = ConversationDataset(
         dataset,
@@ -197,6 +210,7 @@ def _fit(
         targets=config.roles == "both",
         style=config.conversations,
         truth=config.loss.truth,
+        features=features,
     )
     checkpoints = Path(config.out) / "checkpoints"
     last = last_whole_checkpoint(checkpoints) if resume else None

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from workbench.commands.options import Data, Device, Frames, Json, Limit, Model, NewRun, Resume
+from workbench.commands.options import (
+    Data,
+    Device,
+    Features,
+    FeaturesLimit,
+    Frames,
+    Json,
+    Limit,
+    Model,
+    NewRun,
+    Resume,
+)
 
 __all__ = ["capture"]
 
@@ -49,6 +60,8 @@ def capture(
     ] = None,
     limit: Limit = None,
     frames: Frames = None,
+    features: Features = None,
+    features_limit: FeaturesLimit = 20.0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -57,12 +70,14 @@ def capture(
     from reviosa.data import InterRVOSDataset
     from reviosa.heads import HeadSelection
     from workbench.console import note, print_json, progress
+    from workbench.features import open_features, tell_features
     from workbench.models import load_model
 
     selection = HeadSelection.load(heads) if heads is not None else None
     dataset = InterRVOSDataset(data, limit)
     dataset.check_frames()
     loaded = load_model(model, device, frames, shuffle)
+    store = open_features(features, features_limit)
     with progress("capturing") as update:
         summary = run_capture(
             loaded.model,
@@ -75,7 +90,9 @@ def capture(
             resume=resume,
             progress=update,
             gradients=gradients,
+            store=store,
         )
+    tell_features(store)
     if maps is Maps.selected and selection is None and not loaded.model.config.aml_pairs:
         note("no attention maps were kept: the model names no supervised pairs; give --heads FILE")
     if json:
