@@ -30,6 +30,7 @@ from probes.store import CaptureWriter, MapRow, SampleRow
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.records import ROLES, VideoSample
 from reviosa.evaluation import boundary_f, jaccard
+from reviosa.features import FeatureStore, FrozenFeatures
 from reviosa.heads import HeadSelection
 from reviosa.inference import (
     RolePair,
@@ -88,6 +89,7 @@ def capture(
     progress: Callable[[int, int], None] | None = None,
     gradients: bool = True,
     shard: Shard | None = None,
+    store: FeatureStore | None = None,
 ) -> CaptureSummary:
     """Segment every expression, score it, and store the attention of its role tokens.
 
@@ -110,6 +112,7 @@ def capture(
             times as long with them.
         shard: capture this part of the chunks alone; :func:`probes.shards.join_captures` puts the
             parts together.
+        store: where features of frames are kept; no bit of the result depends on it.
 
     Raises:
         RunError: the directory holds another run, or another process writes to it.
@@ -141,7 +144,8 @@ def capture(
     ) as record:
         writer = CaptureWriter(directory)
         done = writer.done_chunks()
-        session = _Session(Segmenter(model, processor), pairs, gradients)
+        segmenter = Segmenter(model, processor, FrozenFeatures(processor, store))
+        session = _Session(segmenter, pairs, gradients)
         samples = dataset.samples
         chunks = share(list(enumerate(range(0, len(samples), _CHUNK))), shard)
         total = sum(len(samples[start : start + _CHUNK]) for _, start in chunks)

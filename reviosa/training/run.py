@@ -15,6 +15,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.errors import ConfigError, ReviosaError, RunError
+from reviosa.features import FeatureStore, FrozenFeatures
 from reviosa.heads import HeadSelection
 from reviosa.model import ReviosaConfig, ReviosaModel, ReviosaProcessor, load, model_identity, save
 from reviosa.model.config import PRESETS
@@ -95,7 +96,8 @@ def train(
     config: TrainConfig,
     resume: bool = False,
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
-    observers: Callable[[ReviosaProcessor], Sequence[TrainerCallback]] | None = None,
+    observers: Callable[[FrozenFeatures], Sequence[TrainerCallback]] | None = None,
+    store: FeatureStore | None = None,
     stop_at: int | None = None,
 ) -> TrainSummary:
     """Train as ``config`` says and write ``out/model``, ``out/log.jsonl`` and ``out/run.json``.
@@ -107,7 +109,9 @@ def train(
         config: the run.
         resume: continue the run in ``config.out``.
         progress: called with (step, steps, last log line) after each step.
-        observers: gives callbacks that watch the training, for the model's processor.
+        observers: gives callbacks that watch the training, for the features of its frames, which
+            know the model's processor.
+        store: where features of frames are kept; no bit of the result depends on it.
         stop_at: stop after this step, as one who looks how it goes: the model as it is then lies in
             ``out/model-at-STEP``, the run counts as stopped and can be resumed.
 
@@ -124,6 +128,13 @@ def train(
         raise RunError(
             f"{config.out}: got a run that is trained to its end, expected one to stop at step "
             f"{stop_at}; leave that out"
+        )
+    if store is not None and config.sharding != "none":
+        # Where one process knows a frame and another does not, they would wait for each other: to
+        # run a sharded encoder takes all.
+        raise ConfigError(
+            f"sharding is {config.sharding!r}, expected none where features of frames are kept; "
+            "leave out --features"
         )
     dataset = InterRVOSDataset(config.data)
     dataset.check_frames()
@@ -166,11 +177,12 @@ def train(
         freeze_for_training(model)
         if config.gradient_checkpointing:
             recompute_activations(model)
-        watching = () if observers is None else observers(processor)
+        features = FrozenFeatures(processor, store)
+        watching = () if observers is None else observers(features)
         stop = None if stop_at is None else _StopAt(stop_at)
         watching = [*watching, *([] if stop is None else [stop])]
         summary, model = _fit(
-            config, model, processor, dataset, pairs, resume, progress, watching, stop_at
+            config, model, features, dataset, pairs, resume, progress, watching, stop_at
         )
         if record is not None:
             if config.lora is not None:
@@ -212,7 +224,7 @@ def _set_inference(config: TrainConfig, model: ReviosaModel, processor: ReviosaP
 def _fit(
     config: TrainConfig,
     model: ReviosaModel,
-    processor: ReviosaProcessor,
+    features: FrozenFeatures,
     dataset: InterRVOSDataset,
     pairs: tuple[tuple[int, int], ...],
     resume: bool,
@@ -223,6 +235,7 @@ def _fit(
     if config.sharding == "fsdp" and not torch.cuda.is_available():
         raise ConfigError("sharding: fsdp needs GPUs and there is none; leave it out (DDP)")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processor = features.processor
     draws = config.steps * config.batch_size * config.gradient_accumulation * processes
     data = ConversationDataset(
         dataset,
@@ -236,6 +249,7 @@ def _fit(
         style=config.conversations,
         truth=config.loss.truth,
         fraction=config.data_fraction,
+        features=features,
     )
     checkpoints = Path(config.out) / "checkpoints"
     # From before the stop, even where there is a later one: the model of that step is wanted.

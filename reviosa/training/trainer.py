@@ -18,7 +18,6 @@ from reviosa.errors import CheckpointError, ReviosaError
 from reviosa.io import atomic_path
 from reviosa.model.lora import trainable_names
 from reviosa.training.config import LossConfig
-from reviosa.training.data import normalised
 from reviosa.training.objective import LossCounts, LossTerms, compute_losses, count_batch
 
 __all__ = ["TRAINABLE_FILE", "ReviosaTrainer", "last_whole_checkpoint"]
@@ -92,7 +91,7 @@ class ReviosaTrainer(Trainer):
         inputs = dict(inputs)
         counts = inputs.pop("loss_counts", None)
         counts = None if counts is None else LossCounts(*counts.tolist())
-        terms = compute_losses(model, normalised(inputs), self.loss_config, self.pairs, counts)
+        terms = compute_losses(model, inputs, self.loss_config, self.pairs, counts)
         for name in ("text", "bce", "dice", "aml"):
             value = getattr(terms, name)
             if value is not None and model.training:

@@ -11,6 +11,8 @@ from workbench.commands.options import (
     Data,
     Device,
     EngineOption,
+    Features,
+    FeaturesLimit,
     Frames,
     Json,
     Limit,
@@ -63,6 +65,8 @@ def capture(
     ] = None,
     limit: Limit = None,
     frames: Frames = None,
+    features: Features = None,
+    features_limit: FeaturesLimit = 20.0,
     device: Device = "auto",
     workers: Workers = None,
     engine: EngineOption = Engine.local,
@@ -77,6 +81,7 @@ def capture(
     from reviosa.heads import HeadSelection
     from workbench.console import note, progress
     from workbench.executors.shards import parse_shard, run_shards
+    from workbench.features import open_features, tell_features
     from workbench.models import load_model
 
     part = parse_shard(shard)
@@ -91,11 +96,14 @@ def capture(
             *(["--shuffle-weights", str(shuffle)] if shuffle is not None else []),
             *(["--limit", str(limit)] if limit is not None else []),
             *(["--frames", frames.value] if frames is not None else []),
+            *(["--features", str(features)] if features is not None else []),
+            "--features-limit", str(features_limit),
         ]  # fmt: skip
         run_shards(command, out, join_captures, engine, workers, address, resume)
         _print(out, len(dataset.samples), json)
         return
     loaded = load_model(model, device, frames, shuffle)
+    store = open_features(features, features_limit)
     with progress("capturing") as update:
         summary = run_capture(
             loaded.model,
@@ -109,7 +117,9 @@ def capture(
             progress=update,
             gradients=gradients,
             shard=part,
+            store=store,
         )
+    tell_features(store)
     if maps is Maps.selected and selection is None and not loaded.model.config.aml_pairs:
         note("no attention maps were kept: the model names no supervised pairs; give --heads FILE")
     _print(out, summary.samples, json)

@@ -15,6 +15,8 @@ __all__ = [
     "Data",
     "Device",
     "EngineOption",
+    "Features",
+    "FeaturesLimit",
     "Frames",
     "Json",
     "Limit",
@@ -42,6 +44,24 @@ Data = Annotated[
 Device = Annotated[
     str,
     typer.Option("--device", help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one."),
+]
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        metavar="DIR",
+        help="Keep what the frozen image encoders make of each frame there, and read it where it "
+        "is known; runs may share the folder. No result depends on it.",
+    ),
+]
+FeaturesLimit = Annotated[
+    float,
+    typer.Option(
+        "--features-limit",
+        metavar="GB",
+        min=0.0,
+        help="Size of that folder; what was not used for longest goes first.",
+    ),
 ]
 
 

@@ -277,7 +277,8 @@ class _Sweep:
     def _rung(self, key: str, step: int) -> Job:
         folder = self.folders[key]
         name = f"{self.of[key].name}, to step {step}"
-        return self._job(name, folder, rung_steps(self.sweep, folder, step, self.features))
+        steps = rung_steps(self.trials[key], self.sweep, folder, step, self.features)
+        return self._job(name, folder, steps)
 
     def _run_all(
         self,

@@ -101,6 +101,8 @@ def trial_steps(
     trial: Trial, sweep: SweepConfig, folder: Path, features: Path | None
 ) -> tuple[Step, ...]:
     """The commands of a trial, each as a person would give it."""
+    # A model in shares cannot skip its encoders.
+    features = features if trial.train["sharding"] == "none" else None
     model = folder / "train"
     judged = _evaluate(sweep.selection, sweep.selection_videos, features)
     reported = _evaluate(sweep.report, sweep.report_videos, features)
@@ -119,9 +121,10 @@ def trial_steps(
 
 
 def rung_steps(
-    sweep: SweepConfig, folder: Path, step: int, features: Path | None
+    trial: Trial, sweep: SweepConfig, folder: Path, step: int, features: Path | None
 ) -> tuple[Step, ...]:
     """The commands that train a trial up to a step and measure it there on the selection split."""
+    features = features if trial.train["sharding"] == "none" else None
     model = folder / "train" / f"model-at-{step}"
     train = (*_train(folder, features), "--out", str(folder / "train"), "--resume")
     judge = _evaluate(sweep.selection, sweep.selection_videos, features)
