@@ -1,0 +1,231 @@
+"""From costs of single items to those of captures, trials and sweeps: sums and products alone.
+
+Every duration is in seconds, every size in bytes. ``Items`` is what ``python -m benchmarks scaling``
+measured on one device; nothing here measures or reads anything.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+__all__ = [
+    "EVALUATION",
+    "PAPER_STEPS",
+    "TRAINING",
+    "VIDEOS_A_STEP",
+    "Items",
+    "Plan",
+    "Rung",
+    "Split",
+    "Time",
+    "capture_time",
+    "evaluation_time",
+    "halving",
+    "in_waves",
+    "step_time",
+    "stored_bytes",
+    "trial_bytes",
+    "trial_time",
+]
+
+Items = dict[str, dict[str, Any]]
+
+VIDEOS_A_STEP, PAPER_STEPS = 32, 2500
+"""Of the release: 8,000 videos, ten epochs, 32 videos a step (REVIOSA.md 3)."""
+_CONVERSATIONS, _OBJECTS, _SAM_FRAMES = 16, 16, 8
+"""How many the segmenter takes at once (reviosa/inference/segmenter.py)."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Counts of a data set."""
+
+    videos: int
+    expressions: int
+    interactions: float
+    """Share of the expressions that have a target."""
+    frames: int
+    """Of a video."""
+    seen: int = 5
+    """Frames of them that the language model sees."""
+
+    @property
+    def roles(self) -> float:
+        """Roles with a truth, of all expressions together."""
+        return self.expressions * (1 + self.interactions)
+
+    def of(self, videos: int) -> "Split":
+        """So many of its videos, with as many expressions each."""
+        return replace(
+            self, videos=videos, expressions=round(self.expressions * videos / self.videos)
+        )
+
+
+EVALUATION = Split(738, 5048, 17604 / 127236, 500)
+TRAINING = Split(8000, 122188, 17604 / 127236, 500)
+"""InterRVOS-127K (paper, Table 1 and section 3). How many interactions each split has is not
+published, nor how long its clips are: the share is that of the whole set, and 200 to 500 frames are
+what the release's annotation pipeline lets through (REVIOSA.md 5)."""
+
+
+@dataclass(frozen=True)
+class Time:
+    """Seconds of the device and of the processor; one process runs them one after the other."""
+
+    device: float
+    host: float
+
+    @property
+    def total(self) -> float:
+        """Of one process."""
+        return self.device + self.host
+
+    def __add__(self, other: "Time") -> "Time":
+        return Time(self.device + other.device, self.host + other.host)
+
+    def __mul__(self, times: float) -> "Time":
+        return Time(self.device * times, self.host * times)
+
+
+def _between(costs: dict[str, float], count: float) -> float:
+    """Seconds of a batch of ``count``: straight through the least and the largest measured one."""
+    low, high = sorted(costs, key=int)[:: len(costs) - 1]
+    slope = (costs[high] - costs[low]) / (int(high) - int(low))
+    return max(costs[low] + slope * (count - int(low)), 0.0)
+
+
+def _batches(costs: dict[str, float], count: float, most: int) -> float:
+    """Seconds of ``count`` items in batches of ``most``; the last one is smaller."""
+    whole, rest = divmod(count, most)
+    return whole * _between(costs, most) + (_between(costs, rest) if rest else 0.0)
+
+
+def _segmented(items: Items, split: Split) -> Time:
+    """Of one video: frames encoded and read, questions answered, all roles tracked and packed."""
+    expressions, objects = split.expressions / split.videos, split.roles / split.videos
+    encoders, answers, frames = items["encoders"], items["answer"], items["frames"]
+    device = encoders["tower_s"]["4"] * split.seen
+    device += encoders["sam_s"][str(_SAM_FRAMES)] * split.frames
+    device += answers["opening_s"] + _batches(answers["answer_s"], expressions, _CONVERSATIONS)
+    device += split.frames * _batches(items["tracking"]["track_s"], objects, _OBJECTS)
+    host = split.frames * (frames["jpeg_s"] + frames["squash_sam_s"])
+    host += split.seen * frames["squash_vision_s"]
+    host += split.frames * objects * items["scoring"]["pack_s"]
+    return Time(device, host)
+
+
+def _scored(items: Items, split: Split) -> Time:
+    """Of one video: J and F of all roles, the truth unpacked."""
+    scoring = items["scoring"]
+    one = scoring["truth_s"] + scoring["j_s"]["video"] + scoring["f_s"]["video"]
+    return Time(0.0, split.roles / split.videos * split.frames * one)
+
+
+def evaluation_time(items: Items, split: Split) -> Time:
+    """Predictions and J&F of a split."""
+    answers = items["answer"]
+    read = _batches(answers["read_s"], split.expressions / split.videos, _CONVERSATIONS)
+    one = _segmented(items, split) + Time(read, 0.0) + _scored(items, split)
+    return one * split.videos
+
+
+def capture_time(items: Items, split: Split, gradients: bool = True) -> Time:
+    """A capture of a split, with or without gradients."""
+    recording, criteria = items["recording"], items["criteria"]
+    if gradients:
+        each, scores = recording["gradients_s"] + recording["blank_s"], "criteria_gradients_s"
+    else:
+        each, scores = recording["recorded_s"], "criteria_s"
+    videos = _segmented(items, split) + _scored(items, split)
+    return videos * split.videos + Time(split.expressions * each, split.roles * criteria[scores])
+
+
+def stored_bytes(
+    items: Items, split: Split, layers: int, heads: int, grid: int
+) -> dict[str, float]:
+    """What a capture of a split keeps: scalars, maps of four pairs and of all, predictions."""
+    whole = items["whole"]
+    kept = whole["stored_bytes_gradients"]
+    scalars = (kept["heads"] + kept["samples"]) * whole["expressions"] / whole["rows"]
+    # fp16 weights and one fp32 scale a pair (probes/writer.py).
+    pair = 2 * split.seen * grid**2 + 4
+    return {
+        "scalars": split.roles * scalars,
+        "maps of four pairs": split.roles * 4 * pair,
+        "maps of all pairs": split.roles * layers * heads * pair,
+        "predictions": split.roles * split.frames * items["scoring"]["mask_bytes"],
+    }
+
+
+def step_time(items: Items, cached: bool = False) -> Time:
+    """One optimiser step of the release's 32 videos on one device; of nano, of its own batch.
+
+    Args:
+        items: of the device.
+        cached: features of the frozen encoders come from the disk, so frames are not read.
+    """
+    training = items["training"]
+    micro = Time(training["micro_s"], training["data_s"])
+    if cached:
+        frames, images = items["frames"], training["batch_size"] * training["frames"]
+        saved = frames["jpeg_s"] + frames["squash_sam_s"] + frames["squash_vision_s"]
+        encoders = items["encoders"]
+        size = encoders["tower_frozen_bytes"] + encoders["sam_frozen_bytes"]
+        read = size / (items["start"]["disk_read_mib_s"] * 2**20)
+        micro = Time(
+            max(training["micro_s"] - training["encoders_s"], 0.0),
+            max(training["data_s"] - images * saved, 0.0) + images * read,
+        )
+    return micro * training["accumulation"] + Time(training["optimizer_s"], 0.0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A trial: how long it trains, and on what it is scored."""
+
+    steps: int
+    """Optimiser steps."""
+    selection: Split | None
+    report: Split | None
+    cached: bool = False
+
+
+def trial_time(items: Items, plan: Plan) -> Time:
+    """One trial in its processes: training, and an evaluation of each split."""
+    start = Time(0.0, items["start"]["import_s"] + items["start"]["load_s"])
+    total = step_time(items, plan.cached) * plan.steps + start
+    for split in (plan.selection, plan.report):
+        if split is not None:
+            total += evaluation_time(items, split) + start
+    return total
+
+
+def trial_bytes(items: Items) -> dict[str, float]:
+    """What a trial writes: its model in fp32, and two checkpoints of what trains while it runs."""
+    training = items["training"]
+    # Weights and AdamW's two moments, all fp32; the Trainer keeps two (save_total_limit).
+    return {
+        "model": 4 * training["parameters"],
+        "checkpoints": 2 * 12 * training["trained_parameters"],
+    }
+
+
+def in_waves(trials: int, gpus: int, trial_s: float) -> float:
+    """Seconds until ``trials`` equal trials have run, one on each GPU at a time."""
+    return math.ceil(trials / gpus) * trial_s
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Of successive halving: how many trials go on, to which share of the full training."""
+
+    trials: int
+    share: float
+
+
+def halving(trials: int, factor: int = 3, rungs: int = 3) -> tuple[Rung, ...]:
+    """The rungs: each lets one of ``factor`` go on, to ``factor`` times the steps.
+
+    ``halving(99)`` is 99 trials to a ninth of the steps, 33 to a third, 11 to the end.
+    """
+    return tuple(Rung(max(trials // factor**i, 1), factor ** (i - rungs + 1)) for i in range(rungs))
