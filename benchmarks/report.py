@@ -148,10 +148,8 @@ def _scaling(record: Record) -> str:
     failed = "".join(f"\n{part} was not measured: {e}\n" for part, e in record["errors"].items())
     return (
         _title(record, "Costs of single items")
-        + f"\n{record['cores']} cores. Names that end in s are seconds; what they are of, and what "
-        "follows from them, says [docs/scaling.md](scaling.md).\n\n| part | item | |\n|---|---|---|\n"
-        + rows
-        + failed
+        + f"\n{record['cores']} cores. Names that end in s are seconds. What follows from them is "
+        "in [scaling.md](scaling.md).\n\n| part | item | |\n|---|---|---|\n" + rows + failed
     )
 
 

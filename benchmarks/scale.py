@@ -1,7 +1,7 @@
 """From costs of single items to those of captures, trials and sweeps: sums and products alone.
 
-Every duration is in seconds, every size in bytes. ``Items`` is what ``python -m benchmarks scaling``
-measured on one device; nothing here measures or reads anything.
+Every duration is in seconds, every size in bytes. ``Items`` is what ``python -m benchmarks
+scaling`` measured on one device; nothing here measures or reads anything.
 """
 
 import math
@@ -170,7 +170,7 @@ def step_time(items: Items, cached: bool = False) -> Time:
         frames, images = items["frames"], training["batch_size"] * training["frames"]
         saved = frames["jpeg_s"] + frames["squash_sam_s"] + frames["squash_vision_s"]
         encoders = items["encoders"]
-        size = encoders["tower_frozen_bytes"] + encoders["sam_frozen_bytes"]
+        size = encoders["tower_bytes"] + encoders["sam_bytes"]
         read = size / (items["start"]["disk_read_mib_s"] * 2**20)
         micro = Time(
             max(training["micro_s"] - training["encoders_s"], 0.0),

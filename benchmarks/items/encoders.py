@@ -8,23 +8,27 @@ from torch import Tensor
 
 from benchmarks.items.setting import Bench
 from benchmarks.timing import seconds_of
-from reviosa.model.segmenter import encode_frames
 
 __all__ = ["measure_encoders", "measure_frames"]
 
 
 @torch.inference_mode()
 def measure_encoders(bench: Bench) -> dict[str, Any]:
-    """Seconds a frame of the vision tower and of SAM2's encoder; equal bits; bytes a frame."""
+    """Seconds a frame of the vision tower and of SAM2's encoder; equal bits; bytes a frame.
+
+    Of the frozen weights alone, whose results trials can share: before the projector and before the
+    mask decoder's first convolutions, which train.
+    """
     model, pixels = bench.model, bench.dataset.videos[0].read_frames(range(8))
 
     def tower(frames: Tensor) -> Tensor:
-        return model.image_features(frames[None])[0]
+        seen = model.mllm.model.vision_tower(pixel_values=frames).last_hidden_state
+        return seen[:, 1:]  # the class token comes first
 
     def sam(frames: Tensor) -> Tensor:
-        features = encode_frames(model.sam2, frames)
+        maps = model.sam2.image_encoder(frames)["backbone_fpn"]
         # One row a frame of all maps, so that both encoders are compared in one way.
-        return torch.cat([x.flatten(1) for x in features.maps], dim=1)
+        return torch.cat([x.flatten(1) for x in maps], dim=1)
 
     found: dict[str, Any] = {}
     for name, run, squashed in (
@@ -34,27 +38,8 @@ def measure_encoders(bench: Bench) -> dict[str, Any]:
         frames = squashed.to(model.device, model.dtype)
         found[f"{name}_s"] = _by_batch(run, frames, (1, 4, 8))
         found[f"{name}_bits"] = _agreement(run, frames, (2, 4, 8))
-        whole = run(frames[:1])
-        found[f"{name}_bytes"] = whole.numel() * whole.element_size()
-    found |= _frozen_bytes(bench)
+        found[f"{name}_bytes"] = run(frames[:1]).numel() * frames.element_size()
     return found
-
-
-def _frozen_bytes(bench: Bench) -> dict[str, int]:
-    """Bytes a frame of what the frozen weights alone decide: what trials can share on disk.
-
-    Before the projector and before the mask decoder's first convolutions, which train.
-    """
-    model = bench.model
-    vision = model.config.mllm_config.vision_config
-    patches = (vision.image_size[0] // vision.patch_size[0]) ** 2
-    size = next(model.parameters()).element_size()
-    frames = bench.processor.sam_frames(bench.dataset.videos[0].read_frames([0]))
-    maps = model.sam2.image_encoder(frames.to(model.device, model.dtype))["backbone_fpn"]
-    return {
-        "tower_frozen_bytes": patches * vision.hidden_size * size,
-        "sam_frozen_bytes": sum(x.numel() for x in maps) * size,
-    }
 
 
 def _by_batch(
