@@ -1,4 +1,4 @@
-"""Run the benchmarks and write ``docs/benchmarks.json`` and the table made from it.
+"""Run the benchmarks and write ``docs/benchmarks.json`` and the pages made from it.
 
 ``python -m benchmarks role-rows --shape 1b --layers 4`` measures one part; every part that was ever
 measured stays in the file, by device and shape, until it is measured again.
@@ -17,6 +17,7 @@ import torch
 import transformers
 
 from benchmarks.report import write_table
+from benchmarks.scaling_page import write_page
 from reviosa.io import write_json
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -53,6 +54,7 @@ def main() -> None:
         results = [r for r in results if r not in same] + [record]
         write_json(RESULTS, results)
     write_table(results, DOCS / "benchmarks.md")
+    write_page(results, DOCS / "scaling.md")
 
 
 def _measure(asked: argparse.Namespace) -> dict[str, Any]:

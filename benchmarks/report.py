@@ -20,7 +20,9 @@ def write_table(results: list[Record], path: Path) -> None:
         "process on a CPU. Random weights, except where the nano model is named.\n"
     ]
     for record in results:
-        parts.append(_WRITERS[record["part"]](record))
+        # Sweeps that were run are shown beside what was computed of them, in scaling.md.
+        if record["part"] != "sweep":
+            parts.append(_WRITERS[record["part"]](record))
     lacking = _not_measured(results)
     if lacking:
         parts.append("## Not measured\n\n" + "".join(f"* {line}\n" for line in lacking))

@@ -13,14 +13,14 @@ __all__ = [
     "PAPER_STEPS",
     "TRAINING",
     "VIDEOS_A_STEP",
+    "Cost",
     "Items",
     "Plan",
-    "Rung",
     "Split",
     "Time",
     "capture_time",
     "evaluation_time",
-    "halving",
+    "halving_cost",
     "in_waves",
     "step_time",
     "stored_bytes",
@@ -100,18 +100,28 @@ def _batches(costs: dict[str, float], count: float, most: int) -> float:
     return whole * _between(costs, most) + (_between(costs, rest) if rest else 0.0)
 
 
-def _segmented(items: Items, split: Split) -> Time:
+def _frames(items: Items, frames: float, seen: float, cached: bool) -> Time:
+    """Features of frames for SAM2, and of those seen for the vision tower.
+
+    Frames are encoded one by one, so that their features do not depend on their company.
+    """
+    encoders, costs = items["encoders"], items["frames"]
+    if cached:
+        size = frames * encoders["sam_bytes"] + seen * encoders["tower_bytes"]
+        return Time(0.0, size / (items["start"]["disk_read_mib_s"] * 2**20))
+    device = encoders["tower_s"]["1"] * seen + encoders["sam_s"]["1"] * frames
+    host = frames * (costs["jpeg_s"] + costs["squash_sam_s"])
+    return Time(device, host + seen * costs["squash_vision_s"])
+
+
+def _segmented(items: Items, split: Split, cached: bool = False) -> Time:
     """Of one video: frames encoded and read, questions answered, all roles tracked and packed."""
     expressions, objects = split.expressions / split.videos, split.roles / split.videos
-    encoders, answers, frames = items["encoders"], items["answer"], items["frames"]
-    device = encoders["tower_s"]["4"] * split.seen
-    device += encoders["sam_s"][str(_SAM_FRAMES)] * split.frames
-    device += answers["opening_s"] + _batches(answers["answer_s"], expressions, _CONVERSATIONS)
+    answers = items["answer"]
+    device = answers["opening_s"] + _batches(answers["answer_s"], expressions, _CONVERSATIONS)
     device += split.frames * _batches(items["tracking"]["track_s"], objects, _OBJECTS)
-    host = split.frames * (frames["jpeg_s"] + frames["squash_sam_s"])
-    host += split.seen * frames["squash_vision_s"]
-    host += split.frames * objects * items["scoring"]["pack_s"]
-    return Time(device, host)
+    packed = split.frames * objects * items["scoring"]["pack_s"]
+    return _frames(items, split.frames, split.seen, cached) + Time(device, packed)
 
 
 def _scored(items: Items, split: Split) -> Time:
@@ -121,11 +131,11 @@ def _scored(items: Items, split: Split) -> Time:
     return Time(0.0, split.roles / split.videos * split.frames * one)
 
 
-def evaluation_time(items: Items, split: Split) -> Time:
-    """Predictions and J&F of a split."""
+def evaluation_time(items: Items, split: Split, cached: bool = False) -> Time:
+    """Predictions and J&F of a split; with ``cached``, features of all its frames are on disk."""
     answers = items["answer"]
     read = _batches(answers["read_s"], split.expressions / split.videos, _CONVERSATIONS)
-    one = _segmented(items, split) + Time(read, 0.0) + _scored(items, split)
+    one = _segmented(items, split, cached) + Time(read, 0.0) + _scored(items, split)
     return one * split.videos
 
 
@@ -157,26 +167,23 @@ def stored_bytes(
     }
 
 
-def step_time(items: Items, cached: bool = False) -> Time:
-    """One optimiser step of the release's 32 videos on one device; of nano, of its own batch.
+def step_time(items: Items, videos: int, cached: bool = False) -> Time:
+    """One optimiser step over so many videos on one device, in micro-batches.
 
     Args:
         items: of the device.
+        videos: of the step.
         cached: features of the frozen encoders come from the disk, so frames are not read.
     """
     training = items["training"]
-    micro = Time(training["micro_s"], training["data_s"])
-    if cached:
-        frames, images = items["frames"], training["batch_size"] * training["frames"]
-        saved = frames["jpeg_s"] + frames["squash_sam_s"] + frames["squash_vision_s"]
-        encoders = items["encoders"]
-        size = encoders["tower_bytes"] + encoders["sam_bytes"]
-        read = size / (items["start"]["disk_read_mib_s"] * 2**20)
-        micro = Time(
-            max(training["micro_s"] - training["encoders_s"], 0.0),
-            max(training["data_s"] - images * saved, 0.0) + images * read,
-        )
-    return micro * training["accumulation"] + Time(training["optimizer_s"], 0.0)
+    images = training["batch_size"] * training["frames"]
+    # What was measured held the encoders and the reading; both are counted anew.
+    rest = Time(
+        max(training["micro_s"] - training["encoders_s"], 0.0),
+        max(training["data_s"] - _frames(items, images, images, False).host, 0.0),
+    )
+    micro = rest + _frames(items, images, images, cached)
+    return micro * (videos / training["batch_size"]) + Time(training["optimizer_s"], 0.0)
 
 
 @dataclass(frozen=True)
@@ -185,18 +192,29 @@ class Plan:
 
     steps: int
     """Optimiser steps."""
+    videos: int
+    """Of each step."""
     selection: Split | None
     report: Split | None
     cached: bool = False
+    """Whether features of all frames are on disk."""
+
+    @property
+    def scored(self) -> tuple[Split, ...]:
+        """Splits on which each trial is scored."""
+        return tuple(split for split in (self.selection, self.report) if split is not None)
+
+
+def _start(items: Items) -> Time:
+    """Of one process: imports, and the checkpoint from the disk to the device."""
+    return Time(0.0, items["start"]["import_s"] + items["start"]["load_s"])
 
 
 def trial_time(items: Items, plan: Plan) -> Time:
-    """One trial in its processes: training, and an evaluation of each split."""
-    start = Time(0.0, items["start"]["import_s"] + items["start"]["load_s"])
-    total = step_time(items, plan.cached) * plan.steps + start
-    for split in (plan.selection, plan.report):
-        if split is not None:
-            total += evaluation_time(items, split) + start
+    """One trial: training, and an evaluation of each split, each in a process of its own."""
+    total = step_time(items, plan.videos, plan.cached) * plan.steps + _start(items)
+    for split in plan.scored:
+        total += evaluation_time(items, split, plan.cached) + _start(items)
     return total
 
 
@@ -210,22 +228,45 @@ def trial_bytes(items: Items) -> dict[str, float]:
     }
 
 
-def in_waves(trials: int, gpus: int, trial_s: float) -> float:
-    """Seconds until ``trials`` equal trials have run, one on each GPU at a time."""
-    return math.ceil(trials / gpus) * trial_s
-
-
 @dataclass(frozen=True)
-class Rung:
-    """Of successive halving: how many trials go on, to which share of the full training."""
+class Cost:
+    """Of a sweep or a sharded capture."""
 
-    trials: int
-    share: float
+    gpu_s: float
+    """Seconds that GPUs are held, all together."""
+    wall_s: float
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.gpu_s + other.gpu_s, self.wall_s + other.wall_s)
 
 
-def halving(trials: int, factor: int = 3, rungs: int = 3) -> tuple[Rung, ...]:
-    """The rungs: each lets one of ``factor`` go on, to ``factor`` times the steps.
+def in_waves(jobs: int, gpus: int, job_s: float) -> Cost:
+    """``jobs`` equal jobs, one on each GPU at a time: the last wave may leave GPUs idle."""
+    return Cost(jobs * job_s, math.ceil(jobs / gpus) * job_s)
 
-    ``halving(99)`` is 99 trials to a ninth of the steps, 33 to a third, 11 to the end.
+
+def halving_cost(
+    items: Items,
+    plan: Plan,
+    trials: int,
+    gpus: int,
+    shares: tuple[float, ...] = (0.25, 0.5, 1.0),
+    keep: float = 0.5,
+) -> Cost:
+    """Successive halving: all train to the first share of the steps, then ``keep`` of them go on.
+
+    At each share all that are left are scored on the selection split; what is left at the end is
+    scored on the report split.
     """
-    return tuple(Rung(max(trials // factor**i, 1), factor ** (i - rungs + 1)) for i in range(rungs))
+    if plan.selection is None:
+        raise ValueError("halving decides on the selection split; give the plan one")
+    total, before = Cost(0.0, 0.0), 0.0
+    for share in shares:
+        part = replace(
+            plan,
+            steps=round(plan.steps * share) - round(plan.steps * before),
+            report=plan.report if share == shares[-1] else None,
+        )
+        total += in_waves(trials, gpus, trial_time(items, part).total)
+        trials, before = math.ceil(trials * keep), share
+    return total
