@@ -5,6 +5,7 @@ scaling`` measured on one device; nothing here measures or reads anything.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,29 +19,32 @@ __all__ = [
     "Plan",
     "Split",
     "Time",
-    "capture_time",
+    "capture_parts",
     "evaluation_time",
+    "feature_bytes",
     "halving_cost",
     "in_waves",
     "step_time",
     "stored_bytes",
+    "total",
     "trial_bytes",
     "trial_time",
+    "worthwhile_mib_s",
 ]
 
 Items = dict[str, dict[str, Any]]
 
 VIDEOS_A_STEP, PAPER_STEPS = 32, 2500
 """Of the release: 8,000 videos, ten epochs, 32 videos a step (REVIOSA.md 3)."""
-_CONVERSATIONS, _OBJECTS, _SAM_FRAMES = 16, 16, 8
-"""How many the segmenter takes at once (reviosa/inference/segmenter.py)."""
+_CONVERSATIONS, _OBJECTS, _CHUNK = 16, 16, 32
+"""How many the segmenter takes at once (reviosa/inference/segmenter.py), and a capture writes."""
 
 
 @dataclass(frozen=True)
 class Split:
     """Counts of a data set."""
 
-    videos: int
+    videos: float
     expressions: int
     interactions: float
     """Share of the expressions that have a target."""
@@ -114,40 +118,54 @@ def _frames(items: Items, frames: float, seen: float, cached: bool) -> Time:
     return Time(device, host + seen * costs["squash_vision_s"])
 
 
-def _segmented(items: Items, split: Split, cached: bool = False) -> Time:
-    """Of one video: frames encoded and read, questions answered, all roles tracked and packed."""
+def _segmented(items: Items, split: Split, cached: bool = False) -> dict[str, Time]:
+    """Of one video: frames encoded and read, questions answered, all roles tracked and scored."""
     expressions, objects = split.expressions / split.videos, split.roles / split.videos
-    answers = items["answer"]
-    device = answers["opening_s"] + _batches(answers["answer_s"], expressions, _CONVERSATIONS)
-    device += split.frames * _batches(items["tracking"]["track_s"], objects, _OBJECTS)
-    packed = split.frames * objects * items["scoring"]["pack_s"]
-    return _frames(items, split.frames, split.seen, cached) + Time(device, packed)
-
-
-def _scored(items: Items, split: Split) -> Time:
-    """Of one video: J and F of all roles, the truth unpacked."""
-    scoring = items["scoring"]
-    one = scoring["truth_s"] + scoring["j_s"]["video"] + scoring["f_s"]["video"]
-    return Time(0.0, split.roles / split.videos * split.frames * one)
+    answers, scoring = items["answer"], items["scoring"]
+    asked = answers["opening_s"] + _batches(answers["answer_s"], expressions, _CONVERSATIONS)
+    tracked = split.frames * _batches(items["tracking"]["track_s"], objects, _OBJECTS)
+    mask = (
+        scoring["pack_s"] + scoring["truth_s"] + scoring["j_s"]["video"] + scoring["f_s"]["video"]
+    )
+    return {
+        "frames encoded": _frames(items, split.frames, split.seen, cached),
+        "questions answered": Time(asked, 0.0),
+        "masks tracked": Time(tracked, 0.0),
+        "masks packed and scored": Time(0.0, split.frames * objects * mask),
+    }
 
 
 def evaluation_time(items: Items, split: Split, cached: bool = False) -> Time:
     """Predictions and J&F of a split; with ``cached``, features of all its frames are on disk."""
-    answers = items["answer"]
-    read = _batches(answers["read_s"], split.expressions / split.videos, _CONVERSATIONS)
-    one = _segmented(items, split, cached) + Time(read, 0.0) + _scored(items, split)
+    read = _batches(items["answer"]["read_s"], split.expressions / split.videos, _CONVERSATIONS)
+    one = total(_segmented(items, split, cached)) + Time(read, 0.0)
     return one * split.videos
 
 
-def capture_time(items: Items, split: Split, gradients: bool = True) -> Time:
-    """A capture of a split, with or without gradients."""
+def capture_parts(items: Items, split: Split, gradients: bool = True) -> dict[str, Time]:
+    """A capture of a split by what the time goes into, with or without gradients.
+
+    Captures are cut into chunks of 32 expressions, and a video that lies in two of them is encoded
+    and tracked twice.
+    """
     recording, criteria = items["recording"], items["criteria"]
+    cuts = max(math.ceil(split.expressions / _CHUNK) - 1, 0)
+    within = 1 - split.videos / split.expressions  # of neighbours that are of one video
+    passes = split.videos + cuts * within
+    parts = _segmented(items, replace(split, videos=passes))
+    parts = {name: time * passes for name, time in parts.items()}
     if gradients:
         each, scores = recording["gradients_s"] + recording["blank_s"], "criteria_gradients_s"
     else:
         each, scores = recording["recorded_s"], "criteria_s"
-    videos = _segmented(items, split) + _scored(items, split)
-    return videos * split.videos + Time(split.expressions * each, split.roles * criteria[scores])
+    parts["heads recorded"] = Time(split.expressions * each, 0.0)
+    parts["criteria"] = Time(0.0, split.roles * criteria[scores])
+    return parts
+
+
+def total(parts: Mapping[str, Time]) -> Time:
+    """All parts together."""
+    return sum(parts.values(), Time(0.0, 0.0))
 
 
 def stored_bytes(
@@ -212,10 +230,10 @@ def _start(items: Items) -> Time:
 
 def trial_time(items: Items, plan: Plan) -> Time:
     """One trial: training, and an evaluation of each split, each in a process of its own."""
-    total = step_time(items, plan.videos, plan.cached) * plan.steps + _start(items)
+    time = step_time(items, plan.videos, plan.cached) * plan.steps + _start(items)
     for split in plan.scored:
-        total += evaluation_time(items, split, plan.cached) + _start(items)
-    return total
+        time += evaluation_time(items, split, plan.cached) + _start(items)
+    return time
 
 
 def trial_bytes(items: Items) -> dict[str, float]:
@@ -226,6 +244,21 @@ def trial_bytes(items: Items) -> dict[str, float]:
         "model": 4 * training["parameters"],
         "checkpoints": 2 * 12 * training["trained_parameters"],
     }
+
+
+def feature_bytes(items: Items, split: Split) -> float:
+    """Features of all frames of a split for SAM2, and of those seen for the vision tower."""
+    encoders = items["encoders"]
+    return split.videos * (
+        split.frames * encoders["sam_bytes"] + split.seen * encoders["tower_bytes"]
+    )
+
+
+def worthwhile_mib_s(items: Items) -> float:
+    """MiB a second from which reading SAM2's features of a frame is faster than making them."""
+    encoders, frames = items["encoders"], items["frames"]
+    made = encoders["sam_s"]["1"] + frames["jpeg_s"] + frames["squash_sam_s"]
+    return encoders["sam_bytes"] / made / 2**20
 
 
 @dataclass(frozen=True)
@@ -260,13 +293,13 @@ def halving_cost(
     """
     if plan.selection is None:
         raise ValueError("halving decides on the selection split; give the plan one")
-    total, before = Cost(0.0, 0.0), 0.0
+    cost, before = Cost(0.0, 0.0), 0.0
     for share in shares:
         part = replace(
             plan,
             steps=round(plan.steps * share) - round(plan.steps * before),
             report=plan.report if share == shares[-1] else None,
         )
-        total += in_waves(trials, gpus, trial_time(items, part).total)
+        cost += in_waves(trials, gpus, trial_time(items, part).total)
         trials, before = math.ceil(trials * keep), share
-    return total
+    return cost

@@ -15,14 +15,17 @@ from benchmarks.scale import (
     Items,
     Plan,
     Split,
-    capture_time,
+    capture_parts,
     evaluation_time,
+    feature_bytes,
     halving_cost,
     in_waves,
     step_time,
     stored_bytes,
+    total,
     trial_bytes,
     trial_time,
+    worthwhile_mib_s,
 )
 from reviosa import ReviosaConfig
 from reviosa.io import write_text
@@ -62,7 +65,9 @@ _FORMULAE = """## How it is worked out
   batches of 16; every frame tracked for all objects side by side (one an expression, two where
   it has a target), masks packed.
 * A **capture** adds to that, for each expression, the pass over blank frames and the recorded
-  pass with its gradients, and for each role its criteria; and J and F of every mask.
+  pass with its gradients, and for each role its criteria; and J and F of every mask. It is
+  written in chunks of 32 expressions, and a video that lies in two of them is encoded and tracked
+  twice.
 * An **evaluation** adds the pass over the answers instead, and J and F.
 * A **step** is 32 videos in micro-batches of two (forward and backward pass, LoRA of rank 128,
   gradient checkpointing, AML on four pairs), and one update. Parameters and optimiser are in
@@ -86,7 +91,7 @@ def write_page(results: Sequence[Record], path: Path) -> None:
     parts = [_HEAD]
     if large:
         parts += [_items(large), _FORMULAE, _captures(large), _sweeps(large), _storage(large)]
-        parts += [_saturation(large)]
+        parts += [_saturation(large), _settings(large)]
     else:
         parts.append("The published sizes have not been measured on a GPU yet.\n")
     sweeps = [r for r in results if r["part"] == "sweep"]
@@ -175,7 +180,7 @@ def _captures(records: Mapping[str, Record]) -> str:
             for kind, gradients in (("all criteria", True), ("without gradients", False)):
 
                 def held(s: Split, i: Items = items, g: bool = gradients) -> float:
-                    return capture_time(i, s, g).total
+                    return total(capture_parts(i, s, g)).total
 
                 def wall(gpus: int, held: Any = held) -> Callable[[Split], float]:
                     return lambda s: in_waves(s.videos, gpus, held(s) / s.videos).wall_s
@@ -273,23 +278,81 @@ def _storage(records: Mapping[str, Record]) -> str:
 
 
 def _saturation(records: Mapping[str, Record]) -> str:
-    rows = []
+    rows, largest = [], []
     for shape, record in records.items():
         items: Items = record["items"]
         split = replace(EVALUATION, frames=LONGEST)
+        parts = capture_parts(items, split)
+        name, time = max(parts.items(), key=lambda part: part[1].total)
+        share = 100 * time.total / total(parts).total
+        largest.append(f"{shape.upper()}, {share:.0f} % into {name}")
         step, cached = (step_time(items, VIDEOS_A_STEP, c) for c in (False, True))
         for name, time in (
-            ("a video of a capture", capture_time(items, split) * (1 / split.videos)),
+            ("a video of a capture", total(parts) * (1 / split.videos)),
+            *((f"of that: {name}", time * (1 / split.videos)) for name, time in parts.items()),
             ("a video of an evaluation", evaluation_time(items, split) * (1 / split.videos)),
             ("a training step", step),
             ("a training step, features from disk", cached),
         ):
             rows.append(
                 [shape.upper(), name, f"{time.device:.3g}", f"{time.host:.3g}",
-                 f"{time.total / max(time.device, 1e-9):.2f}"]
+                 f"{time.total / time.device:.2f}" if time.device else ""]
             )  # fmt: skip
-    return "## What saturates first\n\nComputed, with 500 frames a clip; seconds.\n\n" + _table(
-        ["", "", "GPU", "processor and disk", "processes a GPU could serve"], rows
+    return (
+        "## What saturates first\n\nComputed, with 500 frames a clip; seconds. Of a captured video go, "
+        f"of the {'; of the '.join(largest)}.\n\n"
+        + _table(["", "", "GPU", "processor and disk", "processes a GPU could serve"], rows)
+    )
+
+
+def _settings(records: Mapping[str, Record]) -> str:
+    lines = [
+        "One process a GPU and trial. Where the table above says that a GPU could serve two or "
+        "more, start as many trials or shards of a capture on it as its memory holds: each brings "
+        "a processor of its own.",
+        *(_on_features(shape, record["items"]) for shape, record in records.items()),
+        *(_on_gradients(shape, record["items"]) for shape, record in records.items()),
+        *(_on_scoring(shape, record["items"]) for shape, record in records.items()),
+        "GPUs beyond the number of trials stand idle: Table 3 is no faster on 8 than on 4.",
+        "Keep the maps of the supervised pairs, the default; all maps of the evaluation split fit "
+        "on a disk, all of the training split need one of their own.",
+    ]
+    return "## Which settings to use\n\n" + "".join(f"* {line}\n" for line in lines)
+
+
+def _on_features(shape: str, items: Items) -> str:
+    fresh, cached = (step_time(items, VIDEOS_A_STEP, c).total for c in (False, True))
+    drawn = replace(TRAINING, videos=PAPER_STEPS * VIDEOS_A_STEP, frames=4, seen=4)
+    disk, needed = items["start"]["disk_read_mib_s"], worthwhile_mib_s(items)
+    scored = _ends(EVALUATION, lambda split: feature_bytes(items, split), _size)
+    verdict = "faster" if disk > needed else "slower"
+    return (
+        f"{shape.upper()}: features of the frames that a training draws take up to "
+        f"{_size(feature_bytes(items, drawn))}, those of the evaluation split {scored}: more than "
+        f"the cache is meant to hold. From {needed:,.0f} MiB a second on, reading those of SAM2 is "
+        f"faster than making them; this machine's disk gave {disk:,.0f}, {verdict}, and a step "
+        f"would take {cached / fresh:.2f} times as long. Leave the cache for small models and few "
+        "videos."
+    )
+
+
+def _on_scoring(shape: str, items: Items) -> str:
+    whole = [trial_time(items, _plan(steps, LONGEST)) for steps in (PAPER_STEPS, QUICK_STEPS)]
+    report = evaluation_time(items, replace(EVALUATION, frames=LONGEST))
+    paper, quick = (100 * report.total / time.total for time in whole)
+    return (
+        f"{shape.upper()}: the whole evaluation split takes {paper:.0f} % of a trial of the "
+        f"paper's length, {quick:.0f} % of a quick one: report on fewer videos until the last "
+        "round."
+    )
+
+
+def _on_gradients(shape: str, items: Items) -> str:
+    split = replace(EVALUATION, frames=LONGEST)
+    full, plain = (total(capture_parts(items, split, g)).total for g in (True, False))
+    return (
+        f"{shape.upper()}: `reviosa capture --no-gradients` takes {plain / full:.2f} times as long "
+        "as with them, and leaves out five criteria."
     )
 
 

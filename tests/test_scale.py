@@ -14,14 +14,17 @@ from benchmarks.scale import (
     Cost,
     Plan,
     Split,
-    capture_time,
+    capture_parts,
     evaluation_time,
+    feature_bytes,
     halving_cost,
     in_waves,
     step_time,
     stored_bytes,
+    total,
     trial_bytes,
     trial_time,
+    worthwhile_mib_s,
 )
 from benchmarks.scaling_page import write_page
 
@@ -77,7 +80,7 @@ def test_features_on_disk_save_the_encoders_and_the_reading_of_frames():
 
 
 def test_a_capture_reads_each_expression_by_itself_and_scores_each_role():
-    plain, full = (capture_time(ITEMS, ONE, gradients) for gradients in (False, True))
+    plain, full = (total(capture_parts(ITEMS, ONE, gradients)) for gradients in (False, True))
     # As an evaluation, but for the reading of answers, 2: two expressions of 2 recorded; three
     # roles of 0.25 for the criteria.
     assert plain.device == pytest.approx(276 - 2 + 2 * 2)
@@ -85,6 +88,14 @@ def test_a_capture_reads_each_expression_by_itself_and_scores_each_role():
     # 5 with gradients and 3 of blank frames; 0.5 for the criteria.
     assert full.device - plain.device == pytest.approx(2 * (8 - 2))
     assert full.host - plain.host == pytest.approx(3 * 0.25)
+
+
+def test_a_video_that_lies_in_two_chunks_is_encoded_twice():
+    # 66 expressions are cut after 32 and 64; a cut falls between two videos once in 33 times.
+    long = replace(ONE, videos=2, expressions=66, interactions=0.0)
+    once = capture_parts(ITEMS, replace(ONE, videos=1, expressions=32))["frames encoded"].device
+    twice = capture_parts(ITEMS, long)["frames encoded"].device
+    assert twice / once == pytest.approx(2 + 2 * (1 - 2 / 66))
 
 
 def test_batches_are_no_larger_than_the_segmenter_makes_them():
@@ -145,6 +156,13 @@ def test_a_capture_keeps_scalars_and_maps_by_role():
     assert kept["maps of four pairs"] == pytest.approx(3 * 4 * 516)
     assert kept["maps of all pairs"] == pytest.approx(3 * 30 * 516)
     assert kept["predictions"] == pytest.approx(3 * 10 * 100)
+
+
+def test_features_are_worth_a_disk_that_outruns_the_encoder():
+    # 10 MiB a frame, made in 10 + 0.1 + 0.3.
+    assert worthwhile_mib_s(ITEMS) == pytest.approx(10 / 10.4)
+    # Ten frames for SAM2, four for the tower.
+    assert feature_bytes(ITEMS, ONE) == 104 * MIB
 
 
 def test_a_part_of_a_split_has_its_share_of_the_expressions():
