@@ -17,7 +17,7 @@ import torch
 import transformers
 
 from benchmarks.report import write_table
-from benchmarks.scaling_page import write_page
+from benchmarks.scaling import write_page
 from reviosa.io import write_json
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -69,7 +69,8 @@ def measure_whole(bench: Bench, folder: Path) -> dict[str, Any]:
     samples, video = bench.samples, bench.dataset.videos[0]
     heads = HeadSelection(bench.pairs)
     found: dict[str, Any] = {
-        "frames": video.num_frames, "expressions": len(samples), "capture_s": {}
+        "frames": video.num_frames, "seen": bench.model.config.num_frames,
+        "expressions": len(samples), "capture_s": {},
     }  # fmt: skip
     one = type(bench.dataset)(bench.dataset.root, limit=1)
     for name, gradients in (("gradients", True), ("plain", False)):

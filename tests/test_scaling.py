@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.report import write_table
-from benchmarks.scale import (
+from benchmarks.scaling import write_page
+from benchmarks.scaling.sums import (
     EVALUATION,
     Cost,
     Plan,
@@ -26,7 +27,6 @@ from benchmarks.scale import (
     trial_time,
     worthwhile_mib_s,
 )
-from benchmarks.scaling_page import write_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 MIB = 2**20
@@ -50,7 +50,8 @@ ITEMS = {
     },
     "start": {"import_s": 7.0, "load_s": 3.0, "disk_read_mib_s": 110.0},
     "whole": {
-        "expressions": 8, "rows": 10,
+        "expressions": 8, "rows": 10, "frames": 10, "seen": 4,
+        "capture_s": {"gradients": 800.0, "plain": 400.0},
         "stored_bytes_gradients": {"heads": 1000.0, "samples": 250.0, "maps": 1.0},
     },
     "training": {
@@ -200,6 +201,9 @@ def test_the_page_shows_every_size_that_was_measured(tmp_path):
     write_page([record, {**record, "shape": "nano"}, sweep], tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text()
     assert "| vision tower, one frame alone | 1e+03 |" in text and "2.0 |" in text
+    # One video of ten roles: frames and reading them 108.8, opening 100, eight answers 90,
+    # tracked 10 x (2 + 9) and scored 11, eight times 8 recorded, ten times 0.5: 488.8.
+    assert "| NANO | with gradients | 489 | 800 | 1.64 |" in text
     assert "4B" not in text.split("## Costs of single items")[1].split("## Trials")[0]
     # 3 x 213 + 284.1 + 2 x 10 = 943.1 s a trial, in eight waves.
     assert "| figure-6c | 15 on 2 processors | no | 7545 | 1000 | 0.13 |" in text
