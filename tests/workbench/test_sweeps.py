@@ -6,10 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-import yaml
 
 from probes.sweeps import read_sweep
 from reviosa.errors import ConfigError
@@ -17,43 +15,8 @@ from workbench.sweeps.load import load_sweep
 from workbench.sweeps.plan import plan_trials
 from workbench.sweeps.trials import trial_state
 
-TRAIN = {
-    "steps": 2, "batch_size": 1, "num_frames": 2, "expressions_per_video": 2, "attention_steps": 1,
-}  # fmt: skip
 CLAIM = {"says": "AML <b>helps</b> | most", "source": "nowhere", "better": "aml/rvos",
          "than": "plain/rvos", "paper": 1.0}  # fmt: skip
-
-
-@pytest.fixture
-def sweep_file(tmp_path, dataset, checkpoint):
-    """Write a sweep file of two arms and one seed, with what is given in place of its values."""
-
-    def write(**changes) -> Path:
-        train = tmp_path / "train.yaml"
-        train.write_text(yaml.safe_dump({**TRAIN, "model": str(checkpoint)}))
-        value = {
-            "name": "small",
-            "train": "train.yaml",
-            "data": str(dataset.root),
-            "selection": str(dataset.root),
-            "selection_videos": 1,
-            "report": str(dataset.root),
-            "seeds": [0],
-            "baseline": "plain",
-            "arms": {
-                "plain": {"title": "no AML", "set": {"roles": "actor"}, "target_by_prompt": True},
-                "aml": {"title": "AML", "heads": {"strategy": "top-layer", "k": 2}},
-            },
-            "claims": [CLAIM],
-            **changes,
-        }  # fmt: skip
-        path = tmp_path / "sweep.yaml"
-        path.write_text(
-            yaml.safe_dump({k: v for k, v in value.items() if v is not None}, sort_keys=False)
-        )
-        return path
-
-    return write
 
 
 @pytest.mark.parametrize(

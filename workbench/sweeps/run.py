@@ -227,24 +227,26 @@ class _Sweep:
         """Successive halving: measure arms after some steps and go on with the better ones.
 
         The baseline goes on whatever it scores, because all others are compared with it, and so
-        does an arm that is trained to its end already, which costs nothing more.
+        does an arm that was trained to its end without a look on the way: it costs nothing more.
         """
         halving = self.sweep.halving
         assert halving is not None
         arm_of = {key: trial.arm for key, trial in self.trials.items()}
         alive = list(dict.fromkeys(arm_of.values()))
-        done = {arm: True for arm in alive}
-        for key, arm in arm_of.items():
-            done[arm] &= self.of[key].status == "done"
-        safe = {self.sweep.baseline, *(arm for arm in alive if done[arm])}
+        to_look_at = {
+            arm for key, arm in arm_of.items()
+            if self.of[key].status != "done"
+            or rung_score(self.folders[key], halving.rungs[0], halving.metric) is not None
+        }  # fmt: skip
+        safe = {self.sweep.baseline, *alive} - (to_look_at - {self.sweep.baseline})
         rules = {name: arm.heads for name, arm in self.sweep.arms.items()}
         controls = {n: rule.like for n, rule in rules.items() if rule is not None and rule.like}
         rungs: list[Rung] = []
         for step in halving.rungs:
             measure = partial(rung_score, step=step, metric=halving.metric)
-            racing = [key for key in self._waiting() if arm_of[key] not in {*safe, *controls}]
+            racing = [k for k, arm in arm_of.items() if arm in {*alive} - safe - {*controls}]
             self._run_all(
-                [key for key in racing if measure(self.folders[key]) is None],
+                [k for k in self._waiting() if k in racing and measure(self.folders[k]) is None],
                 partial(self._rung, step=step),
                 lambda key: None,
             )
