@@ -115,10 +115,10 @@ def test_a_step_counts_encoders_and_frames_anew():
     assert (cached.device, cached.host) == pytest.approx((2 * 10 + 1, 2 * (8 - 4.8 + 0.8)))
 
 
-def test_a_trial_is_its_steps_its_evaluations_and_three_starts():
+def test_a_trial_is_its_steps_its_evaluations_and_its_start():
     plan = Plan(steps=3, videos=4, selection=ONE, report=ONE)
     one = evaluation_time(ITEMS, ONE).total
-    assert trial_time(ITEMS, plan).total == pytest.approx(3 * (197 + 16) + 2 * one + 3 * 10)
+    assert trial_time(ITEMS, plan).total == pytest.approx(3 * (197 + 16) + 2 * one + 7 + 3 * 3)
     assert trial_bytes(ITEMS) == {"model": 200, "checkpoints": 240}
 
 
@@ -139,12 +139,12 @@ def test_halving_trains_fewer_and_fewer():
     empty = Split(1, 0, 0.0, 0, 0)
     plan = Plan(steps=8, videos=4, selection=empty, report=None)
     # Four trials to step 2, two on to 4, one on to 8: 8 + 4 + 4 steps of 213. Each of the seven
-    # goes on in two processes, 10 each, and reads an opening, 100.
+    # parts imports, 7, loads twice, 3 each, and reads an opening, 100.
     cost = halving_cost(ITEMS, plan, 4, gpus=1)
-    assert cost.gpu_s == pytest.approx(16 * 213 + 7 * 120)
+    assert cost.gpu_s == pytest.approx(16 * 213 + 7 * 113)
     assert cost.wall_s == pytest.approx(cost.gpu_s)
     # On four GPUs every rung is one wave: 2 + 2 + 4 steps.
-    assert halving_cost(ITEMS, plan, 4, gpus=4).wall_s == pytest.approx(8 * 213 + 3 * 120)
+    assert halving_cost(ITEMS, plan, 4, gpus=4).wall_s == pytest.approx(8 * 213 + 3 * 113)
     with pytest.raises(ValueError, match="selection split"):
         halving_cost(ITEMS, replace(plan, selection=None), 4, gpus=1)
 
@@ -205,5 +205,5 @@ def test_the_page_shows_every_size_that_was_measured(tmp_path):
     # tracked 10 x (2 + 9) and scored 11, eight times 8 recorded, ten times 0.5: 488.8.
     assert "| NANO | with gradients | 489 | 800 | 1.64 |" in text
     assert "4B" not in text.split("## Costs of single items")[1].split("## Trials")[0]
-    # 3 x 213 + 284.1 + 2 x 10 = 943.1 s a trial, in eight waves.
-    assert "| figure-6c | 15 on 2 processors | no | 7545 | 1000 | 0.13 |" in text
+    # 3 x 213 + 284.1 + 7 + 2 x 3 = 936.1 s a trial, in eight waves.
+    assert "| figure-6c | 15 on 2 processors | no | 7489 | 1000 | 0.13 |" in text

@@ -48,7 +48,7 @@ _FORMULAE = """## How it is worked out
   gradient checkpointing, AML on four pairs), and one update. Parameters and optimiser are in
   fp32, the passes in bf16.
 * A **trial** is its steps, an evaluation of 100 videos to select by, an evaluation of the whole
-  evaluation split to report, and the start of three processes.
+  evaluation split to report, and the start of a process that loads a model three times.
 * A batch between two measured ones costs what lies on the line through them.
 * One process holds one GPU, and what its processor does waits for the GPU and the other way
   round: GPU-hours are the hours that GPUs are held.

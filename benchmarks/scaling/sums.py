@@ -223,16 +223,14 @@ class Plan:
         return tuple(split for split in (self.selection, self.report) if split is not None)
 
 
-def _start(items: Items) -> Time:
-    """Of one process: imports, and the checkpoint from the disk to the device."""
-    return Time(0.0, items["start"]["import_s"] + items["start"]["load_s"])
-
-
 def trial_time(items: Items, plan: Plan) -> Time:
-    """One trial: training, and an evaluation of each split, each in a process of its own."""
-    time = step_time(items, plan.videos, plan.cached) * plan.steps + _start(items)
+    """One trial: training and an evaluation of each split, in one process that loads for each."""
+    start = items["start"]
+    loads = start["load_s"] * (1 + len(plan.scored))
+    time = step_time(items, plan.videos, plan.cached) * plan.steps
+    time += Time(0.0, start["import_s"] + loads)
     for split in plan.scored:
-        time += evaluation_time(items, split, plan.cached) + _start(items)
+        time += evaluation_time(items, split, plan.cached)
     return time
 
 
