@@ -1,10 +1,11 @@
-"""Run the benchmarks and write ``docs/benchmarks.json`` and the table made from it.
+"""Run the benchmarks and write ``docs/benchmarks.json`` and the pages made from it.
 
 ``python -m benchmarks role-rows --shape 1b --layers 4`` measures one part; every part that was ever
 measured stays in the file, by device and shape, until it is measured again.
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -15,20 +16,28 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks import aml_step, inference, role_rows, statistics
 from benchmarks.report import write_table
+from benchmarks.scaling import write_page
 from reviosa.io import write_json
 
 DOCS = Path(__file__).parent.parent / "docs"
 RESULTS = DOCS / "benchmarks.json"
+_MODULES = {
+    "role-rows": "role_rows",
+    "aml-step": "aml_step",
+    "inference": "inference",
+    "memory": "inference",
+    "statistics": "statistics",
+    "scaling": "items",
+}
+"""Where each part is measured."""
 
 
 def main() -> None:
     """Measure what the command line names and write the table anew."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "part", choices=["role-rows", "aml-step", "inference", "memory", "statistics", "table"]
-    )
+    parts = ["role-rows", "aml-step", "inference", "memory", "statistics", "scaling", "table"]
+    parser.add_argument("part", choices=parts)
     parser.add_argument("--shape", choices=["nano", "1b", "4b"], help="1b if not given")
     parser.add_argument("--layers", type=int, help="layers of the language model; all if not given")
     parser.add_argument("--frames", type=int, default=4, help="frames the language model sees")
@@ -45,17 +54,22 @@ def main() -> None:
         results = [r for r in results if r not in same] + [record]
         write_json(RESULTS, results)
     write_table(results, DOCS / "benchmarks.md")
+    write_page(results, DOCS / "scaling.md")
 
 
 def _measure(asked: argparse.Namespace) -> dict[str, Any]:
+    # Here, so that a part needs its own packages alone: on a borrowed GPU not all are there.
+    part = importlib.import_module(f"benchmarks.{_MODULES[asked.part]}")
     if asked.part == "statistics":
-        return {"shape": "1b", "layers": None, **statistics.measure()}
+        return {"shape": "1b", "layers": None, **part.measure()}
     if asked.part == "memory":
-        return {"shape": "nano", "layers": None, "peak_mib": inference.memory()}
+        return {"shape": "nano", "layers": None, "peak_mib": part.memory()}
+    if asked.part == "scaling":
+        found = part.measure(asked.shape, asked.layers)
+        return {"shape": asked.shape, "layers": asked.layers, **found}
     if asked.part == "inference":
-        found = {"shape": "nano", "layers": None, **inference.measure(asked.rounds)}
+        found = {"shape": "nano", "layers": None, **part.measure(asked.rounds)}
     else:
-        part = {"role-rows": role_rows, "aml-step": aml_step}[asked.part]
         found = part.measure(asked.shape, asked.layers, asked.frames, asked.rounds)
         found |= {"shape": asked.shape, "layers": asked.layers, "frames": asked.frames}
     found["costs"] = {name: asdict(cost) for name, cost in found["costs"].items()}

@@ -13,13 +13,21 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def build(shape: str, layers: int | None = None, sam2: str | None = None) -> ReviosaModel:
+def build(
+    shape: str,
+    layers: int | None = None,
+    sam2: str | None = None,
+    sam2_size: int | None = None,
+    nano_words: bool = False,
+) -> ReviosaModel:
     """A model of ``shape`` in bf16 on a GPU, in fp32 on the CPU.
 
     Args:
         shape: ``nano``, ``1b`` or ``4b``.
         layers: of the language model and at most of the vision tower; all when None.
         sam2: another yaml of the sam2 package, where SAM2 is not what is measured.
+        sam2_size: another image size of SAM2 in pixels.
+        nano_words: give the special tokens the ids of the nano tokenizer, the only one at hand.
     """
     settings = PRESETS[shape]()
     if shape == "nano":
@@ -32,6 +40,17 @@ def build(shape: str, layers: int | None = None, sam2: str | None = None) -> Rev
         settings["aml_pairs"] = None
     if sam2 is not None:
         settings["sam2_base"], settings["sam2_overrides"] = sam2, {}
+    if sam2_size is not None:
+        settings["sam2_overrides"]["image_size"] = sam2_size
+    if nano_words:
+        nano = ReviosaConfig.preset("nano")
+        settings["actor_token_id"] = nano.actor_token_id
+        settings["target_token_id"] = nano.target_token_id
+        settings["mllm_config"]["image_token_id"] = nano.image_token_id
+        text = nano.get_text_config()
+        settings["mllm_config"]["text_config"] |= {
+            name: getattr(text, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")
+        }
     torch.manual_seed(0)
     where = device()
     with torch.device(where):

@@ -20,7 +20,9 @@ def write_table(results: list[Record], path: Path) -> None:
         "process on a CPU. Random weights, except where the nano model is named.\n"
     ]
     for record in results:
-        parts.append(_WRITERS[record["part"]](record))
+        # Sweeps that were run are shown beside what was computed of them, in scaling.md.
+        if record["part"] != "sweep":
+            parts.append(_WRITERS[record["part"]](record))
     lacking = _not_measured(results)
     if lacking:
         parts.append("## Not measured\n\n" + "".join(f"* {line}\n" for line in lacking))
@@ -139,6 +141,34 @@ def _statistics(record: Record) -> str:
     )
 
 
+def _scaling(record: Record) -> str:
+    rows = "".join(
+        f"| {part} | {name} | {_cell(value)} |\n"
+        for part, items in record["items"].items()
+        for name, value in _flat(items)
+    )
+    failed = "".join(f"\n{part} was not measured: {e}\n" for part, e in record["errors"].items())
+    return (
+        _title(record, "Costs of single items")
+        + f"\n{record['cores']} cores. Names that end in s are seconds. What follows from them is "
+        "in [scaling.md](scaling.md).\n\n| part | item | |\n|---|---|---|\n" + rows + failed
+    )
+
+
+def _flat(items: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in items.items():
+        inner = isinstance(value, dict)
+        found += _flat(value, f"{before}{name} ") if inner else [(f"{before}{name}", value)]
+    return found
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+
+
 _WANTED = {
     "role-rows": ("nano", "1b", "4b"),
     "aml-step": ("1b", "4b"),
@@ -153,4 +183,5 @@ _WRITERS: dict[str, Callable[[Record], str]] = {
     "inference": _inference,
     "memory": _memory,
     "statistics": _statistics,
+    "scaling": _scaling,
 }

@@ -1,5 +1,6 @@
 """Recording the role tokens' rows, against the same forward pass without, and other ways to see."""
 
+import importlib.util
 import os
 import tempfile
 from collections.abc import Callable
@@ -31,7 +32,8 @@ def measure(shape: str, layers: int | None, frames: int, rounds: int) -> dict[st
         "role rows": lambda: _recorded(model, batch),
         "eager, all attentions": lambda: _eager(model, batch),
     }
-    ways["transformer-lens, all patterns"] = _lens(model, batch)
+    if importlib.util.find_spec("transformer_lens") is not None:
+        ways["transformer-lens, all patterns"] = _lens(model, batch)
     costs = compare(ways, rounds)
     size = weights_mib(model)
     # Rows are computed in fp32 whatever the model is; eager attention in bf16 rounds by 1e-3.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["Cost", "compare"]
+__all__ = ["Cost", "compare", "seconds_of"]
 
 _PAGE = 4096
 
@@ -53,6 +53,24 @@ def compare(
         name: Cost(statistics.median(spent), (min(spent), max(spent)), peaks[name])
         for name, spent in times.items()
     }
+
+
+def seconds_of(run: Callable[[], object], rounds: int, warm_up: int = 1) -> float:
+    """Median seconds of ``run`` alone, the device's work included."""
+    times = []
+    for turn in range(warm_up + rounds):
+        _wait()
+        start = time.perf_counter()
+        run()
+        _wait()
+        if turn >= warm_up:
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 class _Peak:

@@ -59,7 +59,10 @@ def record(kind: Any, value: Any, where: str = "record") -> Any:
         )
     if origin is dict:
         _expect(isinstance(value, dict), where, "an object", value)
-        return {key: record(args[1], item, f"{where}.{key}") for key, item in value.items()}
+        return {
+            _key(args[0], key, where): record(args[1], item, f"{where}.{key}")
+            for key, item in value.items()
+        }
     if kind is float:
         _expect(
             isinstance(value, int | float) and not isinstance(value, bool), where, "a number", value
@@ -70,6 +73,14 @@ def record(kind: Any, value: Any, where: str = "record") -> Any:
         return value
     _expect(isinstance(value, kind), where, kind.__name__, value)
     return value
+
+
+def _key(kind: Any, key: str, where: str) -> Any:
+    """JSON has text for keys; a record may have numbers."""
+    if kind is not int:
+        return key
+    _expect(key.removeprefix("-").isdecimal(), where, "whole numbers for keys", key)
+    return int(key)
 
 
 def _dataclass(kind: Any, value: Any, where: str) -> Any:

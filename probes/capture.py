@@ -25,10 +25,12 @@ from probes.criteria import (
 from probes.gradients import BlankFrames, read_with_gradients
 from probes.hidden_norms import record_hidden_norms
 from probes.other_videos import MeanMaps, next_of_another_video
+from probes.share import Shard, share
 from probes.store import CaptureWriter, MapRow, SampleRow
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.records import ROLES, VideoSample
 from reviosa.evaluation import boundary_f, jaccard
+from reviosa.features import FeatureStore, FrozenFeatures
 from reviosa.heads import HeadSelection
 from reviosa.inference import (
     RolePair,
@@ -59,7 +61,7 @@ class CaptureSummary:
     """How a capture ended."""
 
     samples: int
-    """Expressions in the data set, all of them captured now."""
+    """Expressions in the data set or its part, all of them captured now."""
     resumed: int
     """How many of them, at most, an earlier session had captured."""
 
@@ -86,6 +88,8 @@ def capture(
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
     gradients: bool = True,
+    shard: Shard | None = None,
+    store: FeatureStore | None = None,
 ) -> CaptureSummary:
     """Segment every expression, score it, and store the attention of its role tokens.
 
@@ -106,6 +110,9 @@ def capture(
         gradients: also take the gradient of the mask loss at every head, and what heads write of
             blank frames, for the criteria that need them. On the nano model a capture takes 1.9
             times as long with them.
+        shard: capture this part of the chunks alone; :func:`probes.shards.join_captures` puts the
+            parts together.
+        store: where features of frames are kept; no bit of the result depends on it.
 
     Raises:
         RunError: the directory holds another run, or another process writes to it.
@@ -123,6 +130,8 @@ def capture(
     }
     if not gradients:
         settings["gradients"] = False  # said where it is not as ever, so that old runs go on
+    if shard is not None:
+        settings["shard"] = list(shard)
     header = {
         **(identity or {}),
         "layers": config.num_layers,
@@ -135,18 +144,23 @@ def capture(
     ) as record:
         writer = CaptureWriter(directory)
         done = writer.done_chunks()
-        session = _Session(Segmenter(model, processor), pairs, gradients)
+        segmenter = Segmenter(model, processor, FrozenFeatures(processor, store))
+        session = _Session(segmenter, pairs, gradients)
         samples = dataset.samples
-        for chunk, start in enumerate(range(0, len(samples), _CHUNK)):
+        chunks = share(list(enumerate(range(0, len(samples), _CHUNK))), shard)
+        total = sum(len(samples[start : start + _CHUNK]) for _, start in chunks)
+        before = 0
+        for chunk, start in chunks:
             part = samples[start : start + _CHUNK]
             if chunk not in done:
-                tell = None if progress is None else partial(_tell, progress, start, len(samples))
+                tell = None if progress is None else partial(_tell, progress, before, total)
                 found = _capture_part(session, part, tell)
                 _write(writer, chunk, found, pairs, gradients)
+            before += len(part)
             if progress is not None:
-                progress(start + len(part), len(samples))
+                progress(before, total)
         record.update(summary={"samples": len(samples), "videos": len(dataset.videos)})
-    return CaptureSummary(len(samples), len(done) * _CHUNK)
+    return CaptureSummary(total, len(done) * _CHUNK)
 
 
 def _tell(progress: Callable[[int, int], None], start: int, total: int, done: int) -> None:

@@ -1,9 +1,9 @@
 """Many pairs are tested at once: p-values that say so.
 
 With 336 pairs an uncorrected test at 5 % finds some 17 of them by chance alone (ANALYSIS 3.2).
-Max-T holds the chance of *any* false finding at the level; Benjamini-Hochberg holds the expected
-share of false ones among the findings. The best of many scores is also the luckiest: shrinkage
-takes that back.
+Max-T holds the chance of *any* false finding at the level, and so does Holm, who needs nothing but
+the p-values; Benjamini-Hochberg holds the expected share of false ones among the findings. The best
+of many scores is also the luckiest: shrinkage takes that back.
 """
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.stats import t as student
 
 __all__ = [
     "benjamini_hochberg",
+    "holm",
     "max_t_sign_flips",
     "shrink",
     "smallest_detectable",
@@ -111,6 +112,21 @@ def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
     order = defined[np.argsort(values[defined], kind="stable")]
     scaled = values[order] * len(order) / np.arange(1, len(order) + 1)
     result[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return result
+
+
+def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Smallest level at which each hypothesis is found when no false finding is to be made (1979).
+
+    ``q_(i) = max_{j <= i} (m - j + 1) p_(j)``, at most 1, over the m defined p-values in rising
+    order; NaN is left out and stays. Holds whichever way the tests depend on each other.
+    """
+    values = np.asarray(p, dtype=np.float64)
+    result = np.full(values.shape, np.nan)
+    defined = np.flatnonzero(np.isfinite(values))
+    order = defined[np.argsort(values[defined], kind="stable")]
+    scaled = values[order] * np.arange(len(order), 0, -1)
+    result[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
     return result
 
 

@@ -14,7 +14,7 @@ from probes.bootstrap import defined_mean
 from probes.criteria import SCORED, View
 from reviosa.data.records import ROLES
 from reviosa.model import ReviosaModel, ReviosaProcessor, record_role_attention
-from reviosa.training.data import ConversationDataset, collate, normalised
+from reviosa.training.data import ConversationDataset, collate
 from reviosa.training.log import trim_log
 
 __all__ = ["WATCHED", "RoleAttentionCallback", "mean_head_metrics"]
@@ -46,11 +46,17 @@ def mean_head_metrics(
     found: dict[str, dict[str, list[np.ndarray]]] = {role: {} for role in ROLES}
     try:
         for start in range(0, len(draws), batch_size):
-            batch = normalised(collate(draws[start : start + batch_size], processor))
-            names = ("input_ids", "attention_mask", "pixel_values")
-            inputs = {name: batch[name].to(model.device) for name in names}
+            batch = collate(draws[start : start + batch_size], processor)
+            inputs = {k: batch[k].to(model.device) for k in ("input_ids", "attention_mask")}
             with record_role_attention(model) as record:
-                model(**inputs, logits_to_keep=1, use_cache=False)
+                # What is watched are the tokens that prompt SAM2; their masks are not asked for.
+                model(
+                    **inputs,
+                    frames=batch["frames"],
+                    logits_to_keep=1,
+                    use_cache=False,
+                    find_prompts=False,
+                )
             attention = record.attention.float().cpu().numpy()
             vision = (record.vision_grid[..., 0] >= 0).cpu().numpy()
             truth = batch["patch_targets"]

@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 
 from probes._json import plain
+from probes.answer import SweepAnswer, sweep_answer
 from probes.bootstrap import Estimate, defined_mean
-from probes.comparison import SeedMean, difference, mean_score
+from probes.comparison import difference
 from probes.results import AnalysisResults
-from probes.sweeps import SweepRuns, TrialRuns
+from probes.sweeps import ScoreTables, SweepRuns, TrialRuns, score_tables
 from reviosa.data.records import ROLES
 from reviosa.errors import RunError
 
-__all__ = [
-    "ArmResult", "AttentionCurve", "Claim", "StudyResults", "SweepResults", "study_runs", "verdict",
-]  # fmt: skip
+__all__ = ["AttentionCurve", "Claim", "StudyResults", "SweepResults", "study_runs", "verdict"]
 
-SCHEMA = 1
+SCHEMA = 2
 FEWEST_SEEDS = 3
 """With fewer, a difference of trainings is not decided."""
 WEAKEST = 0.1
 """Smallest rank correlation, and smallest difference of attention, that would count."""
+_POINTS = "points of J&F"
 REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
 
 
@@ -55,24 +55,6 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class ArmResult:
-    """One arm of a sweep."""
-
-    arm: str
-    title: str
-    pairs: dict[str, tuple[tuple[int, int], ...]]
-    """Seed -> supervised pairs."""
-    trials: dict[str, str]
-    """Seed -> id."""
-    scores: dict[str, SeedMean]
-    """One of :data:`probes.comparison.SCORES` -> mean in per cent; those that the arm has."""
-    differences: dict[str, SeedMean]
-    """The same, less the baseline, in points; empty for the baseline."""
-    steps: int
-    """Optimiser steps of each trial."""
-
-
-@dataclass(frozen=True)
 class AttentionCurve:
     """Mask share of some pairs as training goes, mean over pairs and over seeds."""
 
@@ -90,17 +72,11 @@ class AttentionCurve:
 
 @dataclass(frozen=True)
 class SweepResults:
-    """A sweep's arms side by side."""
+    """A sweep's arms side by side, and what they look at as they train."""
 
-    name: str
-    baseline: str
-    titles: dict[str, str]
-    """Of every arm in the file."""
-    arms: tuple[ArmResult, ...]
-    """Those with a finished trial."""
+    answer: SweepAnswer
     curves: tuple[AttentionCurve, ...]
     config: dict[str, Any]
-    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -145,24 +121,11 @@ def study_runs(
     claims = [claim for results in captures for claim in _attention_claims(results)]
     found = []
     for sweep in sweeps:
-        tables = _tables(sweep.trials)
+        tables = score_tables(sweep.trials)
         claims += [_judge(sweep, tables, stated, resamples, seed) for stated in _stated(sweep)]
-        found.append(_sweep_results(sweep, tables, resamples, seed))
+        answer = sweep_answer(sweep, resamples, seed)
+        found.append(SweepResults(answer, _curves(sweep), sweep.config))
     return StudyResults(tuple(claims), tuple(found), tuple(captures), resamples)
-
-
-Tables = Mapping[tuple[str, str], Mapping[int, Any]]
-"""(arm, score) -> seed -> rows."""
-
-
-def _tables(trials: Sequence[TrialRuns]) -> Tables:
-    tables: dict[tuple[str, str], dict[int, Any]] = {}
-    for trial in trials:
-        for name, rows in trial.scores.items():
-            # An arm with one token has no target of its own to be scored.
-            if len(rows) and not (name == "target" and trial.train["config"]["roles"] == "actor"):
-                tables.setdefault((trial.arm, name), {})[trial.seed] = rows
-    return tables
 
 
 def _stated(sweep: SweepRuns) -> Sequence[Mapping[str, Any]]:
@@ -170,9 +133,17 @@ def _stated(sweep: SweepRuns) -> Sequence[Mapping[str, Any]]:
 
 
 def _judge(
-    sweep: SweepRuns, tables: Tables, stated: Mapping[str, Any], resamples: int, seed: int
+    sweep: SweepRuns, tables: ScoreTables, stated: Mapping[str, Any], resamples: int, seed: int
 ) -> Claim:
     sides = [tuple(stated[side].split("/")) for side in ("better", "than")]
+    paper = stated.get("paper")
+    least = stated["least"] if paper is None else paper / 2
+    if sweep.halving and {arm for arm, _ in sides} & set(sweep.halving.cut):
+        # Cut early: there will never be a score to judge by.
+        return Claim(
+            stated["says"], stated["source"], None, None, _POINTS, paper, least, 0, 0, {},
+            UNDECIDED, (),
+        )  # fmt: skip
     for side in sides:
         if side not in tables:
             raise RunError(
@@ -186,8 +157,6 @@ def _judge(
             "common; run the sweep to its end"
         )
     gap = difference(high, low, resamples, seed)
-    paper = stated.get("paper")
-    least = stated["least"] if paper is None else paper / 2
     agree = len({np.sign(value) for value in gap.seeds.values()}) == 1
     enough = len(gap.seeds) >= FEWEST_SEEDS
     arms = {arm for arm, _ in sides}
@@ -196,7 +165,7 @@ def _judge(
         stated["source"],
         gap.value,
         gap.ci,
-        "points of J&F",
+        _POINTS,
         paper,
         least,
         gap.n,
@@ -204,40 +173,6 @@ def _judge(
         {str(s): value for s, value in gap.seeds.items()},
         verdict(gap.ci if enough else None, least, agree),
         tuple(f"trials/{t.id}" for t in sweep.trials if t.arm in arms and t.seed in gap.seeds),
-    )
-
-
-def _sweep_results(sweep: SweepRuns, tables: Tables, resamples: int, seed: int) -> SweepResults:
-    arms = []
-    for arm, title in sweep.arms.items():
-        trials = [trial for trial in sweep.trials if trial.arm == arm]
-        if not trials:
-            continue
-        own = {score: rows for (name, score), rows in tables.items() if name == arm}
-        base = {score: tables.get((sweep.baseline, score), {}) for score in own}
-        arms.append(
-            ArmResult(
-                arm,
-                title,
-                {str(trial.seed): trial.pairs for trial in trials},
-                {str(trial.seed): trial.id for trial in trials},
-                {score: mean_score(rows, resamples, seed) for score, rows in own.items()},
-                {
-                    score: difference(rows, base[score], resamples, seed)
-                    for score, rows in own.items()
-                    if arm != sweep.baseline and set(rows) & set(base[score])
-                },
-                trials[0].train["config"]["steps"],
-            )
-        )
-    return SweepResults(
-        sweep.name,
-        sweep.baseline,
-        sweep.arms,
-        tuple(arms),
-        _curves(sweep),
-        sweep.config,
-        sweep.problems,
     )
 
 

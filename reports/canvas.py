@@ -48,6 +48,8 @@ RC: Any = {
     "figure.dpi": 100,
     "savefig.dpi": 150,
     "hatch.linewidth": 0.6,
+    # Titles come from files: a dollar in them is a dollar.
+    "text.parse_math": False,
     # Text stays text: it can be read aloud, searched and copied, and the file is a third as large.
     "svg.fonttype": "none",
     "pdf.fonttype": 42,

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 
 from markupsafe import escape
 
+from reports.answer_figures import strategies
+from reports.answer_tables import difference_table, score_table
+from reports.answer_words import answer_words
 from reports.canvas import Figure
 from reports.figures import layer_profile
 from reports.outcome_figures import correlation_by_layer, share_against_jf
-from reports.study_figures import SCORE_TITLES, arm_scores, attention_over_training
-from reports.style import count, number, pair_label, with_interval
+from reports.study_figures import attention_over_training
+from reports.style import count, number, signed, with_interval
 from reports.summary import model_name
 from reports.tables import Table, correlation_table
 from reviosa.io import write_json, write_text
 
 if TYPE_CHECKING:
     from probes.results import AnalysisResults
-    from probes.study import ArmResult, Claim, StudyResults, SweepResults
+    from probes.study import Claim, StudyResults, SweepResults
 
 __all__ = ["claim_table", "render_study", "write_study"]
 
@@ -72,14 +75,19 @@ def render_study(
     ]
     for sweep in results.sweeps:
         note = str(sweep.config.get("note", ""))
-        parts += [f"## Sweep {_text(sweep.name)}", *([_text(note)] if note else [])]
-        if sweep.arms:
-            parts += [_markdown(_arm_table(sweep)), *drawn(arm_scores(sweep))]
+        answer = sweep.answer
+        parts += [f"## Sweep {_text(answer.name)}", *([_text(note)] if note else [])]
+        figure = strategies(answer)
+        if figure is not None:
+            parts += [_markdown(score_table(answer)), *drawn(figure)]
+            differences = difference_table(answer)
+            parts += [_markdown(differences)] if differences.rows else []
+            parts += [_text(" ".join(answer_words(answer)))]
             parts += drawn(attention_over_training(sweep)) if sweep.curves else []
             parts += [_trials(sweep)]
         else:
             parts += ["No trial is finished yet."]
-        parts += [f"Mind: {_text(problem)}." for problem in sweep.problems]
+        parts += [f"Mind: {_text(problem)}." for problem in answer.problems]
     for capture in results.captures:
         parts += [f"## Attention of {_text(model_name(capture.run))}", _capture_words(capture)]
         for figure in (layer_profile, share_against_jf, correlation_by_layer):
@@ -102,7 +110,7 @@ def claim_table(claims: "Sequence[Claim]") -> Table:
         (
             claim.says,
             claim.source,
-            "" if claim.paper is None else _signed(claim.paper, 1),
+            "" if claim.paper is None else signed(claim.paper, 1),
             number(claim.least, 2),
             with_interval(claim.value, claim.ci, _digits(claim)),
             claim.unit,
@@ -119,32 +127,18 @@ def claim_table(claims: "Sequence[Claim]") -> Table:
     )  # fmt: skip
 
 
-def _arm_table(sweep: "SweepResults") -> Table:
-    shown = [s for s in SCORE_TITLES if any(s in arm.scores for arm in sweep.arms)]
-    rows = []
-    for arm in sweep.arms:
-        cells = []
-        for score in shown:
-            found, gap = arm.scores.get(score), arm.differences.get(score)
-            text = "" if found is None else with_interval(found.value, found.ci, 1)
-            if gap is not None:
-                text += f"; {_signed(gap.value, 1)} {_brackets(gap.ci)}"
-            cells.append(text)
-        rows.append((arm.title, _pairs(arm), *cells))
-    return Table(("arm", "supervised pairs", *(SCORE_TITLES[s] for s in shown)), tuple(rows), "", 2)
-
-
 def _trials(sweep: "SweepResults") -> str:
+    answer = sweep.answer
+    steps = {arm.steps for arm in answer.arms if arm.steps is not None}
+    each = " or ".join(count(total, "optimiser step") for total in sorted(steps))
+    name = _text(answer.name)
     lines = [
-        "J&F in per cent with its 95 % interval; after the semicolon the paired difference to "
-        f"“{_text(sweep.titles[sweep.baseline])}”. "
-        f"Each trial: {count(sweep.arms[0].steps, 'optimiser step')}. Run by `reviosa sweep` on "
-        f"the sweep file `{sweep.name}`, whose resolved content stands in "
-        f"`sweeps/{sweep.name}/sweep.json`. Trials (seed: directory):"
+        f"Each trial: {each}. Run by `reviosa sweep` on the sweep file `{name}`, whose resolved "
+        f"content stands in `sweeps/{name}/sweep.json`. Trials (seed: directory):"
     ]
-    for arm in sweep.arms:
+    for arm in answer.arms:
         runs = ", ".join(f"{seed}: `trials/{name}`" for seed, name in arm.trials.items())
-        lines.append(f"- {_text(arm.title)}: {runs}")
+        lines += [f"- {_text(arm.title)}: {runs}"] if runs else []
     return "\n".join([lines[0], "", *lines[1:]])
 
 
@@ -159,26 +153,8 @@ def _capture_words(results: "AnalysisResults") -> str:
     )
 
 
-def _pairs(arm: "ArmResult") -> str:
-    choices = list(dict.fromkeys(arm.pairs.values()))
-    if not choices or choices == [()]:
-        return "none"
-    if len(choices) > 1:
-        return f"{len(choices[0])} drawn for each seed"
-    return ", ".join(pair_label(*pair) for pair in choices[0])
-
-
 def _digits(claim: "Claim") -> int:
     return 1 if claim.unit.startswith("points") else 2
-
-
-def _signed(value: float, digits: int) -> str:
-    text = number(value, digits)
-    return text if text.startswith("\N{MINUS SIGN}") else f"+{text}"
-
-
-def _brackets(ci: Sequence[float] | None) -> str:
-    return "" if ci is None else f"[{_signed(ci[0], 1)}, {_signed(ci[1], 1)}]"
 
 
 def _markdown(table: Table) -> str:
@@ -206,4 +182,5 @@ def _text(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split()).replace("[", "(").replace("]", ")")
+    """The same in the square brackets of a picture."""
+    return _text(text.replace("[", "(").replace("]", ")"))

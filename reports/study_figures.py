@@ -1,4 +1,4 @@
-"""Figures of a study: arms of a sweep side by side, and attention as training goes."""
+"""Attention as the trainings of a sweep go on."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -7,74 +7,19 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import MaxNLocator
 
 from reports.canvas import Figure, drawing, empty_panel
-from reports.style import (
-    PROTOCOL_TITLES,
-    ROLE_COLORS,
-    ROLE_TITLES,
-    ROLE_TOKENS,
-    count,
-    number,
-    with_interval,
-)
+from reports.style import ROLE_COLORS, ROLE_TITLES, ROLE_TOKENS, number
 
 if TYPE_CHECKING:
-    from probes.comparison import SeedMean
     from probes.study import SweepResults
 
-__all__ = ["SCORE_TITLES", "arm_scores", "attention_over_training"]
-
-SCORE_TITLES = {**PROTOCOL_TITLES, "target_by_prompt": "Target, asked for in words"}
-_SCORE_COLORS = {
-    "actor": ROLE_COLORS["actor"],
-    "target": ROLE_COLORS["target"],
-    "rvos": ROLE_COLORS["both"],
-    "target_by_prompt": ROLE_COLORS["target"],
-}
-
-
-def arm_scores(sweep: "SweepResults") -> Figure:
-    """J&F of every arm with its interval, and every seed as a dot."""
-    shown = [s for s in SCORE_TITLES if any(s in arm.scores for arm in sweep.arms)]
-    with drawing(len(shown), 0.9 + 0.42 * len(sweep.arms)) as (plot, panels):
-        for score, axes in zip(shown, panels, strict=True):
-            axes.set_title(SCORE_TITLES[score].replace(", ", ",\n"), color=_SCORE_COLORS[score])
-            for place, arm in enumerate(sweep.arms):
-                if (found := arm.scores.get(score)) is None:
-                    continue
-                color = _SCORE_COLORS[score]
-                if found.ci is not None:
-                    axes.plot(found.ci, [place, place], color=color, linewidth=1.6)
-                axes.plot(found.value, place, "o", color=color, markersize=6)
-                seeds = list(found.seeds.values())
-                axes.plot(
-                    seeds, [place + 0.22] * len(seeds), "|", color=color, markersize=6, alpha=0.8
-                )
-            axes.set_ylim(len(sweep.arms) - 0.5, -0.5)
-            axes.set_yticks(range(len(sweep.arms)))
-            first = axes is panels[0]
-            axes.set_yticklabels([arm.title if first else "" for arm in sweep.arms])
-            axes.set_xlabel("J&F, per cent")
-    return Figure(
-        name=f"{sweep.name}-scores",
-        title=f"Sweep {sweep.name}: J&F of each arm",
-        caption=(
-            "Dot: mean over seeds and expressions. Line: 95 % interval over videos and seeds. "
-            f"Strokes: each seed. n = {_n_words(sweep)}. Arms are compared pair by pair in the "
-            "table: these intervals hold what all arms share, such as hard videos."
-        ),
-        alt="; ".join(
-            f"{arm.title}: "
-            + ", ".join(f"{SCORE_TITLES[s]} {_words(m)}" for s, m in arm.scores.items())
-            for arm in sweep.arms
-        ),
-        plot=plot,
-    )
+__all__ = ["attention_over_training"]
 
 
 def attention_over_training(sweep: "SweepResults") -> Figure:
     """Mask share of the watched pairs and of all others over the steps, one line an arm."""
-    titles = {arm.arm: arm.title for arm in sweep.arms}
-    styles = {arm.arm: style for arm, style in zip(sweep.arms, cycle(_STYLES), strict=False)}
+    name = sweep.answer.name
+    titles = {arm.arm: arm.title for arm in sweep.answer.arms if arm.trials}
+    styles = dict(zip(titles, cycle(_STYLES), strict=False))
     with drawing(4, 3.4) as (plot, panels):
         places = [
             (role, group) for role in ("actor", "target") for group in ("supervised", "others")
@@ -103,8 +48,8 @@ def attention_over_training(sweep: "SweepResults") -> Figure:
         if handles:
             plot.legend(handles, labels, loc="outside lower center", ncols=min(4, len(handles)))
     return Figure(
-        name=f"{sweep.name}-attention",
-        title=f"Sweep {sweep.name}: attention as training goes",
+        name=f"{name}-attention",
+        title=f"Sweep {name}: attention as training goes",
         caption=(
             "Mask share (share of the attention on vision tokens that lies on the true object), "
             "mean over the pairs that the arm's loss pulls (of an arm without AML: the pairs that "
@@ -134,18 +79,3 @@ _STYLES = (
 
 def _numbers(values: "Sequence[float | None]") -> list[float]:
     return [float("nan") if value is None else value for value in values]
-
-
-def _n_words(sweep: "SweepResults") -> str:
-    scores = [score for arm in sweep.arms for score in arm.scores.values()]
-    if not scores:
-        return "0"
-    most = max(scores, key=lambda score: score.n)
-    seeds = max(len(score.seeds) for score in scores)
-    return (
-        f"{count(most.n, 'expression')} of {count(most.n_videos, 'video')}, {count(seeds, 'seed')}"
-    )
-
-
-def _words(mean: "SeedMean") -> str:
-    return with_interval(mean.value, mean.ci, 1)

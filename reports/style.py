@@ -18,6 +18,8 @@ __all__ = [
     "p_value",
     "pair_label",
     "per_cent",
+    "signed",
+    "signed_interval",
     "with_interval",
 ]
 
@@ -76,6 +78,17 @@ def count(amount: int, singular: str, plural: str | None = None) -> str:
 def in_text(title: str) -> str:
     """A title in the middle of a sentence: ``Mask share`` becomes small, ``AUROC`` stays."""
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """A difference with its sign, ``+1.2``; "n/a" for None."""
+    text = number(value, digits)
+    return text if value is None or text.startswith("\N{MINUS SIGN}") else f"+{text}"
+
+
+def signed_interval(ci: Sequence[float] | None, digits: int = 3) -> str:
+    """``[+0.4, +2.0]``; empty for None."""
+    return "" if ci is None else f"[{signed(ci[0], digits)}, {signed(ci[1], digits)}]"
 
 
 def p_value(p: float | None) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 from reviosa.errors import RunError
 
-__all__ = ["LOCK_NAME", "Terminated", "locked_directory", "sigterm_raises"]
+__all__ = ["LOCK_NAME", "Terminated", "is_locked", "locked_directory", "sigterm_raises"]
 
 LOCK_NAME: Final = ".lock"
 
@@ -68,6 +68,22 @@ def locked_directory(directory: Path) -> Iterator[list[Path]]:
     finally:
         _held.discard(lock)
         os.close(lock)
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a process holds the lock of a directory now."""
+    try:
+        lock = os.open(directory / LOCK_NAME, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        # Shared, so that two who look at once do not take each other for a holder.
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def _lock(path: Path) -> int | None:

@@ -7,6 +7,10 @@ however it ends. A header that says "running" while nobody holds the lock is of 
 
 import contextlib
 import json
+import os
+import resource
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,7 +30,7 @@ KINDS: Final = ("capture", "train", "evaluate", "ablate", "lens", "probe")
 _HEADER: Final = "run.json"
 _REQUIRED: Final = ("schema", "kind", "status", "created", "config", "seed")
 # What only the record itself may write.
-_OWN: Final = ("schema", "kind", "status", "created", "finished", "resumed", "error")
+_OWN: Final = ("schema", "kind", "status", "created", "finished", "resumed", "error", "cost")
 
 
 @dataclass(eq=False)
@@ -72,7 +76,9 @@ def open_run(
 
     The status is "running" inside the block; after it "done", "stopped" (interrupted, or SIGTERM
     in the main thread, which becomes a SystemExit with code 143) or "failed". A new run that fails
-    on bad input before it wrote any file is removed again.
+    on bad input before it wrote any file is removed again. When the block ends, ``cost`` says what
+    it took, summed over resumptions: ``wall_s``, ``cpu_s`` of this process and those it waited for,
+    and ``gpu_s``, the wall time where this process held a GPU. What a killed process took is lost.
 
     Args:
         directory: where to write; made if absent.
@@ -108,6 +114,7 @@ def open_run(
             fields = {"finished": None, **wanted, **code, "error": None}
         fresh = "resumed" not in fields
         record = RunRecord(directory, header)
+        cost = _Cost(header.get("cost"))
         with sigterm_raises() as closing:
             try:
                 record._write(**fields)
@@ -119,10 +126,10 @@ def open_run(
                 elif directory.is_dir():
                     # The disk may be the very thing that failed; the first error is the one to see.
                     with contextlib.suppress(OSError):
-                        record._write(**_ending(error))
+                        record._write(**_ending(error), cost=cost.spent())
                 raise
             closing()
-            record._write(status="done", finished=_now())
+            record._write(status="done", finished=_now(), cost=cost.spent())
 
 
 def read_run(directory: str | Path) -> dict[str, Any]:
@@ -157,6 +164,30 @@ def read_run(directory: str | Path) -> dict[str, Any]:
             "open it with the version of the project that wrote it"
         )
     return header
+
+
+class _Cost:
+    """What a block takes, added to what earlier sessions of the run took."""
+
+    def __init__(self, before: Mapping[str, float] | None) -> None:
+        self._before = dict(before or {})
+        self._wall, self._cpu = time.monotonic(), _cpu_seconds()
+
+    def spent(self) -> dict[str, float]:
+        """Seconds of wall clock, processors and GPU up to now."""
+        wall = time.monotonic() - self._wall
+        # Whoever uses a GPU has loaded torch; nobody else shall for the sake of this.
+        torch = sys.modules.get("torch")
+        gpu = wall if torch is not None and torch.cuda.is_initialized() else 0.0
+        # Of several processes that torchrun started, each holds a GPU and this one keeps the run.
+        gpu *= int(os.environ.get("WORLD_SIZE", "1"))
+        now = {"wall_s": wall, "cpu_s": _cpu_seconds() - self._cpu, "gpu_s": gpu}
+        return {name: round(self._before.get(name, 0.0) + s, 3) for name, s in now.items()}
+
+
+def _cpu_seconds() -> float:
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _require_usable(directory: Path, resume: bool) -> None:

@@ -60,7 +60,10 @@ def test_every_module_imports(name):
         assert hasattr(module, public), f"{name}.__all__ names {public}, which it does not have"
 
 
-@pytest.mark.parametrize("package", ["reviosa", "probes", "reports", "workbench"])
+# A sweep's answer is made beside its trials, which want the memory.
+@pytest.mark.parametrize(
+    "package", ["reviosa", "probes", "reports", "workbench", "workbench.sweeps.answer"]
+)
 def test_a_package_costs_nothing_until_it_is_used(package):
     program = (
         f"import sys, {package}\n"

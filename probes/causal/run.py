@@ -16,6 +16,7 @@ from probes.causal.effects import (
 from probes.causal.experiment import Kind, scores_of
 from probes.causal.outputs import Asked, Stock, twin
 from probes.causal.plan import Ablation
+from probes.share import Shard, share
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.records import VideoSample
 from reviosa.errors import ConfigError
@@ -43,6 +44,7 @@ def ablate(
     progress: Callable[[int, int], None] | None = None,
     gathering: Callable[[int, int], None] | None = None,
     chosen: HeadSelection | None = None,
+    shard: Shard | None = None,
 ) -> Path:
     """Silence sets of heads at the role tokens and score the masks again.
 
@@ -71,6 +73,8 @@ def ablate(
         progress: called with (expressions done, expressions).
         gathering: the same, while ``mean`` and ``resample`` record what others write.
         chosen: the selection whose pairs are the ``chosen`` ones; kept for how it came about.
+        shard: do this part of the videos alone; :func:`probes.shards.join_ablations` puts the parts
+            together. ``mean`` and ``resample`` take from the videos of all parts.
 
     Raises:
         ConfigError: no ablation, or fewer than two videos for ``mean`` and ``resample``.
@@ -89,6 +93,8 @@ def ablate(
         if chosen is None
         else {"strategy": chosen.strategy, "criterion": chosen.criterion, "data": chosen.data},
     }
+    if shard is not None:
+        settings["shard"] = list(shard)
     directory = Path(directory)
     masks = np.stack([np.zeros(shape, dtype=bool), *(a.silenced(shape) for a in ablations)])
     different, place = np.unique(masks.reshape(len(masks), -1), axis=0, return_inverse=True)
@@ -96,13 +102,15 @@ def ablate(
     with open_run(directory, "ablate", settings, seed, dataset.provenance, identity, resume):
         segmenter = Segmenter(model, processor)
         done = {line["sample_id"] for line in read_effects(directory)}
-        left = [s for s in samples if s.expression.sample_id not in done]
+        groups = [list(group) for _, group in groupby(samples, key=lambda s: s.video.video_id)]
+        groups = share(groups, shard)
+        mine = [sample for of_video in groups for sample in of_video]
+        left = [s for s in mine if s.expression.sample_id not in done]
         stock = None
         if kind in _FROM_OTHERS and left:
             stock = Stock.gather(segmenter, samples, seed, gathering)
-        count = len(samples) - len(left)
-        for _, group in groupby(samples, key=lambda sample: sample.video.video_id):
-            of_video = list(group)
+        count = len(mine) - len(left)
+        for of_video in groups:
             todo = [s for s in of_video if s.expression.sample_id not in done]
             if not todo:
                 continue
@@ -123,7 +131,7 @@ def ablate(
                 )
                 count += 1
                 if progress is not None:
-                    progress(count, len(samples))
+                    progress(count, len(mine))
     return directory / EFFECTS_FILE
 
 

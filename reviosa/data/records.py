@@ -1,5 +1,6 @@
 """The one record type that every data set is read into."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,16 @@ from PIL import Image
 
 from reviosa.errors import DataError
 
-__all__ = ["CAPTION_TYPES", "ROLES", "Expression", "MaskSource", "Video", "VideoSample"]
+__all__ = [
+    "CAPTION_TYPES",
+    "ROLES",
+    "Expression",
+    "MaskSource",
+    "Video",
+    "VideoSample",
+    "decode_image",
+    "image_size",
+]
 
 ROLES = ("actor", "target")
 CAPTION_TYPES = ("single", "multi", "bidirectional", "unidirectional")
@@ -55,6 +65,23 @@ class Video:
         """How many frames there are."""
         return len(self.frame_paths)
 
+    def read_file(self, index: int) -> bytes:
+        """The file of a frame as it is, not decoded.
+
+        Raises:
+            DataError: it is missing or cannot be read.
+        """
+        path = self.frame_paths[index]
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise DataError(
+                f"{path}: got no file, expected a frame; restore it or take it off the list of "
+                "frames"
+            ) from None
+        except OSError as error:
+            raise _unreadable(path, error) from None
+
     def read_frames(self, indices: Sequence[int] | None = None) -> np.ndarray:
         """Decode frames, uint8 [frame, height, width, 3] RGB; all of them without ``indices``.
 
@@ -65,7 +92,7 @@ class Video:
         frames: list[np.ndarray] = []
         for index in chosen:
             path = self.frame_paths[index]
-            frame = _read_image(path)
+            frame = decode_image(self.read_file(index), path)
             if frames and frame.shape != frames[0].shape:
                 raise DataError(
                     f"{path}: got a frame of {frame.shape[0]}x{frame.shape[1]} pixels, expected "
@@ -114,18 +141,38 @@ class VideoSample:
         )
 
 
-def _read_image(path: Path) -> np.ndarray:
-    """One frame, uint8 [height, width, 3]."""
+def decode_image(data: bytes, path: Path) -> np.ndarray:
+    """The picture in a file's bytes, uint8 [height, width, 3] RGB; ``path`` is for messages.
+
+    Raises:
+        DataError: the bytes are no picture.
+    """
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: got no file, expected a frame; restore it or take it off the list of frames"
-        ) from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        # Pillow raises each of these on truncated or foreign files.
-        raise DataError(
-            f"{path}: got an unreadable frame ({error}), expected a JPEG or PNG; "
-            "replace the file or remove the video"
-        ) from None
+        with Image.open(io.BytesIO(data)) as image:
+            return np.array(image.convert("RGB"))
+    except _NO_PICTURE as error:
+        raise _unreadable(path, error) from None
+
+
+def image_size(data: bytes, path: Path) -> tuple[int, int]:
+    """Height and width of the picture in a file's bytes, read off its header.
+
+    Raises:
+        DataError: the bytes are no picture.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.height, image.width
+    except _NO_PICTURE as error:
+        raise _unreadable(path, error) from None
+
+
+# Pillow raises each of these on truncated or foreign files.
+_NO_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path}: got an unreadable frame ({error}), expected a JPEG or PNG; "
+        "replace the file or remove the video"
+    )

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from reviosa.data.prompts import answer
+from reviosa.features import FrozenFeatures, frames_of, require_size
 from reviosa.inference.frames import (
     ArrayFrames,
     FrameSource,
@@ -20,12 +21,12 @@ from reviosa.inference.frames import (
 from reviosa.inference.opening import Opening, generate, read_on, read_opening
 from reviosa.inference.results import SegmentationResult, Track, encode_track
 from reviosa.model import ReviosaModel, ReviosaOutput, ReviosaProcessor
-from reviosa.model.segmenter import FrameFeatures, decode_prompts, encode_frames
+from reviosa.model.segmenter import FrameFeatures, decode_prompts
 from reviosa.model.tracker import MemoryTracker
 
 __all__ = ["Answer", "RolePair", "Segmenter", "VideoFeatures", "role_pairs"]
 
-# Bounds of memory: frames in SAM2's encoder, conversations in the language model, objects tracked.
+# Bounds of memory: frames read ahead, conversations in the language model, objects tracked.
 _FRAMES_AT_ONCE = 8
 _CONVERSATIONS_AT_ONCE = 16
 _OBJECTS_AT_ONCE = 16
@@ -72,10 +73,21 @@ class Segmenter:
     """Runs a model on videos; several expressions of one video share all that can be shared.
 
     The model is put into evaluation mode, and left in it.
+
+    Args:
+        model: the model.
+        processor: its processor.
+        features: of the frames; they are computed each time when None.
     """
 
-    def __init__(self, model: ReviosaModel, processor: ReviosaProcessor) -> None:
+    def __init__(
+        self,
+        model: ReviosaModel,
+        processor: ReviosaProcessor,
+        features: FrozenFeatures | None = None,
+    ) -> None:
         self.model, self.processor = model, processor
+        self.features = features or FrozenFeatures(processor)
 
     def seen_frames(self, num_frames: int) -> tuple[int, ...]:
         """Which frames of a video of ``num_frames`` the language model sees."""
@@ -91,26 +103,19 @@ class Segmenter:
             frames: of the whole video; an array is uint8 [frame, height, width, 3].
 
         Raises:
-            DataError: the frames are no uint8 video, or there are none.
+            DataError: the frames are no uint8 video, differ in size, or there are none.
         """
         source = ArrayFrames(frames) if isinstance(frames, np.ndarray) else frames
         require_frames(source)
         model = self.model.eval()
         seen = self.seen_frames(source.num_frames)
-        pixels = source.read_frames(seen)
-        vision = self.processor.vision_frames(pixels)[None].to(model.device, model.dtype)
-        opening = read_opening(model, self.processor, model.image_features(vision), len(seen))
-        sam = dict(zip(seen, self._encode(pixels), strict=True))
-        return VideoFeatures(source, opening, sam, pixels.shape[1:3])
-
-    def _encode(self, pixels: np.ndarray) -> Iterator[FrameFeatures]:
-        """SAM2's features of frames, uint8 [frame, height, width, 3], one by one."""
-        model = self.model
-        for start in range(0, len(pixels), _FRAMES_AT_ONCE):
-            part = self.processor.sam_frames(pixels[start : start + _FRAMES_AT_ONCE])
-            encoded = encode_frames(model.sam2, part.to(model.device, model.dtype))
-            for index in range(len(part)):
-                yield encoded.take(torch.tensor([index]))
+        shown = frames_of(source, seen)
+        size = shown[0].size
+        require_size(shown, size)
+        patches = self.features.patches(model, shown)
+        opening = read_opening(model, self.processor, model.project(patches[None]), len(seen))
+        sam = dict(zip(seen, self.features.views(model, shown), strict=True))
+        return VideoFeatures(source, opening, sam, size)
 
     @torch.inference_mode()
     def answer(self, features: VideoFeatures, expressions: Sequence[str]) -> list[Answer]:
@@ -291,7 +296,9 @@ class Segmenter:
             walk = [frame for frame in walk if frame not in features.sam]
             for start in range(0, len(walk), _FRAMES_AT_ONCE):
                 part = walk[start : start + _FRAMES_AT_ONCE]
-                views = self._encode(features.source.read_frames(part))
+                frames = frames_of(features.source, part)
+                require_size(frames, features.size)
+                views = self.features.views(self.model, frames)
                 for frame, view in zip(part, views, strict=True):
                     yield frame, masks(frame, view, frame < first)
 

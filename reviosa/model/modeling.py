@@ -1,7 +1,7 @@
 """ReviosaModel: InternVL reads video and expression, its role tokens prompt SAM2."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,18 @@ from transformers.utils import ModelOutput
 
 from reviosa.errors import ReviosaError
 from reviosa.model.config import ReviosaConfig
+from reviosa.model.frozen import one_by_one
 from reviosa.model.roles import find_roles
-from reviosa.model.segmenter import FrameFeatures, build_sam2, decode_prompts, encode_frames
+from reviosa.model.segmenter import (
+    FrameFeatures,
+    build_sam2,
+    decode_prompts,
+    encode_frames,
+    finish_maps,
+)
+
+if TYPE_CHECKING:
+    from reviosa.features import FrameBatch
 
 __all__ = ["ReviosaModel", "ReviosaOutput", "mlp_seg"]
 
@@ -101,6 +111,18 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         """The language model's head."""
         return self.mllm.lm_head
 
+    def train(self, mode: bool = True) -> "ReviosaModel":
+        """As every module's, but image encoders that do not train stay in evaluation mode.
+
+        Whatever dropout or dropped paths their configuration has, they give a frame the same
+        features always.
+        """
+        super().train(mode)
+        for encoder in (self.mllm.model.vision_tower, self.sam2.image_encoder):
+            if not any(p.requires_grad for p in encoder.parameters()):
+                encoder.eval()
+        return self
+
     def image_features(self, pixel_values: Tensor) -> Tensor:
         """Projected patches of each frame.
 
@@ -110,9 +132,48 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         Returns:
             [batch, frame * patch, hidden], frame after frame, each row by row (equation 1).
         """
-        batch = pixel_values.shape[0]
-        output = self.mllm.model.get_image_features(pixel_values.flatten(0, 1), return_dict=True)
-        return output.pooler_output.unflatten(0, (batch, -1)).flatten(1, 2)
+        patches = self.encode_patches(pixel_values.flatten(0, 1))
+        return self.project(patches.unflatten(0, (len(pixel_values), -1)))
+
+    def encode_patches(self, frames: Tensor) -> Tensor:
+        """What the vision tower, which training freezes, makes of normalised frames.
+
+        With :meth:`project` this is ``InternVLModel.get_image_features``, cut in two.
+
+        Args:
+            frames: [frame, 3, height, width].
+
+        Returns:
+            [frame, patch, channel], neighbours of 2 x 2 joined, as the projector takes them.
+        """
+        mllm, settings = self.mllm.model, self.config.mllm_config
+        layer = settings.vision_feature_layer
+
+        def encode(pixels: Tensor) -> list[Tensor]:
+            seen = mllm.vision_tower(
+                pixel_values=pixels.to(self.dtype), output_hidden_states=layer != -1
+            )
+            states = seen.last_hidden_state if layer == -1 else seen.hidden_states[layer]
+            if settings.vision_feature_select_strategy == "default":
+                states = states[:, 1:]  # the class token comes first
+            side = int(states.shape[1] ** 0.5)
+            squares = states.unflatten(1, (side, side))
+            joined = mllm.pixel_shuffle(squares, scale_factor=settings.downsample_ratio)
+            return [joined.flatten(1, 2).contiguous()]
+
+        return one_by_one(encode, mllm.vision_tower, frames)[0]
+
+    def project(self, patches: Tensor) -> Tensor:
+        """Bring what the vision tower saw into the language model's space.
+
+        Args:
+            patches: of :meth:`encode_patches`, [batch, frame, patch, channel].
+
+        Returns:
+            [batch, frame * patch, hidden].
+        """
+        projected = self.mllm.model.multi_modal_projector(patches.flatten(0, 1))
+        return projected.unflatten(0, (len(patches), -1)).flatten(1, 2)
 
     def forward(
         self,
@@ -122,6 +183,7 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         sam_pixel_values: Tensor | None = None,
         image_features: Tensor | None = None,
         sam_features: FrameFeatures | None = None,
+        frames: "FrameBatch | None" = None,
         logit_positions: Tensor | None = None,
         logits_to_keep: int = 0,
         past_key_values: Any = None,
@@ -141,6 +203,7 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
             sam_pixel_values: frames for SAM2, [batch, frame, 3, size, size]; no masks without.
             image_features: result of :meth:`image_features`, in place of ``pixel_values``.
             sam_features: features of batch * frame frames, in place of ``sam_pixel_values``.
+            frames: batch * frame frames, in place of the four above; their features may be known.
             logit_positions: bool [batch, token]; scores are computed at these positions alone.
             logits_to_keep: scores of the last so many positions alone; 0 means all.
             past_key_values: KV cache of earlier tokens.
@@ -157,6 +220,9 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         """
         if image_features is None and pixel_values is not None:
             image_features = self.image_features(pixel_values)
+        if frames is not None:
+            patches = frames.patches(self)
+            image_features = self.project(patches.unflatten(0, (len(input_ids), -1)))
         embeddings = self.embed(input_ids, image_features)
         hidden = self.language_model(
             inputs_embeds=embeddings,
@@ -177,7 +243,7 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
             cache = past_key_values
             find_prompts = cache is None or cache.get_seq_length() == input_ids.shape[1]
         if find_prompts:
-            self._prompt(output, input_ids, sam_pixel_values, sam_features)
+            self._prompt(output, input_ids, sam_pixel_values, sam_features, frames)
         return output
 
     def embed(self, input_ids: Tensor, image_features: Tensor | None = None) -> Tensor:
@@ -216,6 +282,7 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
         input_ids: Tensor,
         sam_pixel_values: Tensor | None,
         sam_features: FrameFeatures | None,
+        frames: "FrameBatch | None",
     ) -> None:
         """Project the role tokens' hidden states and decode their masks on every frame."""
         config = self.config
@@ -230,21 +297,23 @@ class ReviosaModel(PreTrainedModel, GenerationMixin):
             return
         if sam_features is None and sam_pixel_values is not None:
             sam_features = encode_frames(self.sam2, sam_pixel_values.flatten(0, 1))
+        if frames is not None:
+            sam_features = finish_maps(self.sam2, frames.maps(self))
         if sam_features is None:
             return
         given = len(sam_features.maps[-1])
-        frames = given // len(input_ids)
-        if not frames or given % len(input_ids):
+        count = given // len(input_ids)
+        if not count or given % len(input_ids):
             raise ReviosaError(
                 f"got SAM2 features of {given} frames for {len(input_ids)} conversations, expected "
                 "the same number of frames for each; pass them as [batch * frame]"
             )
-        index = (sample[:, None] * frames + torch.arange(frames, device=row.device)).flatten()
+        index = (sample[:, None] * count + torch.arange(count, device=row.device)).flatten()
         decoded = decode_prompts(
-            self.sam2, sam_features.take(index), output.prompts.repeat_interleave(frames, dim=0)
+            self.sam2, sam_features.take(index), output.prompts.repeat_interleave(count, dim=0)
         )
-        output.mask_logits = decoded.masks().unflatten(0, (-1, frames))
-        output.mask_iou = decoded.iou.max(dim=1).values.unflatten(0, (-1, frames))
+        output.mask_logits = decoded.masks().unflatten(0, (-1, count))
+        output.mask_iou = decoded.iou.max(dim=1).values.unflatten(0, (-1, count))
 
     def prepare_inputs_for_generation(
         self, input_ids: Tensor, past_key_values: Any = None, **kwargs: Any

@@ -113,9 +113,24 @@ class ReviosaProcessor(ProcessorMixin):
             DataError: the array has another type or shape.
         """
         return {
-            "pixel_values": _squash(frames, self.image_size, "bicubic"),
-            "sam_pixel_values": _squash(frames, self.sam_image_size, self.sam_resampling),
+            "pixel_values": self.squash_for_vision(frames),
+            "sam_pixel_values": self.squash_for_sam(frames),
         }
+
+    def squash_for_vision(self, frames: np.ndarray) -> Tensor:
+        """Frames, uint8 [frame, height, width, 3], at the vision tower's size: not normalised.
+
+        Returns:
+            uint8 [frame, 3, image_size, image_size], bicubic as InternVL's squash.
+
+        Raises:
+            DataError: the array has another type or shape.
+        """
+        return _squash(frames, self.image_size, "bicubic")
+
+    def squash_for_sam(self, frames: np.ndarray) -> Tensor:
+        """As :meth:`squash_for_vision`, at SAM2's size: uint8 [frame, 3, size, size]."""
+        return _squash(frames, self.sam_image_size, self.sam_resampling)
 
     def vision_frames(self, frames: np.ndarray) -> Tensor:
         """Squash frames, uint8 [frame, height, width, 3], for the vision tower and normalise.
@@ -126,7 +141,7 @@ class ReviosaProcessor(ProcessorMixin):
         Raises:
             DataError: the array has another type or shape.
         """
-        return normalise(_squash(frames, self.image_size, "bicubic"))
+        return normalise(self.squash_for_vision(frames))
 
     def sam_frames(self, frames: np.ndarray) -> Tensor:
         """Squash frames for SAM2 and normalise: [frame, 3, sam_image_size, sam_image_size].
@@ -134,7 +149,7 @@ class ReviosaProcessor(ProcessorMixin):
         Raises:
             DataError: the array has another type or shape.
         """
-        return normalise(_squash(frames, self.sam_image_size, self.sam_resampling))
+        return normalise(self.squash_for_sam(frames))
 
     def conversation(
         self,

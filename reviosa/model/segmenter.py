@@ -5,6 +5,7 @@ the one thing SAM2 lacks: a language vector beside the prompt encoder's sparse e
 (paper, equations 3 to 5).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -18,8 +19,17 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
 from reviosa.errors import ConfigError
+from reviosa.model.frozen import one_by_one
 
-__all__ = ["DecodedMasks", "FrameFeatures", "build_sam2", "decode_prompts", "encode_frames"]
+__all__ = [
+    "DecodedMasks",
+    "FrameFeatures",
+    "build_sam2",
+    "decode_prompts",
+    "encode_frames",
+    "encode_maps",
+    "finish_maps",
+]
 
 
 @dataclass(frozen=True)
@@ -111,12 +121,41 @@ def build_sam2(base: str, overrides: dict[str, Any] | None = None) -> SAM2Base:
 
 def encode_frames(sam2: SAM2Base, frames: Tensor) -> FrameFeatures:
     """Encode normalised frames [frame, 3, size, size]."""
-    output = sam2.forward_image(frames)
+    return finish_maps(sam2, encode_maps(sam2, frames))
+
+
+def encode_maps(sam2: SAM2Base, frames: Tensor) -> tuple[Tensor, ...]:
+    """What SAM2's image encoder, which training freezes, makes of normalised frames.
+
+    Args:
+        sam2: the segmenter.
+        frames: [frame, 3, size, size].
+
+    Returns:
+        the maps of its neck, finest first, for :func:`finish_maps`:
+        [frame, channel, height, width] each.
+    """
     levels = sam2.num_feature_levels
-    # The pyramid of the sam2 package and its encodings are fp32 whatever the weights are.
-    dtype = sam2.no_mem_embed.dtype
-    maps = tuple(x.to(dtype) for x in output["backbone_fpn"][-levels:])
-    return FrameFeatures(maps, output["vision_pos_enc"][-1][:1].to(dtype))
+
+    def encode(pixels: Tensor) -> list[Tensor]:
+        *fine, last = sam2.image_encoder(pixels)["backbone_fpn"][-levels:]
+        # The pyramid of the sam2 package is fp32 whatever the weights are.
+        return [x.contiguous() for x in (*fine, last.to(sam2.no_mem_embed.dtype))]
+
+    return tuple(one_by_one(encode, sam2.image_encoder, frames))
+
+
+def finish_maps(sam2: SAM2Base, maps: Sequence[Tensor]) -> FrameFeatures:
+    """Add to maps of :func:`encode_maps` what the mask decoder, which trains, does to each frame.
+
+    As ``SAM2Base.forward_image``, which narrows the two fine maps once a frame, not once a prompt.
+    """
+    maps, dtype = list(maps), sam2.no_mem_embed.dtype
+    position = sam2.image_encoder.neck.position_encoding(maps[-1][:1])
+    if sam2.use_high_res_features_in_sam:
+        decoder = sam2.sam_mask_decoder
+        maps[:2] = decoder.conv_s0(maps[0]), decoder.conv_s1(maps[1])
+    return FrameFeatures(tuple(x.to(dtype) for x in maps), position.to(dtype))
 
 
 def decode_prompts(sam2: SAM2Base, features: FrameFeatures, prompts: Tensor) -> DecodedMasks:

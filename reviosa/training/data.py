@@ -6,20 +6,19 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.prompts import answer, release_turn
 from reviosa.data.records import Video, VideoSample
 from reviosa.errors import DataError
+from reviosa.features import FrameBatch, FrozenFeatures, frames_of
 from reviosa.losses import pool_masks
-from reviosa.model.processor import IGNORED, ReviosaProcessor, normalise
+from reviosa.model.processor import IGNORED, ReviosaProcessor
 
 __all__ = [
     "ConversationDataset",
     "collate",
-    "normalised",
     "release_expressions",
     "release_frames",
     "sample_expressions",
@@ -27,7 +26,7 @@ __all__ = [
     "share_of_videos",
 ]
 
-_FRAMES = ("pixel_values", "sam_pixel_values")
+_PIXELS = ("pixel_values", "sam_pixel_values")
 
 
 def sample_frames(rng: np.random.Generator, num_frames: int, wanted: int) -> list[int]:
@@ -125,6 +124,7 @@ class ConversationDataset(Dataset):
         style: how frames, expressions and words are drawn; see ``TrainConfig.conversations``.
         truth: how masks are brought to ``mask_size`` and to patches.
         fraction: share of the videos with an expression to draw from; see :func:`share_of_videos`.
+        features: of the frames; they are computed each time when None.
 
     Raises:
         DataError: no video has an expression.
@@ -143,6 +143,7 @@ class ConversationDataset(Dataset):
         style: Literal["plain", "release"] = "plain",
         truth: Literal["area", "nearest"] = "area",
         fraction: float = 1.0,
+        features: FrozenFeatures | None = None,
     ) -> None:
         usable = [v for v in dataset.videos if v.expressions]
         if not usable:
@@ -152,6 +153,7 @@ class ConversationDataset(Dataset):
         self.draws, self.num_frames, self.expressions = draws, num_frames, expressions
         self.mask_size, self.seed, self.targets = mask_size, seed, targets
         self.style, self.truth = style, truth
+        self.features = features or FrozenFeatures(processor)
 
     def __len__(self) -> int:
         return self.draws
@@ -173,7 +175,7 @@ class ConversationDataset(Dataset):
         return video, frames, samples
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Tensors of one draw; see :func:`collate` for their names and shapes."""
+        """One draw; see :func:`collate` for the names and shapes. Its frames are not read yet."""
         video, frames, samples = self.draw(index)
         targets = [self.targets and s.expression.is_interaction for s in samples]
         asked: list[str] = [s.expression.text for s in samples]
@@ -190,7 +192,7 @@ class ConversationDataset(Dataset):
         return {
             "input_ids": ids,
             "labels": labels,
-            **self.processor.squash(video.read_frames(frames)),
+            "frames": FrameBatch(self.features, frames_of(video, frames)),
             "mask_targets": (shrunk := pool_masks(masks, self.mask_size, self.truth)),
             # The release shrinks what it has shrunk already; by area, that would blur for nothing.
             "patch_targets": pool_masks(
@@ -200,33 +202,33 @@ class ConversationDataset(Dataset):
         }
 
 
-def collate(items: Sequence[dict[str, Any]], processor: ReviosaProcessor) -> dict[str, Tensor]:
+def collate(items: Sequence[dict[str, Any]], processor: ReviosaProcessor) -> dict[str, Any]:
     """Join draws to a batch.
 
-    Frames stay in whole numbers until :func:`normalised`: all batches of an optimiser step wait on
-    the device together.
+    Frames are read and encoded when the model asks for them: all batches of an optimiser step wait
+    on the device together.
 
     Returns:
         ``input_ids``, ``attention_mask``, ``labels`` [batch, token], right-padded;
-        ``pixel_values``, ``sam_pixel_values`` uint8 [batch, frame, 3, height, width];
+        ``frames``, a :class:`~reviosa.features.FrameBatch` of batch * frame frames, or what the
+        draws have in its place: ``pixel_values``, ``sam_pixel_values`` [batch, frame, 3, height,
+        width], normalised;
         ``mask_targets`` [row, role, frame, size, size], ``patch_targets`` [row, role, frame, grid,
         grid], both covered fractions; ``has_target`` bool [row]. Rows are the expressions, sample
         after sample.
     """
     ids, attention = processor.pad([x["input_ids"] for x in items])
     labels, _ = processor.pad([x["labels"] for x in items], value=IGNORED)
-    stacked = {k: torch.stack([x[k] for x in items]) for k in _FRAMES}
+    if "frames" in items[0]:
+        seen: dict[str, Any] = {"frames": FrameBatch.joined([x["frames"] for x in items])}
+    else:
+        seen = {k: torch.stack([x[k] for x in items]) for k in _PIXELS}
     rows = ("mask_targets", "patch_targets", "has_target")
     joined = {k: torch.cat([x[k] for x in items]) for k in rows}
     return {
         "input_ids": ids,
         "attention_mask": attention,
         "labels": labels,
-        **stacked,
+        **seen,
         **joined,
     }
-
-
-def normalised(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A batch of :func:`collate` with its frames as the model takes them."""
-    return batch | {name: normalise(batch[name]) for name in _FRAMES}

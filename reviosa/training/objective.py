@@ -67,7 +67,7 @@ def compute_losses(
 
     Args:
         model: the model, perhaps wrapped for distributed training.
-        batch: of :func:`reviosa.training.data.collate`, frames normalised.
+        batch: of :func:`reviosa.training.data.collate`.
         config: the weights.
         pairs: layer-head pairs that attention mask loss supervises; none switches it off.
         counts: of the effective batch; of this batch when None.
@@ -78,10 +78,11 @@ def compute_losses(
     counts = counts or count_batch(batch)
     supervised = batch["labels"][:, 1:] >= 0
     positions = torch.nn.functional.pad(supervised, (0, 1))
-    inputs = ("input_ids", "attention_mask", "pixel_values", "sam_pixel_values")
+    names = ("input_ids", "attention_mask", "frames", "pixel_values", "sam_pixel_values")
+    inputs = {name: batch[name] for name in names if name in batch}
 
     def run() -> object:
-        return model(**{k: batch[k] for k in inputs}, logit_positions=positions, use_cache=False)
+        return model(**inputs, logit_positions=positions, use_cache=False)
 
     if pairs:
         with record_role_attention(model, layers=[layer for layer, _ in pairs]) as record:

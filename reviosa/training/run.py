@@ -14,7 +14,8 @@ import torch
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
 from reviosa.data.interrvos import InterRVOSDataset
-from reviosa.errors import ConfigError, ReviosaError
+from reviosa.errors import ConfigError, ReviosaError, RunError
+from reviosa.features import FeatureStore, FrozenFeatures
 from reviosa.heads import HeadSelection
 from reviosa.model import ReviosaConfig, ReviosaModel, ReviosaProcessor, load, model_identity, save
 from reviosa.model.config import PRESETS
@@ -95,7 +96,9 @@ def train(
     config: TrainConfig,
     resume: bool = False,
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
-    observers: Callable[[ReviosaProcessor], Sequence[TrainerCallback]] | None = None,
+    observers: Callable[[FrozenFeatures], Sequence[TrainerCallback]] | None = None,
+    store: FeatureStore | None = None,
+    stop_at: int | None = None,
 ) -> TrainSummary:
     """Train as ``config`` says and write ``out/model``, ``out/log.jsonl`` and ``out/run.json``.
 
@@ -106,11 +109,33 @@ def train(
         config: the run.
         resume: continue the run in ``config.out``.
         progress: called with (step, steps, last log line) after each step.
-        observers: gives callbacks that watch the training, for the model's processor.
+        observers: gives callbacks that watch the training, for the features of its frames, which
+            know the model's processor.
+        store: where features of frames are kept; no bit of the result depends on it.
+        stop_at: stop after this step, as one who looks how it goes: the model as it is then lies in
+            ``out/model-at-STEP``, the run counts as stopped and can be resumed.
 
     Raises:
-        ReviosaError: data, checkpoint, heads file or run directory are not usable.
+        ReviosaError: data, checkpoint, heads file or run directory are not usable; the loss is not
+            finite; or ``stop_at`` is no step of this run.
     """
+    if stop_at is not None and not 0 < stop_at < config.steps:
+        raise ConfigError(
+            f"stop_at is {stop_at}, expected a step between 1 and {config.steps - 1}: the run has "
+            f"{config.steps} steps"
+        )
+    if stop_at is not None and (Path(config.out) / "model").exists():
+        raise RunError(
+            f"{config.out}: got a run that is trained to its end, expected one to stop at step "
+            f"{stop_at}; leave that out"
+        )
+    if store is not None and config.sharding != "none":
+        # Where one process knows a frame and another does not, they would wait for each other: to
+        # run a sharded encoder takes all.
+        raise ConfigError(
+            f"sharding is {config.sharding!r}, expected none where features of frames are kept; "
+            "leave out --features"
+        )
     dataset = InterRVOSDataset(config.data)
     dataset.check_frames()
     pairs, selection = (), None
@@ -124,7 +149,7 @@ def train(
     if config.data_fraction == 1:
         del settings["data_fraction"]  # said where it is not as ever, so that old runs go on
     leads = int(os.environ.get("RANK", "0")) == 0
-    with contextlib.ExitStack() as stack:
+    with contextlib.suppress(_StoppedAt), contextlib.ExitStack() as stack:
         # Of several processes the first one keeps the run.
         record = (
             stack.enter_context(
@@ -152,8 +177,13 @@ def train(
         freeze_for_training(model)
         if config.gradient_checkpointing:
             recompute_activations(model)
-        watching = () if observers is None else observers(processor)
-        summary, model = _fit(config, model, processor, dataset, pairs, resume, progress, watching)
+        features = FrozenFeatures(processor, store)
+        watching = () if observers is None else observers(features)
+        stop = None if stop_at is None else _StopAt(stop_at)
+        watching = [*watching, *([] if stop is None else [stop])]
+        summary, model = _fit(
+            config, model, features, dataset, pairs, resume, progress, watching, stop_at
+        )
         if record is not None:
             if config.lora is not None:
                 merge_lora(model)
@@ -162,7 +192,24 @@ def train(
             if not summary.model.exists():
                 save(model, processor, summary.model)
             record.update(summary={"steps": summary.steps, "losses": summary.losses})
+        if stop is not None:
+            raise _StoppedAt(f"at step {stop.step}, as was asked")
     return summary
+
+
+class _StoppedAt(SystemExit):
+    """Closes the record of a run that stops as was asked: it is stopped, not done."""
+
+
+class _StopAt(TrainerCallback):
+    """Saves a checkpoint at a step, and stops the training there."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            control.should_save = control.should_training_stop = True
 
 
 def _set_inference(config: TrainConfig, model: ReviosaModel, processor: ReviosaProcessor) -> None:
@@ -177,16 +224,18 @@ def _set_inference(config: TrainConfig, model: ReviosaModel, processor: ReviosaP
 def _fit(
     config: TrainConfig,
     model: ReviosaModel,
-    processor: ReviosaProcessor,
+    features: FrozenFeatures,
     dataset: InterRVOSDataset,
     pairs: tuple[tuple[int, int], ...],
     resume: bool,
     progress: Callable[[int, int, dict[str, float]], None] | None,
     observers: Sequence[TrainerCallback],
+    stop_at: int | None,
 ) -> tuple[TrainSummary, ReviosaModel]:
     if config.sharding == "fsdp" and not torch.cuda.is_available():
         raise ConfigError("sharding: fsdp needs GPUs and there is none; leave it out (DDP)")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processor = features.processor
     draws = config.steps * config.batch_size * config.gradient_accumulation * processes
     data = ConversationDataset(
         dataset,
@@ -200,9 +249,11 @@ def _fit(
         style=config.conversations,
         truth=config.loss.truth,
         fraction=config.data_fraction,
+        features=features,
     )
     checkpoints = Path(config.out) / "checkpoints"
-    last = last_whole_checkpoint(checkpoints) if resume else None
+    # From before the stop, even where there is a later one: the model of that step is wanted.
+    last = last_whole_checkpoint(checkpoints, below=stop_at) if resume else None
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
         max_steps=config.steps,
@@ -253,7 +304,9 @@ def _fit(
         with contextlib.suppress(OSError):
             checkpoints.rmdir()
         raise
-    summary = TrainSummary(Path(config.out) / "model", trainer.state.global_step, log.last)
+    steps = trainer.state.global_step
+    name = "model" if steps == config.steps else f"model-at-{steps}"
+    summary = TrainSummary(Path(config.out) / name, steps, log.last)
     return summary, _whole(trainer, model) if config.sharding == "fsdp" else model
 
 

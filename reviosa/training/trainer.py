@@ -14,12 +14,11 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_
 from torch.utils.data import SequentialSampler
 from transformers import Trainer
 
-from reviosa.errors import CheckpointError
+from reviosa.errors import CheckpointError, ReviosaError
 from reviosa.io import atomic_path
 from reviosa.model.lora import trainable_names
 from reviosa.training.config import LossConfig
-from reviosa.training.data import normalised
-from reviosa.training.objective import LossCounts, compute_losses, count_batch
+from reviosa.training.objective import LossCounts, LossTerms, compute_losses, count_batch
 
 __all__ = ["TRAINABLE_FILE", "ReviosaTrainer", "last_whole_checkpoint"]
 
@@ -83,15 +82,22 @@ class ReviosaTrainer(Trainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **_: Any
     ) -> Any:
-        """Weighted sum of the terms; each is added to what the next log line reports."""
+        """Weighted sum of the terms; each is added to what the next log line reports.
+
+        Raises:
+            ReviosaError: the loss is not finite. The Trainer itself would go on with weights that
+                are lost, and leave such values out of its log.
+        """
         inputs = dict(inputs)
         counts = inputs.pop("loss_counts", None)
         counts = None if counts is None else LossCounts(*counts.tolist())
-        terms = compute_losses(model, normalised(inputs), self.loss_config, self.pairs, counts)
+        terms = compute_losses(model, inputs, self.loss_config, self.pairs, counts)
         for name in ("text", "bce", "dice", "aml"):
             value = getattr(terms, name)
             if value is not None and model.training:
                 self._terms[f"loss_{name}"] += float(value.detach())
+        if not torch.isfinite(terms.total):
+            raise _diverged(self.state.global_step + 1, terms)
         return (terms.total, {"loss": terms.total}) if return_outputs else terms.total
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -143,18 +149,33 @@ class ReviosaTrainer(Trainer):
         set_model_state_dict(model, tensors, options=options)
 
 
-def last_whole_checkpoint(folder: Path) -> str | None:
+def _diverged(step: int, terms: LossTerms) -> ReviosaError:
+    found = {n: getattr(terms, n) for n in ("text", "bce", "dice", "aml")}
+    shown = ", ".join(f"{n} {v.item():.3g}" for n, v in found.items() if v is not None)
+    return ReviosaError(
+        f"the training diverged at step {step}: got a loss of {terms.total.item()} ({shown}), "
+        "expected a finite one; take a lower learning_rate"
+    )
+
+
+def last_whole_checkpoint(folder: Path, below: int | None = None) -> str | None:
     """The newest checkpoint that was written to its end; unfinished ones are removed.
+
+    Args:
+        folder: where checkpoints are.
+        below: only those of earlier steps than this.
 
     The Trainer writes ``trainer_state.json`` last, so a checkpoint where it is whole is whole.
     """
-    found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]))
+    steps = {p: int(p.name.rsplit("-", 1)[1]) for p in folder.glob("checkpoint-*")}
+    found = sorted(steps, key=lambda path: steps[path])
     whole = [p for p in found if _is_json(p / "trainer_state.json")]
     for path in found:
         if path not in whole:
             # Several processes may clear it at once.
             shutil.rmtree(path, ignore_errors=True)
-    return str(whole[-1]) if whole else None
+    usable = [p for p in whole if below is None or steps[p] < below]
+    return str(usable[-1]) if usable else None
 
 
 def _is_json(path: Path) -> bool:

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
 from probes.multiplicity import (
     benjamini_hochberg,
+    holm,
     max_t_sign_flips,
     shrink,
     smallest_detectable,
@@ -20,6 +23,25 @@ def test_benjamini_hochberg_by_hand():
     assert np.isnan(q[2])
     np.testing.assert_allclose(q[[0, 1, 3, 4]], [0.5, 0.04, 0.04, 0.04])
     assert np.isnan(benjamini_hochberg(np.full(3, np.nan))).all()
+
+
+def test_holm_by_hand():
+    # Sorted 0.01, 0.02, 0.03, 0.5: times 4, 3, 2, 1 = 0.04, 0.06, 0.06, 0.5, never falling.
+    p = np.array([0.5, 0.02, np.nan, 0.01, 0.03])
+    q = holm(p)
+    assert np.isnan(q[2])
+    np.testing.assert_allclose(q[[0, 1, 3, 4]], [0.5, 0.06, 0.04, 0.06])
+    np.testing.assert_allclose(holm(np.array([0.4, 0.4, 0.4])), 1.0)
+    assert holm(np.array([0.03]))[0] == 0.03 and holm(np.zeros(0)).size == 0
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.randoms())
+def test_holm_lies_between_the_p_and_bonferronis(values, random):
+    p = np.array(values)
+    q = holm(p)
+    assert (q >= p).all() and (q <= np.minimum(len(p) * p, 1) + 1e-12).all()
+    order = random.sample(range(len(p)), len(p))
+    np.testing.assert_allclose(holm(p[order]), q[order])
 
 
 def test_two_sided_p_is_students():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from probes.halving import Halving, Rung
 from probes.study import study_runs, verdict
 from probes.sweeps import read_sweep
 from reviosa.errors import RunError
@@ -65,10 +66,17 @@ def test_a_model_of_one_token_has_no_target_score_but_one_by_prompt():
         trial("a", 0, roles="actor", scores=("rvos", "target", "target_by_prompt")),
         trial("b", 0, scores=("rvos", "target")),
     ]
-    arms = study_runs([sweep(trials, [])]).sweeps[0].arms
+    arms = study_runs([sweep(trials, [])]).sweeps[0].answer.arms
     assert set(arms[0].scores) == {"rvos", "target_by_prompt"}
     assert set(arms[1].scores) == {"rvos", "target"}
-    assert set(arms[1].differences) == {"rvos"}
+    assert set(arms[1].to_baseline) == {"rvos"}
+
+
+def test_a_claim_about_an_arm_that_was_cut_stays_undecided():
+    halving = Halving("rvos", (Rung(2, {"b0": 31.0}, ("a",), ("b",)),))
+    found = study_runs([sweep([trial("a", 0)], arms=["a", "b"], halving=halving)])
+    (claim,) = found.claims
+    assert (claim.value, claim.n, claim.verdict) == (None, 0, "undecided")
 
 
 def test_attention_curves_part_supervised_pairs_from_those_that_none_supervises():

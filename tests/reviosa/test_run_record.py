@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -83,6 +84,24 @@ def test_header_of_a_run_that_succeeds(directory):
     assert header["versions"]["numpy"] == numpy.__version__
     assert header["versions"]["python"] == sys.version.split()[0]
     assert names(directory) == [".lock", "run.json"]
+
+
+def test_what_a_run_took_is_summed_over_its_sessions(directory):
+    def work():
+        end = time.process_time() + 0.2
+        while time.process_time() < end:
+            pass
+
+    with pytest.raises(KeyboardInterrupt), open_run(directory, "train", CONFIG, 7) as run:
+        (run.directory / "part").write_text("text")
+        work()
+        raise KeyboardInterrupt
+    first = read_run(directory)["cost"]
+    assert first["cpu_s"] >= 0.2 and first["wall_s"] >= 0.2 and first["gpu_s"] == 0
+    with open_run(directory, "train", CONFIG, 7, resume=True):
+        work()
+    both = read_run(directory)["cost"]
+    assert both["cpu_s"] >= first["cpu_s"] + 0.2 and both["wall_s"] >= first["wall_s"] + 0.2
 
 
 def test_header_is_readable_alone(directory, tmp_path):

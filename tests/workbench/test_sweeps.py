@@ -6,54 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-import yaml
 
 from probes.sweeps import read_sweep
 from reviosa.errors import ConfigError
 from workbench.sweeps.load import load_sweep
 from workbench.sweeps.plan import plan_trials
-from workbench.sweeps.run import run_sweep, trial_state
+from workbench.sweeps.trials import trial_state
 
-TRAIN = {
-    "steps": 2, "batch_size": 1, "num_frames": 2, "expressions_per_video": 2, "attention_steps": 1,
-}  # fmt: skip
 CLAIM = {"says": "AML <b>helps</b> | most", "source": "nowhere", "better": "aml/rvos",
          "than": "plain/rvos", "paper": 1.0}  # fmt: skip
-
-
-@pytest.fixture
-def sweep_file(tmp_path, dataset, checkpoint):
-    """Write a sweep file of two arms and one seed, with what is given in place of its values."""
-
-    def write(**changes) -> Path:
-        train = tmp_path / "train.yaml"
-        train.write_text(yaml.safe_dump({**TRAIN, "model": str(checkpoint)}))
-        value = {
-            "name": "small",
-            "train": "train.yaml",
-            "data": str(dataset.root),
-            "selection": str(dataset.root),
-            "selection_videos": 1,
-            "report": str(dataset.root),
-            "seeds": [0],
-            "baseline": "plain",
-            "arms": {
-                "plain": {"title": "no AML", "set": {"roles": "actor"}, "target_by_prompt": True},
-                "aml": {"title": "AML", "heads": {"strategy": "top-layer", "k": 2}},
-            },
-            "claims": [CLAIM],
-            **changes,
-        }  # fmt: skip
-        path = tmp_path / "sweep.yaml"
-        path.write_text(
-            yaml.safe_dump({k: v for k, v in value.items() if v is not None}, sort_keys=False)
-        )
-        return path
-
-    return write
 
 
 @pytest.mark.parametrize(
@@ -141,7 +104,7 @@ def test_a_list_shows_trials_and_runs_nothing(cli, tmp_path, sweep_file):
 def test_from_the_file_to_the_page(cli, tmp_path, sweep_file):
     """Two trainings of two steps, their evaluations, and the page made of them."""
     path, runs = sweep_file(), tmp_path / "runs"
-    result = cli("sweep", path, "--out", runs, "--workers", 2, "--json")
+    result = cli("sweep", path, "--out", runs, "--workers", 2, "--json", "--no-features")
     assert result.code == 0, result.err
     trials = json.loads(result.out)["trials"]
     assert [t["status"] for t in trials] == ["done", "done"]
@@ -157,7 +120,7 @@ def test_from_the_file_to_the_page(cli, tmp_path, sweep_file):
 
     # Done is done: nothing is trained again.
     before = (runs / "trials" / aml.id / "train" / "run.json").read_bytes()
-    again = cli("sweep", path, "--out", runs)
+    again = cli("sweep", path, "--out", runs, "--no-features")
     assert again.code == 0 and "2 done already" in again.err
     assert (runs / "trials" / aml.id / "train" / "run.json").read_bytes() == before
 
@@ -167,7 +130,7 @@ def test_from_the_file_to_the_page(cli, tmp_path, sweep_file):
     assert result.code == 0, result.err
     text = page.read_text()
     assert "AML &lt;b&gt;helps&lt;/b&gt; \\| most" in text
-    for name in ("small-scores.svg", "small-attention.svg", "results.json"):
+    for name in ("small-strategies.svg", "small-attention.svg", "results.json"):
         assert (page.parent / "results" / name).is_file()
         assert f"results/{name}" in text
     assert aml.id in text and capture.name in text
@@ -187,7 +150,7 @@ def test_a_failed_trial_does_not_stop_the_others(cli, tmp_path, sweep_file):
     folder = runs / "trials" / plan_trials(load_sweep(path))[1].id
     folder.mkdir(parents=True)
     (folder / "train").write_text("in the way")
-    result = cli("sweep", path, "--out", runs, "--json")
+    result = cli("sweep", path, "--out", runs, "--json", "--no-features")
     assert result.code == 1
     states = {t["arm"]: t["status"] for t in json.loads(result.out)["trials"]}
     assert states["plain"] == "done" and states["bad"] != "done"
@@ -195,9 +158,10 @@ def test_a_failed_trial_does_not_stop_the_others(cli, tmp_path, sweep_file):
     assert "bad, seed 0" in line and "log.txt" in line
 
 
-def test_a_stopped_sweep_goes_on(tmp_path, sweep_file):
+def test_a_stopped_sweep_goes_on(cli, tmp_path, sweep_file):
     path, runs = sweep_file(), tmp_path / "runs"
-    command = [sys.executable, "-m", "workbench.cli", "sweep", str(path), "--out", str(runs)]
+    command = [sys.executable, "-m", "workbench.cli", "sweep", str(path), "--out", str(runs),
+               "--no-features"]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
     deadline = time.monotonic() + 120
@@ -209,5 +173,6 @@ def test_a_stopped_sweep_goes_on(tmp_path, sweep_file):
     config = load_sweep(path)
     states = [trial_state(trial, runs).status for trial in plan_trials(config)]
     assert "running" not in states and set(states) != {"done"}
-    states = run_sweep(config, runs, 2, lambda line: None)
-    assert [state.status for state in states] == ["done", "done"]
+    assert cli("sweep", path, "--out", runs, "--no-features").code == 0
+    states = [trial_state(trial, runs).status for trial in plan_trials(config)]
+    assert states == ["done", "done"]

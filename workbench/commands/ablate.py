@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.commands.options import (
+    Address,
     CapturedData,
     CapturedModel,
     Device,
+    EngineOption,
     Json,
     Limit,
     NewRun,
@@ -17,7 +19,10 @@ from workbench.commands.options import (
     Resume,
     Run,
     Seed,
+    Shard,
+    Workers,
 )
+from workbench.executors import Engine
 
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
@@ -105,15 +110,20 @@ def ablate(
     resamples: Resamples = 2000,
     seed: Seed = 0,
     device: Device = "auto",
+    workers: Workers = None,
+    engine: EngineOption = Engine.local,
+    address: Address = None,
+    shard: Shard = None,
     json: Json = False,
 ) -> None:
     """Silence heads of a captured model at the role tokens and score its masks again."""
     from probes.causal import ablate as run_ablation
-    from probes.causal import summarise
+    from probes.shards import join_ablations
     from reviosa.errors import ConfigError
     from workbench.commands.analysis import open_store
-    from workbench.console import print_json, progress
+    from workbench.console import progress
     from workbench.datasets import captured_data
+    from workbench.executors.shards import parse_shard, run_shards
     from workbench.models import load_captured
 
     if (every and heads) or not (every or heads or subsets):
@@ -122,6 +132,22 @@ def ablate(
         raise ConfigError("--keep and --least go with --heads FILE, whose pairs they are beside")
     if draws < 0:
         raise ConfigError(f"got {draws} draws, expected none or more; choose 20 or so")
+    part = parse_shard(shard)
+    if workers is not None:
+        command = [
+            "ablate", str(run), "--kind", kind.value, "--subsets", str(subsets),
+            "--rate", str(rate), "--draws", str(draws), "--seed", str(seed), "--device", device,
+            *(["--heads", str(heads)] if heads is not None else []),
+            *(["--all"] if every else []), *(["--keep"] if keep else []),
+            *(["--least", str(least)] if least is not None else []),
+            *(["--model", model] if model is not None else []),
+            *(["--data", str(data)] if data is not None else []),
+            *(["--limit", str(limit)] if limit is not None else []),
+        ]  # fmt: skip
+        open_store(run)
+        run_shards(command, out, join_ablations, engine, workers, address, resume)
+        _report(out, resamples, seed, json)
+        return
     store = open_store(run)
     dataset = captured_data(store.run, run, data, limit)
     loaded = load_captured(run, store.run, model, device)
@@ -142,7 +168,16 @@ def ablate(
             progress=update,
             chosen=chosen,
             gathering=lambda done, total: update(done, total, "recording what others write"),
+            shard=part,
         )
+    if part is None:
+        _report(out, resamples, seed, json)
+
+
+def _report(out: Path, resamples: int, seed: int, json: bool) -> None:
+    from probes.causal import summarise
+    from workbench.console import print_json
+
     results = summarise(out, resamples, seed)
     if json:
         print_json(results.to_json())

@@ -6,7 +6,23 @@ from typing import Annotated
 
 import typer
 
-from workbench.commands.options import Data, Device, Frames, Json, Limit, Model, NewRun, Resume
+from workbench.commands.options import (
+    Address,
+    Data,
+    Device,
+    EngineOption,
+    Features,
+    FeaturesLimit,
+    Frames,
+    Json,
+    Limit,
+    Model,
+    NewRun,
+    Resume,
+    Shard,
+    Workers,
+)
+from workbench.executors import Engine
 
 __all__ = ["capture"]
 
@@ -49,20 +65,45 @@ def capture(
     ] = None,
     limit: Limit = None,
     frames: Frames = None,
+    features: Features = None,
+    features_limit: FeaturesLimit = 20.0,
     device: Device = "auto",
+    workers: Workers = None,
+    engine: EngineOption = Engine.local,
+    address: Address = None,
+    shard: Shard = None,
     json: Json = False,
 ) -> None:
     """Run a model over a data set and record what its role tokens look at."""
     from probes.capture import capture as run_capture
+    from probes.shards import join_captures
     from reviosa.data import InterRVOSDataset
     from reviosa.heads import HeadSelection
-    from workbench.console import note, print_json, progress
+    from workbench.console import note, progress
+    from workbench.executors.shards import parse_shard, run_shards
+    from workbench.features import open_features, tell_features
     from workbench.models import load_model
 
+    part = parse_shard(shard)
     selection = HeadSelection.load(heads) if heads is not None else None
     dataset = InterRVOSDataset(data, limit)
     dataset.check_frames()
+    if workers is not None:
+        command = [
+            "capture", "--data", str(data), "--model", model, "--maps", maps.value,
+            "--device", device, "--gradients" if gradients else "--no-gradients",
+            *(["--heads", str(heads)] if heads is not None else []),
+            *(["--shuffle-weights", str(shuffle)] if shuffle is not None else []),
+            *(["--limit", str(limit)] if limit is not None else []),
+            *(["--frames", frames.value] if frames is not None else []),
+            *(["--features", str(features)] if features is not None else []),
+            "--features-limit", str(features_limit),
+        ]  # fmt: skip
+        run_shards(command, out, join_captures, engine, workers, address, resume)
+        _print(out, len(dataset.samples), json)
+        return
     loaded = load_model(model, device, frames, shuffle)
+    store = open_features(features, features_limit)
     with progress("capturing") as update:
         summary = run_capture(
             loaded.model,
@@ -75,10 +116,19 @@ def capture(
             resume=resume,
             progress=update,
             gradients=gradients,
+            shard=part,
+            store=store,
         )
+    tell_features(store)
     if maps is Maps.selected and selection is None and not loaded.model.config.aml_pairs:
         note("no attention maps were kept: the model names no supervised pairs; give --heads FILE")
+    _print(out, summary.samples, json)
+
+
+def _print(out: Path, samples: int, json: bool) -> None:
+    from workbench.console import print_json
+
     if json:
-        print_json({"out": str(out), "samples": summary.samples})
+        print_json({"out": str(out), "samples": samples})
     else:
-        print(f"{summary.samples} expressions captured in {out}")
+        print(f"{samples} expressions captured in {out}")

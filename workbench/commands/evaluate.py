@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.options import Data, Device, Frames, Json, Limit, Model, NewRun, Resume
+from workbench.commands.options import (
+    Data,
+    Device,
+    Features,
+    FeaturesLimit,
+    Frames,
+    Json,
+    Limit,
+    Model,
+    NewRun,
+    Resume,
+)
 
 if TYPE_CHECKING:
     from reviosa.data import InterRVOSDataset
@@ -49,6 +60,8 @@ def evaluate(
     ] = False,
     limit: Limit = None,
     frames: Frames = None,
+    features: Features = None,
+    features_limit: FeaturesLimit = 20.0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -60,10 +73,12 @@ def evaluate(
         write_predictions,
         write_scores,
     )
+    from reviosa.features import FrozenFeatures
     from reviosa.inference import Segmenter
     from reviosa.io import write_json
     from reviosa.run_record import open_run
     from workbench.console import note, progress
+    from workbench.features import open_features, tell_features
     from workbench.models import load_model
 
     dataset = InterRVOSDataset(data, limit)
@@ -74,9 +89,11 @@ def evaluate(
     if target_by_prompt:
         config["target_by_prompt"] = True
     header = {"path": str(data), "identity": dataset.identity}
+    store = open_features(features, features_limit)
     with open_run(out, "evaluate", config, None, header, loaded.header, resume) as run:
         with progress("predicting") as update:
-            segmenter = Segmenter(loaded.model, loaded.processor)
+            of_frames = FrozenFeatures(loaded.processor, store)
+            segmenter = Segmenter(loaded.model, loaded.processor, of_frames)
             parts = run.directory / "parts"
             predictions = _predict(segmenter, dataset, parts, target_by_prompt, update)
         write_predictions(run.directory / "predictions.json", predictions)
@@ -90,6 +107,7 @@ def evaluate(
         )
         write_json(run.directory / "evaluation.json", result)
     _print(result, json)
+    tell_features(store)
     note(f"predictions and scores in {out}")
 
 

@@ -6,11 +6,17 @@ from typing import Annotated
 
 import typer
 
+from workbench.executors import Engine
+
 __all__ = [
+    "Address",
     "CapturedData",
     "CapturedModel",
     "Data",
     "Device",
+    "EngineOption",
+    "Features",
+    "FeaturesLimit",
     "Frames",
     "Json",
     "Limit",
@@ -21,6 +27,8 @@ __all__ = [
     "Role",
     "Run",
     "Seed",
+    "Shard",
+    "Workers",
 ]
 
 CapturedData = Annotated[
@@ -37,6 +45,24 @@ Device = Annotated[
     str,
     typer.Option("--device", help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one."),
 ]
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        metavar="DIR",
+        help="Keep what the frozen image encoders make of each frame there, and read it where it "
+        "is known; runs may share the folder. No result depends on it.",
+    ),
+]
+FeaturesLimit = Annotated[
+    float,
+    typer.Option(
+        "--features-limit",
+        metavar="GB",
+        min=0.0,
+        help="Size of that folder; what was not used for longest goes first.",
+    ),
+]
 
 
 class FrameSampling(StrEnum):
@@ -46,6 +72,25 @@ class FrameSampling(StrEnum):
     first = "first"
 
 
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="HOST:PORT", help="A Ray cluster; one of this machine without."
+    ),
+]
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", help="Where processes run: here, on Ray, or under SLURM.")
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        "--shard", metavar="I/N", help="Do this part alone, from 0; --workers joins its parts."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", help="Do it in N parts, each in a process of its own."),
+]
 Frames = Annotated[
     FrameSampling | None,
     typer.Option(

@@ -1,12 +1,19 @@
 """``reviosa sweep``: many trainings with one thing changed, each evaluated."""
 
-import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.commands.options import Json
+from workbench.commands.options import Address, EngineOption, Json
+from workbench.executors import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from probes.answer import SweepAnswer
+    from workbench.sweeps.config import SweepConfig
+    from workbench.sweeps.trials import TrialState
 
 __all__ = ["sweep"]
 
@@ -22,12 +29,31 @@ def sweep(
     list_only: Annotated[
         bool, typer.Option("--list", help="Show the trials and their status; run nothing.")
     ] = False,
+    engine: EngineOption = Engine.local,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of sweep files, for editors.")
     ] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", help="Trials at a time.")
     ] = None,
+    address: Address = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slurm", metavar="K=V", help="An option of sbatch, for example partition=gpu."
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run again what failed before.")
+    ] = False,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features/--no-features",
+            help="Keep what the frozen image encoders make of a frame in RUNS/features, for all "
+            "trials; the results are the same to the bit.",
+        ),
+    ] = True,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="K=V", help="Override a key, for example report_videos=20."),
@@ -36,11 +62,15 @@ def sweep(
 ) -> None:
     """Run the trials of a sweep file; those that are done are not done again."""
     from reviosa.errors import ConfigError
-    from workbench.console import note, print_json, print_table
+    from workbench.console import print_json
+    from workbench.executors import open_executor
+    from workbench.sweeps.answer import finish, print_answer
     from workbench.sweeps.load import load_sweep
     from workbench.sweeps.plan import plan_trials
-    from workbench.sweeps.run import run_sweep, trial_state
+    from workbench.sweeps.run import Resources, run_sweep
     from workbench.sweeps.schema import sweep_schema
+    from workbench.sweeps.trials import trial_state
+    from workbench.sweeps.view import open_view
 
     if schema:
         print_json(sweep_schema())
@@ -49,19 +79,59 @@ def sweep(
         raise ConfigError("got no FILE, expected a sweep file; configs/sweeps has some")
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers is {workers}; give at least 1")
+    options = _slurm_options(slurm or ())
     config = load_sweep(file, overrides or ())
     if list_only:
-        states = [trial_state(trial, out) for trial in plan_trials(config)]
-    else:
-        states = run_sweep(config, out, workers or min(2, os.cpu_count() or 1), note)
-    rows = [
-        {"id": s.trial.id, "arm": s.trial.arm, "seed": s.trial.seed, "status": s.status}
-        for s in states
-    ]
-    if json:
-        print_json({"trials": rows})
-    else:
-        cells = [[str(value) for value in row.values()] for row in rows]
-        print_table(f"Sweep {config.name}", ["trial", "arm", "seed", "status"], cells)
-    if not list_only and any(s.status != "done" for s in states):
+        _print(config, [trial_state(trial, out) for trial in plan_trials(config)], None, json)
+        return
+    limits = config.limits
+    folder = out / "sweeps" / config.name
+    with (
+        open_executor(engine, folder, workers, address, options, limits.cpus, limits.gpus) as (
+            executor,
+            cpus,
+            gpus,
+        ),
+        open_view() as view,
+    ):
+        resources = Resources(cpus, gpus, limits.minutes, limits.memory_gb)
+        cache = out / "features" if features else None
+        states = run_sweep(config, out, executor, resources, view, retry_failed, cache)
+    answer = finish(out, config.name)
+    _print(config, states, answer, json)
+    if not json:
+        print_answer(folder, answer)
+    if any(state.status not in ("done", "cut") for state in states):
         raise typer.Exit(1)
+
+
+def _slurm_options(texts: "Sequence[str]") -> dict[str, str]:
+    from reviosa.errors import ConfigError
+
+    pairs = [text.partition("=") for text in texts]
+    for text, (key, _, value) in zip(texts, pairs, strict=True):
+        if not key or not value:
+            raise ConfigError(f"--slurm is {text!r}, expected KEY=VALUE such as partition=gpu")
+    return {key: value for key, _, value in pairs}
+
+
+def _print(
+    config: "SweepConfig", states: "Sequence[TrialState]", answer: "SweepAnswer | None", json: bool
+) -> None:
+    from workbench.console import print_json, print_table
+
+    rows = [
+        {"id": s.trial.id, "arm": s.trial.arm, "seed": s.trial.seed, "status": s.status,
+         "reason": s.reason}
+        for s in states
+    ]  # fmt: skip
+    if json:
+        print_json({"trials": rows, **({} if answer is None else {"answer": answer.to_json()})})
+        return
+    if answer is not None:
+        # What is done is in the answer; here stand the others.
+        rows = [row for row in rows if row["status"] != "done"]
+    if not rows:
+        return
+    shown = [[str(row[key]) for key in ("id", "arm", "seed", "status", "reason")] for row in rows]
+    print_table(f"Sweep {config.name}", ["trial", "arm", "seed", "status", "reason"], shown)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.commands.options import Json
+from workbench.commands.options import Features, FeaturesLimit, Json
 
 __all__ = ["train"]
 
@@ -37,10 +37,20 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
     ] = False,
+    stop_at: Annotated[
+        int | None,
+        typer.Option(
+            "--stop-at",
+            metavar="STEP",
+            help="Stop after this step and keep the model as it is then; --resume goes on.",
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="K=V", help="Override a key, for example loss.aml=0.5."),
     ] = None,
+    features: Features = None,
+    features_limit: FeaturesLimit = 20.0,
     json: Json = False,
 ) -> None:
     """Train a model."""
@@ -57,16 +67,21 @@ def train(
     settings = load_config(TrainConfig, path, overrides or (), options)
 
     from reviosa.training.run import train as run_training
+    from workbench.features import open_features, tell_features
 
+    store = open_features(features, features_limit)
     with progress("training") if _leads() else nullcontext(lambda *_: None) as update:
         summary = run_training(
             settings,
             resume=resume,
             progress=lambda step, steps, _: update(step, steps),
             observers=_observers(settings),
+            stop_at=stop_at,
+            store=store,
         )
     if not _leads():
         return
+    tell_features(store)
     losses = {name: value for name, value in summary.losses.items() if "loss" in name}
     if json:
         print_json({"model": str(summary.model), "steps": summary.steps, "losses": losses})
@@ -92,7 +107,8 @@ def _observers(settings: Any) -> Any:
 
     dataset = InterRVOSDataset(settings.attention_data, limit=_WATCHED)
 
-    def build(processor: Any) -> list[Any]:
+    def build(features: Any) -> list[Any]:
+        processor = features.processor
         clips = ConversationDataset(
             dataset,
             processor,
@@ -100,6 +116,7 @@ def _observers(settings: Any) -> Any:
             num_frames=settings.num_frames,
             expressions=settings.expressions_per_video,
             targets=settings.roles == "both",
+            features=features,
         )
         path = settings.out / ATTENTION_FILE
         return [RoleAttentionCallback(clips, processor, path, settings.attention_steps)]

@@ -1,276 +1,402 @@
-"""Run the trials of a sweep in processes of their own, and go on where a stopped one left off.
+"""Run the trials of a sweep, and go on where a stopped one left off.
 
 A trial lies in ``RUNS/trials/<id>``: the training configuration and the heads file it was started
-with, and its runs ``train``, ``evaluate`` and, where asked for, ``target-by-prompt``, each made by
-the command that a person would give. Sweeps that hold the same trial share it.
+with, and its runs, each made by the command that a person would give. Sweeps that hold the same
+trial share it: whoever runs it has its folder locked, and the others come back to it later.
 """
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import yaml
-
+from probes.halving import Halving, Rung
 from probes.store import CaptureStore
 from probes.sweeps import SWEEP_FILE, SWEEP_SCHEMA
 from reviosa.errors import ReviosaError, RunError
 from reviosa.heads import HeadSelection
-from reviosa.io import write_json, write_text
+from reviosa.io import write_json
 from reviosa.process import sigterm_raises
 from reviosa.run_record import read_run
+from workbench.executors import Executor, Job, Outcome, Step
 from workbench.sweeps.config import SweepConfig
+from workbench.sweeps.halving import arm_scores, survivors, write_halving
 from workbench.sweeps.plan import Trial, choose_heads, plan_trials, ranked_capture
+from workbench.sweeps.status import SweepStatus, TrialStatus
+from workbench.sweeps.trials import (
+    TrialState,
+    clear_failure,
+    drop_leftovers,
+    keep_failure,
+    rung_score,
+    rung_steps,
+    running_at,
+    trial_state,
+    trial_steps,
+    write_trial,
+)
+from workbench.sweeps.view import View, duration
 
-__all__ = ["TrialState", "run_sweep", "trial_state"]
+__all__ = ["Resources", "run_sweep"]
 
-_CLI: Final = (sys.executable, "-m", "workbench.cli")
-_LONGEST: Final = 400
-"""Characters of a message that are shown."""
+_TRIES: Final = 3
+"""How often a trial is begun whose process is killed from outside."""
+_AGAIN_S: Final = 5.0
+"""After which a trial that another sweep runs is looked at again."""
+_LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True)
-class TrialState:
-    """How far a trial is."""
+class Resources:
+    """What each trial is given."""
 
-    trial: Trial
-    status: str
-    """"new", "running", "stopped", "failed" or "done"."""
-    directory: Path
-
-
-class _Failure(Exception):
-    """A process of a trial ended with an error; the message says which."""
-
-
-def trial_state(trial: Trial, runs: Path) -> TrialState:
-    """Read from the trial's runs how far it is."""
-    directory = runs / "trials" / trial.id
-    found = [_status(directory / part) for part in _parts(trial)]
-    if all(status == "done" for status in found):
-        return TrialState(trial, "done", directory)
-    begun = [status for status in found if status != "new"]
-    status = next((s for s in ("running", "failed", "stopped") if s in begun), None)
-    return TrialState(trial, status or ("stopped" if begun else "new"), directory)
+    cpus: int = 1
+    gpus: float = 0
+    minutes: float | None = None
+    memory_gb: float | None = None
 
 
 def run_sweep(
     sweep: SweepConfig,
     runs: Path,
-    workers: int,
-    tell: Callable[[str], None],
+    executor: Executor,
+    resources: Resources,
+    view: View,
+    retry_failed: bool = False,
+    features: Path | None = None,
 ) -> list[TrialState]:
     """Run what is not done yet.
 
     Args:
         sweep: what to run.
         runs: folder of all runs.
-        workers: trials at a time; the processors are shared out among them.
-        tell: called with a line whenever a trial begins or ends.
+        executor: where trials run.
+        resources: of each trial.
+        view: is told what happens.
+        retry_failed: run again what failed before; else it stays failed.
+        features: folder of the feature cache that all trials share; none without.
 
     Returns:
-        all trials; a failed one does not stop the others.
+        all trials; one that failed does not stop the others, and one that was cut early is "cut".
 
     Raises:
-        KeyboardInterrupt: stopped; the processes were told to stop too, and keep their last save.
-        ReviosaError: the capture failed, or the file cannot be met.
+        KeyboardInterrupt: stopped; the trials keep their last save.
+        ReviosaError: the file cannot be met, or the folder cannot be written.
     """
     trials = plan_trials(sweep)
-    pool = _Processes(max(1, (os.cpu_count() or 1) // workers))
+    folder = runs / "sweeps" / sweep.name
+    _write_sweep(sweep, trials, folder)
+    running = _Sweep(sweep, trials, runs, executor, resources, view, retry_failed, features)
     with sigterm_raises():
         try:
-            _run_trials(sweep, trials, runs, workers, pool, tell)
-        except BaseException:
-            pool.stop()
-            raise
-    return [trial_state(trial, runs) for trial in trials]
+            running.run()
+        finally:
+            running.close()
+    return running.states()
 
 
-def _run_trials(
-    sweep: SweepConfig,
-    trials: Sequence[Trial],
-    runs: Path,
-    workers: int,
-    pool: "_Processes",
-    tell: Callable[[str], None],
-) -> None:
-    heads = _heads(sweep, trials, runs, pool, tell)
-    _write_sweep(sweep, trials, runs)
-    states = [trial_state(trial, runs) for trial in trials]
-    waiting = [state for state in states if state.status != "done"]
-    tell(f"{len(states)} trials, {len(states) - len(waiting)} done already")
-    with ThreadPoolExecutor(workers) as threads:
-        futures = [
-            threads.submit(_run_trial, s, sweep, heads[s.trial.id], pool, tell) for s in waiting
+class _Sweep:
+    """A sweep that runs."""
+
+    def __init__(
+        self,
+        sweep: SweepConfig,
+        trials: Sequence[Trial],
+        runs: Path,
+        executor: Executor,
+        resources: Resources,
+        view: View,
+        retry_failed: bool,
+        features: Path | None,
+    ) -> None:
+        self.sweep, self.runs, self.executor, self.view = sweep, runs, executor, view
+        self._folder = runs / "sweeps" / sweep.name
+        self.resources, self.features = resources, features
+        self.trials = {trial.id: trial for trial in trials}
+        states = {trial.id: trial_state(trial, runs) for trial in trials}
+        self.folders = {key: state.directory for key, state in states.items()}
+        self.status = SweepStatus(
+            sweep.name,
+            [TrialStatus(t.id, t.arm, t.seed, "waiting", int(t.train["steps"])) for t in trials],
+            executor.places,
+        )
+        self.of = {entry.id: entry for entry in self.status.trials}
+        for key, state in states.items():
+            if state.status == "done":
+                self.of[key].status = "done"
+            elif state.status == "failed" and not retry_failed:
+                self.of[key].status, self.of[key].reason = "failed", state.reason
+        self.heads: dict[str, HeadSelection | None] = {}
+
+    def run(self) -> None:
+        """Run everything that waits."""
+        self._tell_start()
+        self._choose_heads()
+        if self.sweep.halving is not None:
+            self._race()
+        else:
+            write_halving(self._folder, None)
+        self._run_all(self._waiting(), self._whole, self._close_trial)
+
+    def close(self) -> None:
+        """Say in the status file how all ended."""
+        for entry in self.status.trials:
+            if entry.status in ("waiting", "running", "elsewhere"):
+                entry.status = trial_state(self.trials[entry.id], self.runs).status
+        self.status.doing = ""
+        self.status.write(self._folder)
+
+    def states(self) -> list[TrialState]:
+        """Where each trial is at the end."""
+        return [
+            TrialState(self.trials[entry.id], entry.status, self.folders[entry.id], entry.reason)
+            for entry in self.status.trials
         ]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            # Here already: leaving the block waits for the threads, which wait for the processes.
-            pool.stop()
-            raise
 
+    def _waiting(self) -> list[str]:
+        return [entry.id for entry in self.status.trials if entry.status == "waiting"]
 
-def _heads(
-    sweep: SweepConfig,
-    trials: Sequence[Trial],
-    runs: Path,
-    pool: "_Processes",
-    tell: Callable[[str], None],
-) -> dict[str, HeadSelection | None]:
-    """The pairs of every trial, by its id; the capture that they are chosen from is made first."""
-    wanted = ranked_capture(sweep)
-    store = None
-    if wanted is not None:
-        folder = runs / wanted.folder
-        if _status(folder) != "done":
-            tell("capture of the model that pairs are chosen from")
-            command = ("capture", "--model", wanted.model, "--data", str(sweep.selection),
-                       "--maps", "none", "--out", str(folder), "--resume",
-                       *(() if wanted.gradients else ("--no-gradients",)),
-                       *_limit(sweep.selection_videos))  # fmt: skip
+    def _tell_start(self) -> None:
+        counts = self.status.counts()
+        parts = [f"{counts['waiting']} trials to run", f"{counts['done']} done already"]
+        if counts["failed"]:
+            parts.append(f"{counts['failed']} failed before (--retry-failed runs them again)")
+        self.view.say(f"{self.sweep.name}: {', '.join(parts)}")
+
+    def _choose_heads(self) -> None:
+        """Choose the pairs of every trial; the capture they are chosen from is made first."""
+        rules = {key: self.trials[key].heads for key in self._waiting()}
+        self.heads = dict.fromkeys(rules)
+        store, problem = None, ""
+        if any(rule is not None and rule.needs_scores for rule in rules.values()):
             try:
-                pool.run(command, runs / "sweeps" / sweep.name / "capture.log")
-            except _Failure as error:
-                raise RunError(f"the capture that pairs are chosen from failed: {error}") from None
-        store = CaptureStore(folder)
-    return {
-        trial.id: choose_heads(sweep, trial.heads, store, trial.seed) if trial.heads else None
-        for trial in trials
-    }
+                store = self._capture()
+            except ReviosaError as error:
+                problem = str(error)
+        for key, rule in rules.items():
+            if rule is None:
+                continue
+            if rule.needs_scores and store is None:
+                self._fail(key, f"the pairs cannot be chosen: {problem}", keep=False)
+                continue
+            try:
+                self.heads[key] = choose_heads(self.sweep, rule, store, self.trials[key].seed)
+            except ReviosaError as error:
+                self._fail(key, f"the pairs cannot be chosen: {error}", keep=False)
+
+    def _capture(self) -> CaptureStore:
+        wanted = ranked_capture(self.sweep)
+        assert wanted is not None
+        folder = self.runs / wanted.folder
+        limit = self.sweep.selection_videos
+        command = (
+            "capture", "--model", wanted.model, "--data", str(self.sweep.selection),
+            "--maps", "none", "--gradients" if wanted.gradients else "--no-gradients",
+            "--out", str(folder), "--resume", *(() if limit is None else ("--limit", str(limit))),
+            *(() if self.features is None else ("--features", str(self.features))),
+        )  # fmt: skip
+        if not _is_done(folder):
+            self.status.doing = "capture of the model that pairs are chosen from"
+            self.view.say(self.status.doing)
+        # Its lock and log lie beside it: its own folder is locked by the capture.
+        job = self._job("capture", self._folder / "capture", (Step(command, folder),))
+        tries = _TRIES
+        while not _is_done(folder):
+            outcome = self._alone(job)
+            tries -= outcome.status == "lost"
+            elsewhere = "in use by another process" in outcome.reason
+            if not tries or (outcome.status == "failed" and not elsewhere):
+                raise RunError(f"the capture failed: {outcome.reason}; see {job.log}")
+            if not _is_done(folder):
+                # Another sweep makes it.
+                time.sleep(_AGAIN_S)
+        self.status.doing = ""
+        return CaptureStore(folder)
+
+    def _alone(self, job: Job) -> Outcome:
+        future = self.executor.submit(job)
+        while not wait([future], timeout=_LOOK_S).done:
+            self._show()
+        return future.result()
+
+    def _race(self) -> None:
+        """Successive halving: measure arms after some steps and go on with the better ones.
+
+        The baseline goes on whatever it scores, because all others are compared with it, and so
+        does an arm that was trained to its end without a look on the way: it costs nothing more.
+        """
+        halving = self.sweep.halving
+        assert halving is not None
+        arm_of = {key: trial.arm for key, trial in self.trials.items()}
+        alive = list(dict.fromkeys(arm_of.values()))
+        to_look_at = {
+            arm for key, arm in arm_of.items()
+            if self.of[key].status != "done"
+            or rung_score(self.folders[key], halving.rungs[0], halving.metric) is not None
+        }  # fmt: skip
+        safe = {self.sweep.baseline, *alive} - (to_look_at - {self.sweep.baseline})
+        rules = {name: arm.heads for name, arm in self.sweep.arms.items()}
+        controls = {n: rule.like for n, rule in rules.items() if rule is not None and rule.like}
+        rungs: list[Rung] = []
+        for step in halving.rungs:
+            measure = partial(rung_score, step=step, metric=halving.metric)
+            racing = [k for k, arm in arm_of.items() if arm in {*alive} - safe - {*controls}]
+            self._run_all(
+                [k for k in self._waiting() if k in racing and measure(self.folders[k]) is None],
+                partial(self._rung, step=step),
+                lambda key: None,
+            )
+            scores = {key: measure(self.folders[key]) for key in racing}
+            kept = survivors(alive, arm_scores(scores, arm_of), halving.keep, safe, controls)
+            cut = [arm for arm in alive if arm not in kept]
+            alive = kept
+            rungs.append(Rung(step, scores, tuple(kept), tuple(cut)))
+            write_halving(self._folder, Halving(halving.metric, tuple(rungs)))
+            for entry in self.status.trials:
+                if entry.arm in cut and entry.status == "waiting":
+                    entry.status, entry.reason = "cut", f"cut after step {step}"
+            if cut:
+                self.view.say(
+                    f"step {step}: {len(alive)} arms go on, {len(cut)} are cut by "
+                    f"{halving.metric} J&F on the selection split: {', '.join(cut)}"
+                )
+
+    def _job(self, name: str, folder: Path, steps: tuple[Step, ...]) -> Job:
+        given = self.resources
+        return Job(
+            name, folder, steps, given.cpus, given.gpus, given.minutes, given.memory_gb
+        )  # fmt: skip
+
+    def _whole(self, key: str) -> Job:
+        trial, folder = self.trials[key], self.folders[key]
+        steps = trial_steps(trial, self.sweep, folder, self.features)
+        return self._job(self.of[key].name, folder, steps)
+
+    def _rung(self, key: str, step: int) -> Job:
+        folder = self.folders[key]
+        name = f"{self.of[key].name}, to step {step}"
+        steps = rung_steps(self.trials[key], self.sweep, folder, step, self.features)
+        return self._job(name, folder, steps)
+
+    def _run_all(
+        self,
+        keys: Collection[str],
+        job: Callable[[str], Job],
+        ended: Callable[[str], None],
+    ) -> None:
+        """Run a job for each trial, so many at a time, until none waits."""
+        waiting, later = deque(keys), deque[tuple[float, str]]()
+        running: dict[Future[Outcome], str] = {}
+        while waiting or later or running:
+            while later and later[0][0] <= time.monotonic():
+                waiting.append(later.popleft()[1])
+            while waiting and len(running) < self.executor.places:
+                key = waiting.popleft()
+                if self._begin(key):
+                    running[self.executor.submit(job(key))] = key
+            if running:
+                for future in wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED).done:
+                    key = running.pop(future)
+                    if self._again(key, future.result(), ended):
+                        later.append((time.monotonic() + _AGAIN_S, key))
+            elif later:
+                time.sleep(_LOOK_S)
+            self._show()
+
+    def _begin(self, key: str) -> bool:
+        """Make a trial ready; False where there is nothing to run."""
+        entry, trial = self.of[key], self.trials[key]
+        if trial_state(trial, self.runs).status == "done":
+            # Another sweep has done it meanwhile.
+            entry.status = "done"
+            self.view.say(f"done by another sweep: {entry.name} ({key})")
+            return False
+        try:
+            write_trial(trial, self.heads[key], self.folders[key], self.sweep)
+        except OSError as error:
+            self._fail(key, f"{error.filename or self.folders[key]}: {error.strerror}")
+            return False
+        clear_failure(self.folders[key])
+        if entry.status != "elsewhere":
+            self.view.say(f"begun: {entry.name} ({key})")
+        entry.status, entry.began = "running", time.monotonic()
+        entry.attempts += 1
+        return True
+
+    def _again(self, key: str, outcome: Outcome, ended: Callable[[str], None]) -> bool:
+        """Take note of how a trial's process ended; whether it is to be begun once more."""
+        self._tick()
+        entry = self.of[key]
+        entry.began = None
+        if outcome.status == "done":
+            entry.status = "waiting"
+            ended(key)
+        elif outcome.status == "busy":
+            entry.status = "elsewhere"
+            entry.attempts -= 1
+            return True
+        elif outcome.status == "lost" and entry.attempts < _TRIES:
+            self.view.say(f"begun again: {entry.name} ({key}): {outcome.reason}")
+            entry.status = "waiting"
+            return True
+        elif outcome.status == "stopped":
+            entry.status = "stopped"
+        else:
+            self._fail(key, outcome.reason)
+        return False
+
+    def _close_trial(self, key: str) -> None:
+        entry = self.of[key]
+        entry.status = "done"
+        drop_leftovers(self.folders[key])
+        self.view.say(f"done: {entry.name} ({key}), {duration(entry.seconds)}")
+
+    def _fail(self, key: str, reason: str, keep: bool = True) -> None:
+        entry = self.of[key]
+        entry.status, entry.reason = "failed", reason
+        log = self.folders[key] / "log.txt"
+        if keep:
+            keep_failure(self.folders[key], reason, entry.attempts)
+        see = f"; see {log}" if log.exists() else ""
+        self.view.say(f"FAILED: {entry.name} ({key}): {reason}{see}")
+
+    def _show(self) -> None:
+        for entry in self.status.trials:
+            if entry.status == "running":
+                at = running_at(self.trials[entry.id], self.folders[entry.id])
+                entry.part, entry.step, entry.loss = at.part, at.step, at.loss
+        self._tick()
+        self.status.write(self._folder)
+        self.view.show(self.status)
+
+    def _tick(self) -> None:
+        """Add the time since the last look to what runs."""
+        now = time.monotonic()
+        for entry in self.status.trials:
+            if entry.began is not None:
+                entry.seconds, entry.began = entry.seconds + now - entry.began, now
 
 
-def _run_trial(
-    state: TrialState,
-    sweep: SweepConfig,
-    heads: HeadSelection | None,
-    pool: "_Processes",
-    tell: Callable[[str], None],
-) -> None:
-    trial, folder = state.trial, state.directory
-    name = f"{trial.arm}, seed {trial.seed} ({trial.id})"
-    tell(f"begun: {name}")
-    if _status(folder / "train") == "new":
-        _write_trial(trial, heads, folder, sweep)
-    log = folder / "log.txt"
-    model = str(folder / "train")
-    commands: dict[str, tuple[str, ...]] = {
-        "train": ("train", "--config", str(folder / "train.yaml"), "--out", model),
-        "evaluate": ("evaluate", "--model", model, *_report(sweep)),
-        "target-by-prompt": (
-            "evaluate", "--model", model, "--target-by-prompt", "--protocol", "target",
-            *_report(sweep),
-        ),
-    }  # fmt: skip
+def _is_done(folder: Path) -> bool:
     try:
-        for part in _parts(trial):
-            if _status(folder / part) != "done":
-                out = () if part == "train" else ("--out", str(folder / part))
-                pool.run((*commands[part], *out, "--resume"), log)
-    except _Failure as error:
-        tell(f"stopped: {name}" if pool.stopped else f"FAILED: {name}: {error}; see {log}")
-        return
-    # Only a training that is to go on needs them.
-    shutil.rmtree(folder / "train" / "checkpoints", ignore_errors=True)
-    tell(f"done: {name}")
-
-
-def _report(sweep: SweepConfig) -> tuple[str, ...]:
-    return ("--data", str(sweep.report), *_limit(sweep.report_videos))
-
-
-def _limit(videos: int | None) -> tuple[str, ...]:
-    return () if videos is None else ("--limit", str(videos))
-
-
-def _parts(trial: Trial) -> tuple[str, ...]:
-    return ("train", "evaluate", *(("target-by-prompt",) if trial.target_by_prompt else ()))
-
-
-def _status(directory: Path) -> str:
-    try:
-        return read_run(directory)["status"]
+        return read_run(folder)["status"] == "done"
     except ReviosaError:
-        return "new"
+        return False
 
 
-def _write_trial(
-    trial: Trial, heads: HeadSelection | None, folder: Path, sweep: SweepConfig
-) -> None:
-    settings: dict[str, Any] = {**trial.train, "data": os.path.abspath(sweep.data)}
-    settings["attention_data"] = os.path.abspath(sweep.selection)
-    if heads is not None:
-        heads.save(folder / "heads.json")
-        settings["heads"] = "heads.json"
-    write_text(folder / "train.yaml", yaml.safe_dump(settings, sort_keys=False))
-
-
-def _write_sweep(sweep: SweepConfig, trials: Sequence[Trial], runs: Path) -> None:
-    value: Mapping[str, Any] = {
+def _write_sweep(sweep: SweepConfig, trials: Sequence[Trial], folder: Path) -> None:
+    value = {
         "schema": SWEEP_SCHEMA,
         "name": sweep.name,
         "baseline": sweep.baseline,
+        "metrics": list(sweep.metrics),
+        "choose": sweep.choose,
         "config": sweep.model_dump(mode="json"),
         "arms": {name: arm.title for name, arm in sweep.arms.items()},
         "trials": [{"id": t.id, "arm": t.arm, "seed": t.seed} for t in trials],
     }
-    write_json(runs / "sweeps" / sweep.name / SWEEP_FILE, value)
-
-
-class _Processes:
-    """Runs our own commands in processes, and stops them all."""
-
-    def __init__(self, threads: int) -> None:
-        self._threads = str(threads)
-        self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self.stopped = False
-
-    def run(self, arguments: Sequence[str], log: Path) -> None:
-        """Run ``reviosa ARGUMENTS``; what it says goes to the end of ``log``.
-
-        Raises:
-            _Failure: it ended with an error, or all were stopped.
-        """
-        environment = {**os.environ, "OMP_NUM_THREADS": self._threads}
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "ab") as file:
-            file.write(f"$ reviosa {' '.join(arguments)}\n".encode())
-            file.flush()
-            start = file.tell()
-            with self._lock:
-                if self.stopped:
-                    raise _Failure("the sweep was stopped")
-                # A session of its own: Ctrl-C reaches us, and we tell the processes.
-                process = subprocess.Popen(
-                    [*_CLI, *arguments], stdout=file, stderr=subprocess.STDOUT, env=environment,
-                    start_new_session=True,
-                )  # fmt: skip
-                self._running.add(process)
-            code = process.wait()
-        with self._lock:
-            self._running.discard(process)
-        if code < 0:
-            raise _Failure(f"killed by {signal.Signals(-code).name}; was there memory enough?")
-        if code:
-            said = log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
-            raise _Failure(said[-1][:_LONGEST] if said else f"exit code {code}")
-
-    def stop(self) -> None:
-        """Tell every process to stop, let none begin, and wait until they have ended."""
-        with self._lock:
-            self.stopped = True
-            for process in self._running:
-                process.send_signal(signal.SIGTERM)
-        for process in list(self._running):
-            process.wait()
+    write_json(folder / SWEEP_FILE, value)

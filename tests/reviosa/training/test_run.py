@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from safetensors.torch import load_file
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.records import Video
 from reviosa.data.synthetic import WorldConfig, write_synthetic
-from reviosa.errors import CheckpointError, ConfigError, DataError, RunError
+from reviosa.errors import CheckpointError, ConfigError, DataError, ReviosaError, RunError
 from reviosa.heads import HeadSelection
 from reviosa.model import load, save
 from reviosa.run_record import read_run
@@ -177,6 +178,48 @@ def test_a_killed_run_resumes_to_the_same_weights(start, data, tmp_path):
     assert [json.loads(x)["step"] for x in lines] == [1, 2, 3, 4, 5, 6]
     # Resuming a finished run does nothing and says so by ending.
     assert train(killed, resume=True).steps == 6
+
+
+def test_a_run_that_stops_to_be_looked_at_goes_on_to_the_same_weights(start, data, tmp_path):
+    lora = {"rank": 2, "alpha": 4, "dropout": 0.1}
+    # Checkpoints every 3 steps: the stop at step 4 writes one of its own.
+    settings = {"steps": 6, "batch_size": 2, "lora": lora, "save_steps": 3}
+    train(config(start, data, tmp_path / "whole", **settings))
+    looked = config(start, data, tmp_path / "looked", **settings)
+    summary = train(looked, stop_at=4)
+    assert summary.steps == 4 and summary.model == tmp_path / "looked" / "model-at-4"
+    assert read_run(tmp_path / "looked")["status"] == "stopped"
+    assert "at step 4" in read_run(tmp_path / "looked")["error"]
+    at_stop = load_file(summary.model / "model.safetensors")
+
+    # Killed before the model was written, it makes the same one again from an earlier checkpoint.
+    shutil.rmtree(summary.model)
+    assert train(looked, resume=True, stop_at=4).steps == 4
+    assert largest_difference(at_stop, load_file(summary.model / "model.safetensors")) == 0
+
+    train(looked, resume=True)
+    assert largest_difference(weights(tmp_path / "whole"), weights(tmp_path / "looked")) == 0
+    assert largest_difference(at_stop, weights(tmp_path / "whole")) > 0
+    assert read_run(tmp_path / "looked")["status"] == "done"
+    lines = (tmp_path / "looked" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(x)["step"] for x in lines] == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(RunError, match="trained to its end"):
+        train(looked, resume=True, stop_at=4)
+
+
+@pytest.mark.parametrize("step", [0, 3, 9])
+def test_a_stop_that_is_no_step_of_the_run_is_refused(start, data, tmp_path, step):
+    with pytest.raises(ConfigError, match=f"stop_at is {step}, expected a step between 1 and 2"):
+        train(config(start, data, tmp_path / "run"), stop_at=step)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_diverges_says_so_and_stops(start, data, tmp_path):
+    with pytest.raises(ReviosaError, match=r"diverged at step \d: got a loss of (nan|inf).*lower"):
+        train(config(start, data, tmp_path / "run", steps=8, learning_rate=1e30))
+    header = read_run(tmp_path / "run")
+    assert header["status"] == "failed" and "diverged" in header["error"]
+    assert not (tmp_path / "run" / "model").exists()
 
 
 def test_gradient_checkpointing_gives_the_same_weights(start, data, tmp_path):
