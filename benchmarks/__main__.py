@@ -9,13 +9,13 @@ import json
 import os
 import platform
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
-from benchmarks import aml_step, inference, role_rows, statistics
 from benchmarks.report import write_table
 from reviosa.io import write_json
 
@@ -27,8 +27,11 @@ def main() -> None:
     """Measure what the command line names and write the table anew."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "part", choices=["role-rows", "aml-step", "inference", "memory", "statistics", "table"]
-    )
+        "part",
+        choices=[
+            "role-rows", "aml-step", "inference", "memory", "statistics", "sweep-cache", "table"
+        ],
+    )  # fmt: skip
     parser.add_argument("--shape", choices=["nano", "1b", "4b"], help="1b if not given")
     parser.add_argument("--layers", type=int, help="layers of the language model; all if not given")
     parser.add_argument("--frames", type=int, default=4, help="frames the language model sees")
@@ -48,18 +51,23 @@ def main() -> None:
 
 
 def _measure(asked: argparse.Namespace) -> dict[str, Any]:
+    # A part is imported when it is asked for: each needs packages that the others do not.
+    part = import_module(f"benchmarks.{_MODULES.get(asked.part, asked.part.replace('-', '_'))}")
     if asked.part == "statistics":
-        return {"shape": "1b", "layers": None, **statistics.measure()}
+        return {"shape": "1b", "layers": None, **part.measure()}
     if asked.part == "memory":
-        return {"shape": "nano", "layers": None, "peak_mib": inference.memory()}
+        return {"shape": "nano", "layers": None, "peak_mib": part.memory()}
     if asked.part == "inference":
-        found = {"shape": "nano", "layers": None, **inference.measure(asked.rounds)}
+        found = {"shape": "nano", "layers": None, **part.measure(asked.rounds)}
     else:
-        part = {"role-rows": role_rows, "aml-step": aml_step}[asked.part]
         found = part.measure(asked.shape, asked.layers, asked.frames, asked.rounds)
         found |= {"shape": asked.shape, "layers": asked.layers, "frames": asked.frames}
     found["costs"] = {name: asdict(cost) for name, cost in found["costs"].items()}
     return {**found, "rounds": asked.rounds}
+
+
+_MODULES = {"memory": "inference"}
+"""Of the parts that are not named like their module."""
 
 
 def _device() -> dict[str, str]:
