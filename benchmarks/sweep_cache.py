@@ -216,8 +216,8 @@ def _parts(
     """What is done to the frames, each by itself."""
     processor, where, dtype = off.processor, model.device, model.dtype
     pixels = video.read_frames()
-    vision = processor.vision_frames(pixels).to(where, dtype)
-    sam = processor.sam_frames(pixels).to(where, dtype)
+    vision = processor.vision_frames(pixels).to(where, dtype).contiguous()
+    sam = processor.sam_frames(pixels).to(where, dtype).contiguous()
     tower, trunk = model.mllm.model.vision_tower, model.sam2.image_encoder
 
     def frames() -> list[Any]:
@@ -248,7 +248,7 @@ def _compared(
     filled = [kept.patches(model, frames), *kept.maps(model, frames)]
     read = [kept.patches(model, frames), *kept.maps(model, frames)]
     assert kept.store is not None and kept.store.hits == kept.store.misses
-    sam = off.processor.sam_frames(video.read_frames()).to(model.device, model.dtype)
+    sam = off.processor.sam_frames(video.read_frames()).to(model.device, model.dtype).contiguous()
     at_once = model.sam2.image_encoder(sam)["backbone_fpn"][0]
     return {
         "computed twice": all(map(torch.equal, computed, again)),
