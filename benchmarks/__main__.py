@@ -29,6 +29,7 @@ _MODULES = {
     "memory": "inference",
     "statistics": "statistics",
     "scaling": "items",
+    "sweep-cache": "sweep_cache",
 }
 """Where each part is measured."""
 
@@ -36,7 +37,16 @@ _MODULES = {
 def main() -> None:
     """Measure what the command line names and write the table anew."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parts = ["role-rows", "aml-step", "inference", "memory", "statistics", "scaling", "table"]
+    parts = [
+        "role-rows",
+        "aml-step",
+        "inference",
+        "memory",
+        "statistics",
+        "scaling",
+        "sweep-cache",
+        "table",
+    ]
     parser.add_argument("part", choices=parts)
     parser.add_argument("--shape", choices=["nano", "1b", "4b"], help="1b if not given")
     parser.add_argument("--layers", type=int, help="layers of the language model; all if not given")

@@ -169,12 +169,48 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
 
 
+def _sweep_cache(record: Record) -> str:
+    if record["shape"] == "nano":
+        return _nano_trial(record)
+    sizes = ", ".join(f"{mib:.1f} MiB of the {n}" for n, mib in record["entry_mib"].items())
+    same = "; ".join(f"{name}: {'yes' if yes else 'no'}" for name, yes in record["equal"].items())
+    return (
+        _title(record, "A training step with frozen features kept")
+        + f"\nWhole step over {record['frames']} frames of 480p, five questions: LoRA of rank 128, "
+        "gradient checkpointing, attention mask loss on four pairs, batch of one. Kept features "
+        f"are read from files that the system holds in memory: {sizes} a frame. "
+        f"Equal bits to computing frames one by one: {same}.\n\n"
+        + _costs(record, "all computed")
+        + f"\nWhat is done to these {record['frames']} frames, each by itself:\n\n"
+        + _costs({"costs": record["parts"]}, "SAM2's encoder, one by one")
+    )
+
+
+def _nano_trial(record: Record) -> str:
+    def trial(how: str) -> float:
+        return sum(record["costs"][f"{what}, {how}"]["seconds"] for what in _TRIAL)
+
+    computed, kept = trial("computed"), trial("kept")
+    return (
+        _title(record, "A trial of a sweep with frozen features kept")
+        + "\nA fifth of a trial of the sweeps that ship: 20 steps with two looks at all heads, and "
+        "32 videos predicted and scored; one process, started already. Together "
+        f"{computed:.1f} s with features computed, {kept:.1f} s with them kept: "
+        f"{3600 / computed / 5:.1f} and {3600 / kept / 5:.1f} whole trials an hour, "
+        f"{computed / kept:.2f} times as many.\n\n" + _costs(record, "training, computed")
+    )
+
+
+_TRIAL = ("training", "evaluating")
+
+
 _WANTED = {
     "role-rows": ("nano", "1b", "4b"),
     "aml-step": ("1b", "4b"),
     "inference": ("nano",),
     "memory": ("nano",),
     "statistics": ("1b",),
+    "sweep-cache": ("nano", "1b", "4b"),
 }
 """Shapes that each part is asked for; the 4B is for GPUs alone."""
 _WRITERS: dict[str, Callable[[Record], str]] = {
@@ -184,4 +220,5 @@ _WRITERS: dict[str, Callable[[Record], str]] = {
     "memory": _memory,
     "statistics": _statistics,
     "scaling": _scaling,
+    "sweep-cache": _sweep_cache,
 }

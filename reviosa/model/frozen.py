@@ -13,8 +13,9 @@ def one_by_one(
 ) -> list[Tensor]:
     """Encode frame by frame, without a graph, unless the encoder is training.
 
-    Kernels are chosen by the size of the batch, and some round differently: only so are a frame's
-    features the same bits whatever frames stand beside it, which is what lets them be kept.
+    Kernels are chosen by the size of a batch and by how it lies in memory, and some round
+    differently: only so are a frame's features the same bits whatever frames stand beside it, which
+    is what lets them be kept.
 
     Args:
         encode: from frames [frame, ...] to tensors [frame, ...].
@@ -28,5 +29,5 @@ def one_by_one(
     if trains and torch.is_grad_enabled():
         return list(encode(frames))
     with torch.no_grad():
-        found = [encode(frame[None]) for frame in frames]
+        found = [encode(frame.contiguous()[None]) for frame in frames]
     return [torch.cat(parts) for parts in zip(*found, strict=True)]

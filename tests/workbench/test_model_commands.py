@@ -242,6 +242,31 @@ def test_attention_over_training_is_recorded_and_changes_nothing(
     assert np.abs(again["actor"]["mask_share"] - shares[2]).max() < 1e-4
 
 
+def test_features_are_shared_by_training_capture_and_evaluation(cli, tmp_path, dataset, checkpoint):
+    features = ["--features", tmp_path / "features"]
+    train = [
+        "train", "--preset", "nano", "--data", dataset.root, "--set", f"model={checkpoint}",
+        "--set", "steps=2", "--set", "batch_size=2", "--set", f"attention_data={dataset.root}",
+    ]  # fmt: skip
+    capture = ["capture", "--model", checkpoint, "--data", dataset.root]
+    evaluate = ["evaluate", "--model", checkpoint, "--data", dataset.root]
+    for name, command in (("train", train), ("capture", capture), ("evaluate", evaluate)):
+        plain = cli(*command, "--out", tmp_path / name)
+        assert plain.code == 0 and "features:" not in plain.err
+        kept = cli(*command, *features, "--out", tmp_path / f"{name}-kept")
+        assert kept.code == 0, kept.err
+        (line,) = [x for x in kept.err.splitlines() if x.startswith("features: ")]
+        assert f" MB stored in {tmp_path / 'features'}" in line
+        one, other = (read_run(tmp_path / x) for x in (name, f"{name}-kept"))
+        assert one["config"] == other["config"] and one.get("summary") == other.get("summary")
+    # The captured model is the one that is evaluated: every frame is known by then.
+    assert ", 0 computed, 0.0 MB stored" in line
+    one, other = (tmp_path / x / "predictions.json" for x in ("evaluate", "evaluate-kept"))
+    assert one.read_bytes() == other.read_bytes()
+    one, other = (tmp_path / x / "model" / "model.safetensors" for x in ("train", "train-kept"))
+    assert one.read_bytes() == other.read_bytes()
+
+
 def test_one_token_for_every_expression(cli, tmp_path, dataset, checkpoint):
     """The paper's baseline: interactions are answered with the actor alone."""
     result = cli(

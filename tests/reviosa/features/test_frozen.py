@@ -122,6 +122,10 @@ def test_the_frames_beside_a_frame_do_not_count(tiny_model):
             assert torch.equal(many[index : index + 1], tiny_model.encode_patches(alone))
             again = encode_frames(tiny_model.sam2, alone).maps[-1]
             assert torch.equal(maps[index : index + 1], again)
+        # Nor does how they lie in memory: frames that were resized lie channels last.
+        turned = pixels(20).contiguous(memory_format=torch.channels_last)
+        assert torch.equal(many, tiny_model.encode_patches(turned))
+        assert torch.equal(maps, encode_frames(tiny_model.sam2, turned).maps[-1])
 
 
 # What finds an entry, and what does not
