@@ -297,7 +297,7 @@ def test_arms_are_judged_by_the_mean_of_what_was_measured():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.4, "0 s"), (59, "59 s"), (60, "1 min 0 s"), (3725, "1 h 2 min"), (119.6, "2 min 0 s")],
+    [(0.4, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3725, "1 h 2 min"), (119.6, "2 min")],
 )
 def test_times_are_said_as_people_say_them(seconds, text):
     assert duration(seconds) == text

@@ -133,5 +133,6 @@ def _print(
         rows = [row for row in rows if row["status"] != "done"]
     if not rows:
         return
-    shown = [[str(row[key]) for key in ("id", "arm", "seed", "status", "reason")] for row in rows]
-    print_table(f"Sweep {config.name}", ["trial", "arm", "seed", "status", "reason"], shown)
+    shown = [key for key in rows[0] if key != "reason" or any(row["reason"] for row in rows)]
+    cells = [[str(row[key]) for key in shown] for row in rows]
+    print_table(f"Sweep {config.name}", ["trial", *shown[1:]], cells)

@@ -55,11 +55,11 @@ class Limits(Config):
     """What one trial may take; nothing of it decides a result."""
 
     minutes: Annotated[float, Field(gt=0)] | None = None
-    """Wall-clock time of each of its runs; a longer one is stopped."""
+    """Wall-clock time of all its runs together; a longer trial is ended and counts as failed."""
     memory_gb: Annotated[float, Field(gt=0)] | None = None
-    """Memory; a run that needs more is stopped."""
+    """Main memory; a trial that holds more is ended and counts as failed."""
     cpus: Annotated[int, Field(ge=1)] | None = None
-    """Processors; all shared out among the trials at a time, where not given."""
+    """Threads; where not given, all here are shared out among the trials, on a cluster one."""
     gpus: Annotated[int, Field(ge=0)] | None = None
     """GPUs; one where there is any, where not given."""
 

@@ -53,7 +53,8 @@ def headline(status: SweepStatus) -> str:
             said.append(f"{counts[kind]} {words}")
     left = status.seconds_left()
     if left is not None and counts["done"] < total:
-        said.append(f"about {duration(left)} left")
+        # A guess to the second would pretend to know.
+        said.append(f"about {duration(left if left < 600 else 60 * round(left / 60))} left")
     if status.doing:
         said.append(status.doing)
     return ", ".join(said)
@@ -66,7 +67,7 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
 
 
