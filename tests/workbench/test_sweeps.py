@@ -173,6 +173,8 @@ def test_a_stopped_sweep_goes_on(cli, tmp_path, sweep_file):
     config = load_sweep(path)
     states = [trial_state(trial, runs).status for trial in plan_trials(config)]
     assert "running" not in states and set(states) != {"done"}
+    kept = json.loads((runs / "sweeps" / "small" / "status.json").read_text())
+    assert [trial["status"] for trial in kept["trials"]] == states
     assert cli("sweep", path, "--out", runs, "--no-features").code == 0
     states = [trial_state(trial, runs).status for trial in plan_trials(config)]
     assert states == ["done", "done"]

@@ -88,5 +88,5 @@ class Executor(Protocol):
         ...
 
     def stop(self) -> None:
-        """End every job, let none begin, and wait until all have ended."""
+        """End every job, let none begin, and wait until all have ended; again does nothing."""
         ...

@@ -86,6 +86,8 @@ class RayExecutor:
 
     def stop(self) -> None:
         """End every job, let none begin, and wait until all have ended."""
+        if not self._ray.is_initialized():
+            return
         running = list(self._running.values())
         for reference in running:
             # An interrupt in the task, which ends its process in order.

@@ -94,6 +94,10 @@ def run_sweep(
     with sigterm_raises():
         try:
             running.run()
+        except BaseException:
+            # Before the status is written: what runs on would still be running.
+            executor.stop()
+            raise
         finally:
             running.close()
     return running.states()

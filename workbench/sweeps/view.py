@@ -106,12 +106,14 @@ def table(status: SweepStatus) -> "object":
     from rich.table import Table
     from rich.text import Text
 
+    shown = [t for t in status.trials if t.status in ("running", "elsewhere")]
+    shown += [t for t in status.trials if t.status == "failed"]
+    if not shown:
+        return Text(headline(status))
     found = Table(title=Text(headline(status)), title_justify="left", expand=True)
     for name, right in (("trial", False), ("", False), ("step", True), ("loss", True),
                         ("time", True)):  # fmt: skip
         found.add_column(name, justify="right" if right else "left", no_wrap=right)
-    shown = [t for t in status.trials if t.status in ("running", "elsewhere")]
-    shown += [t for t in status.trials if t.status == "failed"]
     for trial in shown[:_ROWS]:
         found.add_row(*(Text(cell) for cell in _row(trial)))
     if len(shown) > _ROWS:
