@@ -170,14 +170,16 @@ def sweep_answer(sweep: SweepRuns, resamples: int = 2000, seed: int = 0) -> Swee
     """
     tables, chosen = score_tables(sweep.trials), score_tables(sweep.trials, selection=True)
     present = {score for _, score in tables}
+    done = {(trial.arm, trial.seed) for trial in sweep.trials}
     # Whether targets are also asked for in words is said of an arm, so it needs no other word.
     wanted = dict.fromkeys((*sweep.metrics, sweep.choose, "target_by_prompt"))
     metrics = tuple(score for score in wanted if score in present)
     finished = {trial.arm for trial in sweep.trials}
+    whole = finished - {arm for _, arm, seed in sweep.planned if (arm, seed) not in done}
     bases = {arm: sweep.baseline for arm in sweep.arms if arm != sweep.baseline}
     controls = _controls(sweep)
     to_baseline, to_control = (
-        {s: _contrasts(pairs, tables, s, finished, resamples, seed) for s in metrics}
+        {s: _contrasts(pairs, tables, s, whole, resamples, seed) for s in metrics}
         for pairs in (bases, controls)
     )
     unit = "GPU" if any(cost.gpu_s > 0 for cost in sweep.costs.values()) else "CPU"
@@ -243,7 +245,7 @@ def _contrasts(
     pairs: Mapping[str, str],
     tables: ScoreTables,
     score: str,
-    finished: set[str],
+    whole: set[str],
     resamples: int,
     seed: int,
 ) -> dict[str, Contrast]:
@@ -254,12 +256,13 @@ def _contrasts(
         high, low = tables.get((arm, score), {}), tables.get((than, score), {})
         if set(high) & set(low):
             gaps[arm] = difference(high, low, resamples, seed)
-        elif not {arm, than} <= finished:
+        elif not {arm, than} <= whole:
             open_tests += 1
-    p = [np.nan if gap.p is None else gap.p for gap in gaps.values()]
+    # A difference that nothing varies in counts as one that shows nothing, too.
+    p = [1.0 if gap.p is None else gap.p for gap in gaps.values()]
     corrected = holm(np.array(p + [1.0] * open_tests))
     return {
-        arm: Contrast(pairs[arm], gap, None if np.isnan(own) else float(own))
+        arm: Contrast(pairs[arm], gap, None if gap.p is None else float(own))
         for (arm, gap), own in zip(gaps.items(), corrected[: len(gaps)], strict=True)
     }
 

@@ -202,7 +202,8 @@ def _scores(folder: Path, part: str) -> dict[str, pd.DataFrame]:
 def _cost(folder: Path) -> Cost | None:
     """Sum over the runs of a trial; None where there is none, or one does not say."""
     total = Cost(0.0, 0.0, 0.0)
-    parts = [path.parent for path in sorted(folder.glob("*/run.json"))]
+    found = (*folder.glob("*/run.json"), *folder.glob("rungs/*/run.json"))
+    parts = [path.parent for path in sorted(found)]
     for part in parts:
         try:
             own = read_run(part)["cost"]

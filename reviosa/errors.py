@@ -25,6 +25,10 @@ class RunError(ReviosaError):
     """A run directory is missing, in use, or of another kind."""
 
 
+class RunInUseError(RunError):
+    """Another process holds the run directory; later it may be free."""
+
+
 def first_line(error: BaseException) -> str:
     """What another library's error says, in one line; its name where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

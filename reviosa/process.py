@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from reviosa.errors import RunError
+from reviosa.errors import RunError, RunInUseError
 
 __all__ = ["LOCK_NAME", "Terminated", "is_locked", "locked_directory", "sigterm_raises"]
 
@@ -33,7 +33,8 @@ def locked_directory(directory: Path) -> Iterator[list[Path]]:
     Yields the folders that were made, the innermost first.
 
     Raises:
-        RunError: another process holds the lock, or the directory cannot be made or written.
+        RunInUseError: another process holds the lock.
+        RunError: the directory cannot be made or written.
     """
     made: list[Path] = []
     lock = None
@@ -44,7 +45,7 @@ def locked_directory(directory: Path) -> Iterator[list[Path]]:
             made = missing or made
             lock = _lock(directory / LOCK_NAME)
         except BlockingIOError:
-            raise RunError(
+            raise RunInUseError(
                 f"{directory}: got a run in use by another process, expected a free one; "
                 "wait for it, stop it or choose another directory"
             ) from None

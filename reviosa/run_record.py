@@ -22,7 +22,7 @@ from reviosa.io import write_json
 from reviosa.process import LOCK_NAME, Terminated, locked_directory, sigterm_raises
 from reviosa.provenance import git_state, versions
 
-__all__ = ["KINDS", "SCHEMA", "RunRecord", "open_run", "read_run"]
+__all__ = ["KINDS", "SCHEMA", "RunRecord", "is_done", "open_run", "read_run"]
 
 SCHEMA: Final = 1
 KINDS: Final = ("capture", "train", "evaluate", "ablate", "lens", "probe")
@@ -188,6 +188,14 @@ class _Cost:
 def _cpu_seconds() -> float:
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def is_done(directory: str | Path) -> bool:
+    """Whether there is a run in the directory that was finished."""
+    try:
+        return read_run(directory)["status"] == "done"
+    except RunError:
+        return False
 
 
 def _require_usable(directory: Path, resume: bool) -> None:

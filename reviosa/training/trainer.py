@@ -55,7 +55,7 @@ class ReviosaTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
         self.loss_config, self.pairs, self.decay_all = loss, tuple(pairs), decay_all
         self._terms: dict[str, float] = defaultdict(float)
-        self._logged_step = 0
+        self._logged_step: int | None = None
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Names of the parameters that decay."""
@@ -88,6 +88,9 @@ class ReviosaTrainer(Trainer):
             ReviosaError: the loss is not finite. The Trainer itself would go on with weights that
                 are lost, and leave such values out of its log.
         """
+        if self._logged_step is None:
+            # Where this session starts: terms of steps before it are in earlier lines.
+            self._logged_step = self.state.global_step
         inputs = dict(inputs)
         counts = inputs.pop("loss_counts", None)
         counts = None if counts is None else LossCounts(*counts.tolist())
@@ -102,7 +105,7 @@ class ReviosaTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the mean of each term since the last log line."""
-        steps = self.state.global_step - self._logged_step
+        steps = self.state.global_step - (self._logged_step or 0)
         if "loss" in logs and steps > 0:
             names = sorted(self._terms)
             means = torch.tensor([self._terms[name] / steps for name in names])
@@ -163,18 +166,18 @@ def last_whole_checkpoint(folder: Path, below: int | None = None) -> str | None:
 
     Args:
         folder: where checkpoints are.
-        below: only those of earlier steps than this.
+        below: of an earlier step than this; later ones are removed, since the log will end there.
 
     The Trainer writes ``trainer_state.json`` last, so a checkpoint where it is whole is whole.
     """
     steps = {p: int(p.name.rsplit("-", 1)[1]) for p in folder.glob("checkpoint-*")}
     found = sorted(steps, key=lambda path: steps[path])
     whole = [p for p in found if _is_json(p / "trainer_state.json")]
+    usable = [p for p in whole if below is None or steps[p] < below]
     for path in found:
-        if path not in whole:
+        if path not in usable:
             # Several processes may clear it at once.
             shutil.rmtree(path, ignore_errors=True)
-    usable = [p for p in whole if below is None or steps[p] < below]
     return str(usable[-1]) if usable else None
 
 

@@ -3,6 +3,7 @@
 The executor is made up: it answers at once and writes the headers that the real commands would.
 """
 
+import fcntl
 import io
 import json
 from concurrent.futures import Future
@@ -16,10 +17,11 @@ from probes.halving import read_halving
 from workbench.executors import Outcome
 from workbench.sweeps.halving import arm_scores, survivors
 from workbench.sweeps.load import load_sweep
+from workbench.sweeps.plan import plan_trials
 from workbench.sweeps.run import Resources, run_sweep
 from workbench.sweeps.view import duration, headline, table
 
-DONE = Outcome("done", "", 1.0)
+DONE = Outcome("done")
 
 
 def header(run, status="done", kind="train"):
@@ -106,7 +108,7 @@ def status(runs):
 
 
 def test_a_failed_trial_stays_failed_until_it_is_to_be_tried_again(sweep, tmp_path):
-    broken = Outcome("failed", "got no disk", 1.0)
+    broken = Outcome("failed", "got no disk")
     states, view = run(sweep(), tmp_path, MadeUp({"b": [broken]}))
     assert {arm: s.status for arm, s in states.items()} == {"a": "done", "b": "failed", "c": "done"}
     assert states["b"].reason == "got no disk"
@@ -126,10 +128,19 @@ def test_a_failed_trial_stays_failed_until_it_is_to_be_tried_again(sweep, tmp_pa
 
 
 def test_a_trial_whose_process_is_killed_is_begun_three_times(sweep, tmp_path):
-    lost = Outcome("lost", "killed by SIGKILL", 1.0)
+    lost = Outcome("lost", "killed by SIGKILL")
     once = MadeUp({"b": [lost, DONE]})
     states, _ = run(sweep(), tmp_path / "once", once)
     assert states["b"].status == "done" and once.begun().count("b, seed 0") == 2
+    # Looks on the way are no tries: three beginnings that end well, then one that is lost.
+    raced = sweep(
+        halving={"rungs": [1, 2, 3], "keep": 0.9},
+        arms={n: {"title": n, "set": {"steps": 4, "learning_rate": r}}
+              for n, r in (("a", 1e-4), ("b", 2e-4), ("c", 3e-4))},
+    )  # fmt: skip
+    late = MadeUp({"b": [DONE, DONE, DONE, lost, DONE]})
+    states, _ = run(raced, tmp_path / "late", late)
+    assert states["b"].status == "done" and late.begun().count("b, seed 0") == 2
     always = MadeUp({"b": [lost]})
     states, _ = run(sweep(), tmp_path / "always", always)
     assert states["b"].status == "failed" and "SIGKILL" in states["b"].reason
@@ -137,7 +148,7 @@ def test_a_trial_whose_process_is_killed_is_begun_three_times(sweep, tmp_path):
 
 
 def test_a_trial_that_another_sweep_runs_is_come_back_to(sweep, tmp_path):
-    busy = Outcome("busy", "another process has it", 0.1)
+    busy = Outcome("busy", "another process has it")
     executor = MadeUp({"a": [busy, busy, busy, busy, DONE]})
     states, view = run(sweep(), tmp_path, executor)
     assert states["a"].status == "done" and executor.begun().count("a, seed 0") == 5
@@ -183,7 +194,7 @@ def test_a_capture_that_fails_fails_what_needs_it_and_nothing_else(sweep, tmp_pa
         "b": {"title": "b", "heads": {"strategy": "top-layer", "k": 2}},
         "c": {"title": "c", "heads": {"strategy": "random", "k": 2}},
     }
-    executor = MadeUp({"capture": [Outcome("failed", "No space left on device", 1.0)]})
+    executor = MadeUp({"capture": [Outcome("failed", "No space left on device")]})
     states, _ = run(sweep(arms=arms), tmp_path, executor)
     assert [s.status for s in states.values()] == ["done", "failed", "done"]
     assert "No space left on device" in states["b"].reason and "capture" in states["b"].reason
@@ -205,6 +216,8 @@ def test_the_dashboard_can_read_where_a_running_trial_is(sweep, tmp_path):
         def submit(self, job):
             # A line is torn while it is written.
             log = job.folder / "train" / "log.jsonl"
+            job.folder.mkdir(parents=True, exist_ok=True)
+            self.lock = open(job.folder / ".lock", "w")  # noqa: SIM115 - held while it "runs"
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text('{"step": 1, "loss": 2.5}\n{"step": 2, "lo')
             self.job = job
@@ -216,6 +229,10 @@ def test_the_dashboard_can_read_where_a_running_trial_is(sweep, tmp_path):
         def show(self, shown):
             found = status(tmp_path)
             seen.append(next(t for t in found["trials"] if t["arm"] == "a"))
+            if seen[-1]["part"] == "queued":
+                fcntl.flock(executor.lock, fcntl.LOCK_EX)
+                return
+            executor.lock.close()
             for step in executor.job.steps:
                 header(step.run)
             if not executor.future.done():
@@ -223,8 +240,10 @@ def test_the_dashboard_can_read_where_a_running_trial_is(sweep, tmp_path):
 
     executor = Watching(places=1)
     run_sweep(sweep(), tmp_path, executor, Resources(), Looking())
-    assert (seen[0]["status"], seen[0]["part"]) == ("running", "train")
-    assert (seen[0]["step"], seen[0]["steps"], seen[0]["loss"]) == (1, 2, 2.5)
+    # Until its process holds the folder it waits, as in a cluster's queue.
+    assert (seen[0]["status"], seen[0]["part"], seen[0]["step"]) == ("running", "queued", None)
+    assert (seen[1]["status"], seen[1]["part"]) == ("running", "train")
+    assert (seen[1]["step"], seen[1]["steps"], seen[1]["loss"]) == (1, 2, 2.5)
 
 
 def test_halving_cuts_the_arms_that_are_behind_on_the_selection_split(sweep, tmp_path):
@@ -268,11 +287,67 @@ def test_halving_cuts_the_arms_that_are_behind_on_the_selection_split(sweep, tmp
 
 def test_a_trial_that_fails_on_the_way_leaves_its_arm_to_the_other_seeds(sweep, tmp_path):
     made = sweep(seeds=[0, 1], halving={"rungs": [1], "keep": 0.5})
-    executor = MadeUp({"c": [Outcome("failed", "broken", 1.0), DONE]}, {"b": 10.0, "c": 20.0})
+    executor = MadeUp({"c": [Outcome("failed", "broken"), DONE]}, {"b": 10.0, "c": 20.0})
     run_sweep(made, tmp_path, executor, Resources(), Said())
     (rung,) = read_halving(tmp_path / "sweeps" / "small").rungs
     assert rung.kept == ("a", "c") and rung.cut == ("b",)
     assert sorted(rung.scores.values(), key=str) == [10.0, 10.0, 20.0, None]
+
+
+def raced(sweep, *rungs):
+    """b is behind, c ahead; the baseline a does not race."""
+    arms = {n: {"title": n, "set": {"steps": 4, "learning_rate": r}}
+            for n, r in (("a", 1e-4), ("b", 2e-4), ("c", 3e-4))}  # fmt: skip
+    return sweep(arms=arms, halving={"rungs": list(rungs), "keep": 0.5})
+
+
+def test_what_is_trained_to_its_end_is_never_cut_for_want_of_a_look(sweep, tmp_path):
+    scores = {"b": 10.0, "c": 20.0}
+    states, _ = run(raced(sweep, 1), tmp_path, MadeUp(scores=scores))
+    assert {arm: s.status for arm, s in states.items()} == {"a": "done", "b": "cut", "c": "done"}
+    # c is done and was never looked at after step 2, and can be no more.
+    again = MadeUp(scores=scores)
+    states, _ = run(raced(sweep, 1, 2), tmp_path, again)
+    assert {arm: s.status for arm, s in states.items()} == {"a": "done", "b": "cut", "c": "done"}
+    assert again.jobs == []
+
+
+def test_an_arm_that_another_sweep_finishes_meanwhile_goes_on(sweep, tmp_path):
+    made = raced(sweep, 1)
+    folders = {t.arm: tmp_path / "trials" / t.id for t in plan_trials(made)}
+
+    class Meanwhile(MadeUp):
+        def submit(self, job):
+            for part in ("train", "selection", "evaluate"):
+                header(folders["c"] / part)
+            return super().submit(job)
+
+    executor = Meanwhile(scores={"b": 10.0}, places=1)
+    states, _ = run(made, tmp_path, executor)
+    assert states["c"].status == "done" and states["b"].status == "done", "b raced alone"
+    assert "c, seed 0, to step 1" not in executor.begun()
+
+
+def test_a_trial_that_is_trained_but_not_evaluated_does_not_race(sweep, tmp_path):
+    made = raced(sweep, 1)
+    (c,) = (t for t in plan_trials(made) if t.arm == "c")
+    header(tmp_path / "trials" / c.id / "train")
+    executor = MadeUp(scores={"b": 10.0})
+    states, _ = run(made, tmp_path, executor)
+    assert states["c"].status == "done"
+    assert "c, seed 0, to step 1" not in executor.begun()
+
+
+def test_what_only_a_training_needs_is_removed(sweep, tmp_path):
+    made = raced(sweep, 1)
+    folders = {t.arm: tmp_path / "trials" / t.id for t in plan_trials(made)}
+    for folder in folders.values():
+        (folder / "train" / "checkpoints" / "checkpoint-1").mkdir(parents=True)
+        (folder / "train" / "model-at-1").mkdir()
+    run(made, tmp_path, MadeUp(scores={"b": 10.0, "c": 20.0}))
+    for folder in folders.values():
+        assert not (folder / "train" / "checkpoints").exists()
+        assert not (folder / "train" / "model-at-1").exists()
 
 
 @given(

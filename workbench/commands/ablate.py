@@ -10,8 +10,10 @@ from workbench.commands.options import (
     Address,
     CapturedData,
     CapturedModel,
+    Cpus,
     Device,
     EngineOption,
+    Gpus,
     Json,
     Limit,
     NewRun,
@@ -20,6 +22,7 @@ from workbench.commands.options import (
     Run,
     Seed,
     Shard,
+    Slurm,
     Workers,
 )
 from workbench.executors import Engine
@@ -113,6 +116,9 @@ def ablate(
     workers: Workers = None,
     engine: EngineOption = Engine.local,
     address: Address = None,
+    slurm: Slurm = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
     shard: Shard = None,
     json: Json = False,
 ) -> None:
@@ -123,7 +129,7 @@ def ablate(
     from workbench.commands.analysis import open_store
     from workbench.console import progress
     from workbench.datasets import captured_data
-    from workbench.executors.shards import parse_shard, run_shards
+    from workbench.executors.shards import asked_places, parse_shard, run_shards
     from workbench.models import load_captured
 
     if (every and heads) or not (every or heads or subsets):
@@ -133,7 +139,8 @@ def ablate(
     if draws < 0:
         raise ConfigError(f"got {draws} draws, expected none or more; choose 20 or so")
     part = parse_shard(shard)
-    if workers is not None:
+    places = asked_places(workers, engine, address, slurm, cpus, gpus, part)
+    if places is not None:
         command = [
             "ablate", str(run), "--kind", kind.value, "--subsets", str(subsets),
             "--rate", str(rate), "--draws", str(draws), "--seed", str(seed), "--device", device,
@@ -145,7 +152,7 @@ def ablate(
             *(["--limit", str(limit)] if limit is not None else []),
         ]  # fmt: skip
         open_store(run)
-        run_shards(command, out, join_ablations, engine, workers, address, resume)
+        run_shards(command, out, join_ablations, places, resume)
         _report(out, resamples, seed, json)
         return
     store = open_store(run)

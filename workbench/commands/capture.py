@@ -8,18 +8,21 @@ import typer
 
 from workbench.commands.options import (
     Address,
+    Cpus,
     Data,
     Device,
     EngineOption,
     Features,
     FeaturesLimit,
     Frames,
+    Gpus,
     Json,
     Limit,
     Model,
     NewRun,
     Resume,
     Shard,
+    Slurm,
     Workers,
 )
 from workbench.executors import Engine
@@ -71,6 +74,9 @@ def capture(
     workers: Workers = None,
     engine: EngineOption = Engine.local,
     address: Address = None,
+    slurm: Slurm = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
     shard: Shard = None,
     json: Json = False,
 ) -> None:
@@ -80,7 +86,7 @@ def capture(
     from reviosa.data import InterRVOSDataset
     from reviosa.heads import HeadSelection
     from workbench.console import note, progress
-    from workbench.executors.shards import parse_shard, run_shards
+    from workbench.executors.shards import asked_places, parse_shard, run_shards
     from workbench.features import open_features, tell_features
     from workbench.models import load_model
 
@@ -88,7 +94,8 @@ def capture(
     selection = HeadSelection.load(heads) if heads is not None else None
     dataset = InterRVOSDataset(data, limit)
     dataset.check_frames()
-    if workers is not None:
+    places = asked_places(workers, engine, address, slurm, cpus, gpus, part)
+    if places is not None:
         command = [
             "capture", "--data", str(data), "--model", model, "--maps", maps.value,
             "--device", device, "--gradients" if gradients else "--no-gradients",
@@ -99,7 +106,7 @@ def capture(
             *(["--features", str(features)] if features is not None else []),
             "--features-limit", str(features_limit),
         ]  # fmt: skip
-        run_shards(command, out, join_captures, engine, workers, address, resume)
+        run_shards(command, out, join_captures, places, resume)
         _print(out, len(dataset.samples), json)
         return
     loaded = load_model(model, device, frames, shuffle)

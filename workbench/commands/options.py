@@ -12,12 +12,14 @@ __all__ = [
     "Address",
     "CapturedData",
     "CapturedModel",
+    "Cpus",
     "Data",
     "Device",
     "EngineOption",
     "Features",
     "FeaturesLimit",
     "Frames",
+    "Gpus",
     "Json",
     "Limit",
     "Model",
@@ -28,6 +30,7 @@ __all__ = [
     "Run",
     "Seed",
     "Shard",
+    "Slurm",
     "Workers",
 ]
 
@@ -80,6 +83,17 @@ Address = Annotated[
 ]
 EngineOption = Annotated[
     Engine, typer.Option("--engine", help="Where processes run: here, on Ray, or under SLURM.")
+]
+Slurm = Annotated[
+    list[str] | None,
+    typer.Option("--slurm", metavar="K=V", help="An option of sbatch, for example partition=gpu."),
+]
+Cpus = Annotated[
+    int | None, typer.Option("--cpus", metavar="N", min=1, help="Threads of each part.")
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option("--gpus", metavar="N", min=0, max=1, help="GPU, or share of one, of each part."),
 ]
 Shard = Annotated[
     str | None,

@@ -1,11 +1,12 @@
 """``reviosa sweep``: many trainings with one thing changed, each evaluated."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.commands.options import Address, EngineOption, Json
+from workbench.commands.options import Address, EngineOption, FeaturesLimit, Json, Slurm
 from workbench.executors import Engine
 
 if TYPE_CHECKING:
@@ -37,12 +38,7 @@ def sweep(
         int | None, typer.Option("--workers", metavar="N", help="Trials at a time.")
     ] = None,
     address: Address = None,
-    slurm: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--slurm", metavar="K=V", help="An option of sbatch, for example partition=gpu."
-        ),
-    ] = None,
+    slurm: Slurm = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run again what failed before.")
     ] = False,
@@ -54,6 +50,7 @@ def sweep(
             "trials; the results are the same to the bit.",
         ),
     ] = True,
+    features_limit: FeaturesLimit = 20.0,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="K=V", help="Override a key, for example report_videos=20."),
@@ -64,7 +61,9 @@ def sweep(
     from reviosa.errors import ConfigError
     from workbench.console import print_json
     from workbench.executors import open_executor
+    from workbench.executors.engines import sbatch_options
     from workbench.sweeps.answer import finish, print_answer
+    from workbench.sweeps.halving import cut_arms
     from workbench.sweeps.load import load_sweep
     from workbench.sweeps.plan import plan_trials
     from workbench.sweeps.run import Resources, run_sweep
@@ -79,10 +78,16 @@ def sweep(
         raise ConfigError("got no FILE, expected a sweep file; configs/sweeps has some")
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers is {workers}; give at least 1")
-    options = _slurm_options(slurm or ())
+    options = sbatch_options(slurm)
     config = load_sweep(file, overrides or ())
     if list_only:
-        _print(config, [trial_state(trial, out) for trial in plan_trials(config)], None, json)
+        cut = cut_arms(out / "sweeps" / config.name)
+        states = [trial_state(trial, out) for trial in plan_trials(config)]
+        states = [
+            replace(s, status="cut") if s.trial.arm in cut and s.status != "done" else s
+            for s in states
+        ]
+        _print(config, states, None, json)
         return
     limits = config.limits
     folder = out / "sweeps" / config.name
@@ -95,24 +100,16 @@ def sweep(
         open_view() as view,
     ):
         resources = Resources(cpus, gpus, limits.minutes, limits.memory_gb)
-        cache = out / "features" if features else None
-        states = run_sweep(config, out, executor, resources, view, retry_failed, cache)
+        cache = ("--features", str(out / "features"), "--features-limit", str(features_limit))
+        states = run_sweep(
+            config, out, executor, resources, view, retry_failed, cache if features else ()
+        )
     answer = finish(out, config.name)
     _print(config, states, answer, json)
     if not json:
         print_answer(folder, answer)
     if any(state.status not in ("done", "cut") for state in states):
         raise typer.Exit(1)
-
-
-def _slurm_options(texts: "Sequence[str]") -> dict[str, str]:
-    from reviosa.errors import ConfigError
-
-    pairs = [text.partition("=") for text in texts]
-    for text, (key, _, value) in zip(texts, pairs, strict=True):
-        if not key or not value:
-            raise ConfigError(f"--slurm is {text!r}, expected KEY=VALUE such as partition=gpu")
-    return {key: value for key, _, value in pairs}
 
 
 def _print(

@@ -1,15 +1,16 @@
 """The executors by name."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
+from reviosa.errors import ConfigError
 from workbench.executors.job import Executor
 from workbench.executors.local import LocalExecutor, visible_gpus
 
-__all__ = ["Engine", "open_executor"]
+__all__ = ["Engine", "open_executor", "sbatch_options"]
 
 _CLUSTER_JOBS = 64
 """Jobs that a cluster is given at a time where nothing is said."""
@@ -21,6 +22,21 @@ class Engine(StrEnum):
     local = "local"
     ray = "ray"
     slurm = "slurm"
+
+
+def sbatch_options(texts: Sequence[str] | None) -> dict[str, str]:
+    """``partition=gpu`` and the like as a dictionary.
+
+    Raises:
+        ConfigError: a text is no KEY=VALUE.
+    """
+    pairs = [text.partition("=") for text in texts or ()]
+    for key, sign, value in pairs:
+        if not key or not value:
+            raise ConfigError(
+                f"--slurm is {key + sign + value!r}, expected KEY=VALUE such as partition=gpu"
+            )
+    return {key: value for key, _, value in pairs}
 
 
 @contextmanager
@@ -50,8 +66,12 @@ def open_executor(
         the executor, and CPUs and GPUs of a job.
 
     Raises:
-        ConfigError: the engine is not installed or not there.
+        ConfigError: the engine is not installed or not there, or what is given is of another one.
     """
+    if address is not None and engine is not Engine.ray:
+        raise ConfigError(f"--address is of a Ray cluster, and the engine is {engine}; give ray")
+    if options and engine is not Engine.slurm:
+        raise ConfigError(f"--slurm is for sbatch, and the engine is {engine}; give slurm")
     here = visible_gpus()
     cores = os.cpu_count() or 1
     share = float(bool(here)) if gpus is None else gpus

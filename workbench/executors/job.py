@@ -74,7 +74,6 @@ class Outcome:
     that trying again may help. ``stopped``: we ended it, because all was to end."""
     reason: str = ""
     """Why, in a line, where it is not done."""
-    seconds: float = 0.0
 
 
 class Executor(Protocol):

@@ -16,8 +16,8 @@ class LocalExecutor:
 
     Args:
         places: jobs at a time.
-        gpus: names of the GPUs as ``CUDA_VISIBLE_DEVICES`` takes them; jobs take turns on them
-            where there are more places than GPUs.
+        gpus: names of the GPUs as ``CUDA_VISIBLE_DEVICES`` takes them; where there are more places
+            than GPUs, several jobs share one.
     """
 
     def __init__(self, places: int, gpus: tuple[str, ...] = ()) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from typing import Final
 
 from workbench.executors.job import BUSY, PARENT, Job, Outcome
 
-__all__ = ["run_job"]
+__all__ = ["run_job", "run_there"]
 
 _WORKER: Final = (sys.executable, "-m", "workbench.executors.worker")
 _LOOK_S: Final = 0.2
@@ -59,11 +60,28 @@ def run_job(
         # Such as the interrupt by which a cluster cancels its task.
         _end(process)
         raise
-    seconds = time.monotonic() - began
     if ended_for is not None:
-        status = "stopped" if ended_for == _STOPPED else "failed"
-        return Outcome(status, ended_for, seconds)
-    return _outcome(process.returncode, _said(job.log, start), seconds)
+        return Outcome("stopped" if ended_for == _STOPPED else "failed", ended_for)
+    return _outcome(process.returncode, _said(job.log, start))
+
+
+def run_there(job: str, folder: str) -> Outcome:
+    """Run a job on a machine of a cluster.
+
+    Args:
+        job: as JSON.
+        folder: working directory of the one who asked for it, which this machine must have too:
+            the paths in a job's commands may be relative to it.
+    """
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        return Outcome(
+            "failed",
+            f"{socket.gethostname()}: {folder}: {error.strerror}; all machines must have the "
+            "working directory under one path",
+        )
+    return run_job(Job.from_json(job))
 
 
 _STOPPED: Final = "all was stopped"
@@ -119,17 +137,17 @@ def _said(log: Path, start: int) -> list[str]:
         return []
 
 
-def _outcome(code: int, said: list[str], seconds: float) -> Outcome:
+def _outcome(code: int, said: list[str]) -> Outcome:
     if code == 0:
-        return Outcome("done", "", seconds)
+        return Outcome("done")
     if code == BUSY:
-        return Outcome("busy", "another process has it", seconds)
+        return Outcome("busy", "another process has it")
     if code == -signal.SIGALRM:
-        return Outcome("failed", "still ran long after its limit", seconds)
+        return Outcome("failed", "still ran long after its limit")
     if code < 0 or code == _TERMINATED:
         name = signal.Signals(-code if code < 0 else signal.SIGTERM).name
         reason = f"its process was killed by {name}; was there memory enough?"
-        return Outcome("lost", reason, seconds)
+        return Outcome("lost", reason)
     errors = [line for line in said if re.match(r"error: |(\w+\.)*\w*(Error|Exception)\b", line)]
     last = (errors or said or [f"exit code {code}"])[-1]
-    return Outcome("failed", last.removeprefix("error: ")[:_LONGEST], seconds)
+    return Outcome("failed", last.removeprefix("error: ")[:_LONGEST])

@@ -68,6 +68,14 @@ class RayExecutor:
 
     def submit(self, job: Job) -> "Future[Outcome]":
         """Begin a job as soon as the cluster has room."""
+        there = self._ray.cluster_resources()
+        for name, asked in (("CPU", job.cpus), ("GPU", job.gpus)):
+            if asked > there.get(name, 0):
+                # Ray would wait for such a machine, without a word.
+                return _ended(
+                    Outcome("failed", f"asks for {asked:g} {name}s, and the Ray cluster has only "
+                            f"{there.get(name, 0):g} in all; change limits or add machines")
+                )  # fmt: skip
         task = self._task.options(
             num_cpus=job.cpus, num_gpus=job.gpus, max_retries=_TRIES, name=job.name
         )
@@ -117,12 +125,19 @@ def _require_reachable(address: str) -> None:
 
 def _run(job: str, folder: str) -> Outcome:
     """The task, on a machine of the cluster."""
-    from workbench.executors.process import run_job
+    from workbench.executors.process import run_there
 
-    os.chdir(folder)
-    return run_job(Job.from_json(job))
+    return run_there(job, folder)
+
+
+def _ended(outcome: Outcome) -> "Future[Outcome]":
+    answer: Future[Outcome] = Future()
+    answer.set_result(outcome)
+    return answer
 
 
 def _lost(error: BaseException) -> Outcome:
     cancelled = type(error).__name__ == "TaskCancelledError"
-    return Outcome("stopped" if cancelled else "lost", f"Ray: {first_line(error)}")
+    # What the task itself raised, without Ray's frame of colours around it.
+    cause = getattr(error, "cause", None) or error
+    return Outcome("stopped" if cancelled else "lost", f"Ray: {first_line(cause)}")

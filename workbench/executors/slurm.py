@@ -1,5 +1,6 @@
 """Jobs under SLURM, by submitit: one batch job each."""
 
+import math
 import os
 import threading
 import time
@@ -56,25 +57,22 @@ class SlurmExecutor:
             ) from None
 
     def submit(self, job: Job) -> "Future[Outcome]":
-        """Hand a job to SLURM.
-
-        Raises:
-            ConfigError: sbatch refuses it.
-        """
-        executor = self._make()
-        executor.update_parameters(
-            name=f"reviosa-{job.folder.name}",
-            timeout_min=int(job.minutes or _LONGEST_MINUTES) + 1,
-            cpus_per_task=job.cpus,
-            gpus_per_node=int(job.gpus),
-            **({} if job.memory_gb is None else {"mem_gb": job.memory_gb}),
-            **self._options,
-        )
-        try:
-            batch = executor.submit(_run, job.absolute().to_json(), os.getcwd())
-        except (RuntimeError, OSError) as error:
-            raise ConfigError(f"sbatch refused {job.name}: {first_line(error)}") from None
+        """Hand a job to SLURM; one that is refused has failed."""
         answer: Future[Outcome] = Future()
+        try:
+            executor = self._make()
+            executor.update_parameters(
+                name=f"reviosa-{job.folder.name}",
+                timeout_min=int(job.minutes or _LONGEST_MINUTES) + 1,
+                cpus_per_task=job.cpus,
+                gpus_per_node=math.ceil(job.gpus),
+                **({} if job.memory_gb is None else {"mem_gb": job.memory_gb}),
+                **self._options,
+            )
+            batch = executor.submit(_run, job.absolute().to_json(), os.getcwd())
+        except Exception as error:  # noqa: BLE001 - submitit raises what it likes
+            answer.set_result(Outcome("failed", f"SLURM refused it: {first_line(error)}"))
+            return answer
         answer.set_running_or_notify_cancel()
         with self._lock:
             self._running[answer] = batch
@@ -106,7 +104,6 @@ class SlurmExecutor:
 
 def _run(job: str, folder: str) -> Outcome:
     """The batch job, on a machine of the cluster."""
-    from workbench.executors.process import run_job
+    from workbench.executors.process import run_there
 
-    os.chdir(folder)
-    return run_job(Job.from_json(job))
+    return run_there(job, folder)

@@ -10,12 +10,11 @@ import gc
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Final
 
-from reviosa.errors import ReviosaError, RunError
+from reviosa.errors import RunError, RunInUseError
 from reviosa.process import locked_directory
-from reviosa.run_record import read_run
+from reviosa.run_record import is_done
 from workbench import cli
 from workbench.executors.job import BUSY, PARENT, Job
 
@@ -35,11 +34,11 @@ def main() -> None:
     try:
         with locked_directory(job.folder):
             for step in job.steps:
-                if step.run is None or not _is_done(step.run):
+                if step.run is None or not is_done(step.run):
                     _give(step.command)
     except RunError as error:
         print(f"error: {error}", flush=True)
-        sys.exit(BUSY if "in use by another process" in str(error) else 1)
+        sys.exit(BUSY if isinstance(error, RunInUseError) else 1)
 
 
 def _give(command: tuple[str, ...]) -> None:
@@ -59,13 +58,6 @@ def _give(command: tuple[str, ...]) -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-
-
-def _is_done(run: Path) -> bool:
-    try:
-        return read_run(run)["status"] == "done"
-    except ReviosaError:
-        return False
 
 
 def _end_with_parent() -> None:

@@ -55,13 +55,13 @@ class Limits(Config):
     """What one trial may take; nothing of it decides a result."""
 
     minutes: Annotated[float, Field(gt=0)] | None = None
-    """Wall-clock time of all its runs together; a longer trial is ended and counts as failed."""
+    """Wall-clock time of its process; one that runs longer is ended and counts as failed."""
     memory_gb: Annotated[float, Field(gt=0)] | None = None
     """Main memory; a trial that holds more is ended and counts as failed."""
     cpus: Annotated[int, Field(ge=1)] | None = None
     """Threads; where not given, all here are shared out among the trials, on a cluster one."""
-    gpus: Annotated[int, Field(ge=0)] | None = None
-    """GPUs; one where there is any, where not given."""
+    gpus: Annotated[float, Field(ge=0, le=1)] | None = None
+    """One GPU, or a share of one on Ray; one where this machine has any, where not given."""
 
 
 class StatedClaim(Config):

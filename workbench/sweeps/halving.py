@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from probes._json import plain
-from probes.halving import HALVING_FILE, Halving
+from probes.halving import HALVING_FILE, Halving, read_halving
 from reviosa.io import write_json
 
-__all__ = ["arm_scores", "survivors", "write_halving"]
+__all__ = ["arm_scores", "cut_arms", "survivors", "write_halving"]
 
 
 def arm_scores(scores: Mapping[str, float | None], arms: Mapping[str, str]) -> dict[str, float]:
@@ -56,6 +56,12 @@ def survivors(
     alive = {*best, *safe}
     alive |= {control for control, arm in follows.items() if arm in alive}
     return [arm for arm in arms if arm in alive]
+
+
+def cut_arms(folder: Path) -> frozenset[str]:
+    """Arms that were cut when the sweep was last run."""
+    halving = read_halving(folder)
+    return frozenset(halving.cut if halving is not None else ())
 
 
 def write_halving(folder: Path, halving: Halving | None) -> None:

@@ -214,6 +214,25 @@ def _id(decides: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
 
+class VideosUsed(NamedTuple):
+    """How many videos a sweep scores."""
+
+    selection: int
+    report: int
+
+
+def videos_used(sweep: SweepConfig) -> VideosUsed:
+    """Count the videos of both splits that are scored.
+
+    Raises:
+        DataError: a data set cannot be read.
+    """
+    return VideosUsed(
+        _data_used(sweep.selection, sweep.selection_videos)[1],
+        _data_used(sweep.report, sweep.report_videos)[1],
+    )
+
+
 def _data_used(path: Path, videos: int | None) -> tuple[str, int]:
     """Identity of a data set and how many of its videos are used."""
     dataset = InterRVOSDataset(path, videos)

@@ -6,7 +6,7 @@ trial share it: whoever runs it has its folder locked, and the others come back 
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -20,21 +20,30 @@ from probes.sweeps import SWEEP_FILE, SWEEP_SCHEMA
 from reviosa.errors import ReviosaError, RunError
 from reviosa.heads import HeadSelection
 from reviosa.io import write_json
-from reviosa.process import sigterm_raises
-from reviosa.run_record import read_run
+from reviosa.process import is_locked, sigterm_raises
+from reviosa.run_record import is_done
 from workbench.executors import Executor, Job, Outcome, Step
 from workbench.sweeps.config import SweepConfig
 from workbench.sweeps.halving import arm_scores, survivors, write_halving
-from workbench.sweeps.plan import Trial, choose_heads, plan_trials, ranked_capture
+from workbench.sweeps.plan import (
+    Trial,
+    choose_heads,
+    plan_trials,
+    ranked_capture,
+    videos_used,
+)
 from workbench.sweeps.status import SweepStatus, TrialStatus
 from workbench.sweeps.trials import (
+    Features,
     TrialState,
     clear_failure,
     drop_leftovers,
+    drop_looks,
     keep_failure,
     rung_score,
     rung_steps,
     running_at,
+    trained,
     trial_state,
     trial_steps,
     write_trial,
@@ -67,7 +76,7 @@ def run_sweep(
     resources: Resources,
     view: View,
     retry_failed: bool = False,
-    features: Path | None = None,
+    features: Features = (),
 ) -> list[TrialState]:
     """Run what is not done yet.
 
@@ -78,7 +87,7 @@ def run_sweep(
         resources: of each trial.
         view: is told what happens.
         retry_failed: run again what failed before; else it stays failed.
-        features: folder of the feature cache that all trials share; none without.
+        features: options of the feature cache that all trials share; none without.
 
     Returns:
         all trials; one that failed does not stop the others, and one that was cut early is "cut".
@@ -115,7 +124,7 @@ class _Sweep:
         resources: Resources,
         view: View,
         retry_failed: bool,
-        features: Path | None,
+        features: Features,
     ) -> None:
         self.sweep, self.runs, self.executor, self.view = sweep, runs, executor, view
         self._folder = runs / "sweeps" / sweep.name
@@ -135,6 +144,12 @@ class _Sweep:
             elif state.status == "failed" and not retry_failed:
                 self.of[key].status, self.of[key].reason = "failed", state.reason
         self.heads: dict[str, HeadSelection | None] = {}
+        self._used = videos_used(sweep)
+        self._lost: Counter[str] = Counter()
+        for key, state in states.items():
+            if state.status == "done":
+                # A sweep that was killed did not come to it.
+                drop_leftovers(self.folders[key])
 
     def run(self) -> None:
         """Run everything that waits."""
@@ -201,21 +216,21 @@ class _Sweep:
             "capture", "--model", wanted.model, "--data", str(self.sweep.selection),
             "--maps", "none", "--gradients" if wanted.gradients else "--no-gradients",
             "--out", str(folder), "--resume", *(() if limit is None else ("--limit", str(limit))),
-            *(() if self.features is None else ("--features", str(self.features))),
+            *self.features,
         )  # fmt: skip
-        if not _is_done(folder):
+        if not is_done(folder):
             self.status.doing = "capture of the model that pairs are chosen from"
             self.view.say(self.status.doing)
         # Its lock and log lie beside it: its own folder is locked by the capture.
         job = self._job("capture", self._folder / "capture", (Step(command, folder),))
         tries = _TRIES
-        while not _is_done(folder):
+        while not is_done(folder):
             outcome = self._alone(job)
             tries -= outcome.status == "lost"
             elsewhere = "in use by another process" in outcome.reason
             if not tries or (outcome.status == "failed" and not elsewhere):
                 raise RunError(f"the capture failed: {outcome.reason}; see {job.log}")
-            if not _is_done(folder):
+            if not is_done(folder):
                 # Another sweep makes it.
                 time.sleep(_AGAIN_S)
         self.status.doing = ""
@@ -237,24 +252,22 @@ class _Sweep:
         assert halving is not None
         arm_of = {key: trial.arm for key, trial in self.trials.items()}
         alive = list(dict.fromkeys(arm_of.values()))
-        to_look_at = {
-            arm for key, arm in arm_of.items()
-            if self.of[key].status != "done"
-            or rung_score(self.folders[key], halving.rungs[0], halving.metric) is not None
-        }  # fmt: skip
-        safe = {self.sweep.baseline, *alive} - (to_look_at - {self.sweep.baseline})
         rules = {name: arm.heads for name, arm in self.sweep.arms.items()}
         controls = {n: rule.like for n, rule in rules.items() if rule is not None and rule.like}
         rungs: list[Rung] = []
         for step in halving.rungs:
             measure = partial(rung_score, step=step, metric=halving.metric)
-            racing = [k for k, arm in arm_of.items() if arm in {*alive} - safe - {*controls}]
+            out_of_it = {self.sweep.baseline, *controls}
+            racing = [k for k, arm in arm_of.items() if arm in {*alive} - out_of_it]
             self._run_all(
-                [k for k in self._waiting() if k in racing and measure(self.folders[k]) is None],
+                [k for k in self._waiting() if k in racing and self._unknown(k, measure)],
                 partial(self._rung, step=step),
-                lambda key: None,
+                lambda key: drop_looks(self.folders[key]),
             )
             scores = {key: measure(self.folders[key]) for key in racing}
+            # Trained to their end without this look, here or by another sweep.
+            past = {arm_of[k] for k in racing if scores[k] is None and trained(self.folders[k])}
+            safe = {self.sweep.baseline, *past}
             kept = survivors(alive, arm_scores(scores, arm_of), halving.keep, safe, controls)
             cut = [arm for arm in alive if arm not in kept]
             alive = kept
@@ -263,11 +276,17 @@ class _Sweep:
             for entry in self.status.trials:
                 if entry.arm in cut and entry.status == "waiting":
                     entry.status, entry.reason = "cut", f"cut after step {step}"
+                    if not is_locked(self.folders[entry.id]):
+                        drop_leftovers(self.folders[entry.id])
             if cut:
                 self.view.say(
                     f"step {step}: {len(alive)} arms go on, {len(cut)} are cut by "
                     f"{halving.metric} J&F on the selection split: {', '.join(cut)}"
                 )
+
+    def _unknown(self, key: str, measure: Callable[[Path], float | None]) -> bool:
+        """Whether a trial has to be trained to a rung: it was not looked at, and still can be."""
+        return measure(self.folders[key]) is None and not trained(self.folders[key])
 
     def _job(self, name: str, folder: Path, steps: tuple[Step, ...]) -> Job:
         given = self.resources
@@ -277,13 +296,13 @@ class _Sweep:
 
     def _whole(self, key: str) -> Job:
         trial, folder = self.trials[key], self.folders[key]
-        steps = trial_steps(trial, self.sweep, folder, self.features)
+        steps = trial_steps(trial, self.sweep, folder, self._used, self.features)
         return self._job(self.of[key].name, folder, steps)
 
     def _rung(self, key: str, step: int) -> Job:
         folder = self.folders[key]
         name = f"{self.of[key].name}, to step {step}"
-        steps = rung_steps(self.trials[key], self.sweep, folder, step, self.features)
+        steps = rung_steps(self.trials[key], self.sweep, folder, step, self._used, self.features)
         return self._job(name, folder, steps)
 
     def _run_all(
@@ -343,7 +362,8 @@ class _Sweep:
             entry.status = "elsewhere"
             entry.attempts -= 1
             return True
-        elif outcome.status == "lost" and entry.attempts < _TRIES:
+        elif outcome.status == "lost" and self._lost[key] < _TRIES - 1:
+            self._lost[key] += 1
             self.view.say(f"begun again: {entry.name} ({key}): {outcome.reason}")
             entry.status = "waiting"
             return True
@@ -370,7 +390,11 @@ class _Sweep:
 
     def _show(self) -> None:
         for entry in self.status.trials:
-            if entry.status == "running":
+            if entry.status == "running" and not is_locked(self.folders[entry.id]):
+                # On a cluster a job may wait before it runs.
+                entry.part, entry.began = "queued", None
+            elif entry.status == "running":
+                entry.began = entry.began or time.monotonic()
                 at = running_at(self.trials[entry.id], self.folders[entry.id])
                 entry.part, entry.step, entry.loss = at.part, at.step, at.loss
         self._tick()
@@ -383,13 +407,6 @@ class _Sweep:
         for entry in self.status.trials:
             if entry.began is not None:
                 entry.seconds, entry.began = entry.seconds + now - entry.began, now
-
-
-def _is_done(folder: Path) -> bool:
-    try:
-        return read_run(folder)["status"] == "done"
-    except ReviosaError:
-        return False
 
 
 def _write_sweep(sweep: SweepConfig, trials: Sequence[Trial], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""How far a sweep is, for people and for the dashboard: ``RUNS/sweeps/<name>/status.json``."""
+"""How far a sweep is, for people and for other programs: ``RUNS/sweeps/<name>/status.json``."""
 
 import contextlib
 import os

@@ -15,25 +15,30 @@ from reviosa.errors import ReviosaError
 from reviosa.heads import HeadSelection
 from reviosa.io import write_json, write_text
 from reviosa.process import is_locked
-from reviosa.run_record import read_run
+from reviosa.run_record import is_done, read_run
 from workbench.executors import Step
 from workbench.sweeps.config import SweepConfig
-from workbench.sweeps.plan import Trial, parts
+from workbench.sweeps.plan import Trial, VideosUsed, parts
 
 __all__ = [
-    "Finished",
+    "Progress",
     "TrialState",
     "clear_failure",
     "drop_leftovers",
+    "drop_looks",
     "keep_failure",
     "rung_score",
     "rung_steps",
+    "running_at",
+    "trained",
     "trial_state",
     "trial_steps",
     "write_trial",
 ]
 
 _FAILURE: Final = "failure.json"
+Features = tuple[str, ...]
+"""Options of the feature cache; none without one."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +103,14 @@ def write_trial(
 
 
 def trial_steps(
-    trial: Trial, sweep: SweepConfig, folder: Path, features: Path | None
+    trial: Trial, sweep: SweepConfig, folder: Path, used: VideosUsed, features: Features
 ) -> tuple[Step, ...]:
     """The commands of a trial, each as a person would give it."""
     # A model in shares cannot skip its encoders.
-    features = features if trial.train["sharding"] == "none" else None
+    features = features if trial.train["sharding"] == "none" else ()
     model = folder / "train"
-    judged = _evaluate(sweep.selection, sweep.selection_videos, features)
-    reported = _evaluate(sweep.report, sweep.report_videos, features)
+    judged = _evaluate(sweep.selection, used.selection, features)
+    reported = _evaluate(sweep.report, used.report, features)
     commands: dict[str, tuple[str, ...]] = {
         "train": _train(folder, features),
         "selection": (*judged, "--model", str(model)),
@@ -121,13 +126,13 @@ def trial_steps(
 
 
 def rung_steps(
-    trial: Trial, sweep: SweepConfig, folder: Path, step: int, features: Path | None
+    trial: Trial, sweep: SweepConfig, folder: Path, step: int, used: VideosUsed, features: Features
 ) -> tuple[Step, ...]:
     """The commands that train a trial up to a step and measure it there on the selection split."""
-    features = features if trial.train["sharding"] == "none" else None
+    features = features if trial.train["sharding"] == "none" else ()
     model = folder / "train" / f"model-at-{step}"
     train = (*_train(folder, features), "--out", str(folder / "train"), "--resume")
-    judge = _evaluate(sweep.selection, sweep.selection_videos, features)
+    judge = _evaluate(sweep.selection, used.selection, features)
     rung = _rung(folder, step)
     # Where the model of that step lies there already, it need not be trained again.
     trained = () if model.exists() else (Step((*train, "--stop-at", str(step))),)
@@ -140,7 +145,7 @@ def rung_steps(
 def rung_score(folder: Path, step: int, metric: str) -> float | None:
     """J&F in per cent of a trial at a rung; None where it was not measured."""
     rung = _rung(folder, step)
-    if _status(rung) != "done":
+    if not is_done(rung):
         return None
     try:
         found = json.loads((rung / "evaluation.json").read_bytes())
@@ -149,29 +154,39 @@ def rung_score(folder: Path, step: int, metric: str) -> float | None:
         return None
 
 
+def trained(folder: Path) -> bool:
+    """Whether a trial is trained to its end, so that no look on the way is possible any more."""
+    return is_done(folder / "train")
+
+
 def drop_leftovers(folder: Path) -> None:
     """Remove what only a training that is to go on needs."""
     shutil.rmtree(folder / "train" / "checkpoints", ignore_errors=True)
+    drop_looks(folder)
+
+
+def drop_looks(folder: Path) -> None:
+    """Remove models of steps that were looked at."""
     for model in (folder / "train").glob("model-at-*"):
         shutil.rmtree(model, ignore_errors=True)
 
 
 @dataclass(frozen=True)
-class Finished:
-    """What a running trial has behind it."""
+class Progress:
+    """Where a running trial is."""
 
     part: str
     step: int | None = None
     loss: float | None = None
 
 
-def running_at(trial: Trial, folder: Path) -> Finished:
+def running_at(trial: Trial, folder: Path) -> Progress:
     """Which part of a trial runs, and where its training is."""
     part = next((p for p in parts(trial) if _status(folder / p) != "done"), parts(trial)[-1])
     if part != "train":
-        return Finished(part)
+        return Progress(part)
     last = _last_line(folder / "train" / "log.jsonl")
-    return Finished(part, last.get("step"), last.get("loss"))
+    return Progress(part, last.get("step"), last.get("loss"))
 
 
 def _last_line(path: Path) -> dict[str, Any]:
@@ -190,17 +205,13 @@ def _last_line(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _train(folder: Path, features: Path | None) -> tuple[str, ...]:
-    return ("train", "--config", str(folder / "train.yaml"), *_features(features))
+def _train(folder: Path, features: Features) -> tuple[str, ...]:
+    return ("train", "--config", str(folder / "train.yaml"), *features)
 
 
-def _evaluate(data: Path, videos: int | None, features: Path | None) -> tuple[str, ...]:
-    limit = () if videos is None else ("--limit", str(videos))
-    return ("evaluate", "--data", str(data), *limit, *_features(features))
-
-
-def _features(folder: Path | None) -> tuple[str, ...]:
-    return () if folder is None else ("--features", str(folder))
+def _evaluate(data: Path, videos: int, features: Features) -> tuple[str, ...]:
+    # Always, so that a trial is the same whether a sweep names all videos or counts them.
+    return ("evaluate", "--data", str(data), "--limit", str(videos), *features)
 
 
 def _rung(folder: Path, step: int) -> Path:

@@ -174,8 +174,12 @@ def test_a_killed_run_resumes_to_the_same_weights(start, data, tmp_path):
         train(killed)
     train(killed, resume=True)
     assert largest_difference(weights(tmp_path / "whole"), weights(tmp_path / "killed")) == 0
-    lines = (tmp_path / "killed" / "log.jsonl").read_text().splitlines()
-    assert [json.loads(x)["step"] for x in lines] == [1, 2, 3, 4, 5, 6]
+    logs = [
+        [json.loads(x) for x in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("whole", "killed")
+    ]
+    assert [x["step"] for x in logs[1]] == [1, 2, 3, 4, 5, 6]
+    assert logs[0] == logs[1], "each term is that of its own steps"
     # Resuming a finished run does nothing and says so by ending.
     assert train(killed, resume=True).steps == 6
 
@@ -201,10 +205,23 @@ def test_a_run_that_stops_to_be_looked_at_goes_on_to_the_same_weights(start, dat
     assert largest_difference(weights(tmp_path / "whole"), weights(tmp_path / "looked")) == 0
     assert largest_difference(at_stop, weights(tmp_path / "whole")) > 0
     assert read_run(tmp_path / "looked")["status"] == "done"
-    lines = (tmp_path / "looked" / "log.jsonl").read_text().splitlines()
-    assert [json.loads(x)["step"] for x in lines] == [1, 2, 3, 4, 5, 6]
+    logs = [
+        [json.loads(x) for x in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("whole", "looked")
+    ]
+    assert logs[0] == logs[1], "every step once, each term that of its own steps"
     with pytest.raises(RunError, match="trained to its end"):
         train(looked, resume=True, stop_at=4)
+
+
+def test_a_look_at_an_earlier_step_leaves_no_hole_in_the_log(start, data, tmp_path):
+    run = config(start, data, tmp_path / "run", steps=6, batch_size=2, save_steps=1)
+    train(run, stop_at=5)
+    # Back to step 2: the checkpoints behind it would be resumed from, and their lines are gone.
+    train(run, resume=True, stop_at=2)
+    train(run, resume=True)
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(x)["step"] for x in lines] == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("step", [0, 3, 9])
