@@ -64,6 +64,18 @@ def test_p_is_corrected_for_all_arms_of_the_file():
     assert p[1] == pytest.approx(min(1, max(2 * q[1], 3 * q[0])))
 
 
+def test_an_arm_that_shares_no_seed_with_the_baseline_yet_counts_as_a_test():
+    """d is half done, with a seed that the baseline lacks: the family is still b, c and d."""
+    gains = {"a": (0, 0), "b": (0.01, 0.03), "c": (0.01, -0.01)}
+    trials = [t for arm, own in gains.items() for t in seeds_of(arm, own)]
+    trials.append(trial("d", 2, 0.5))
+    answer = sweep_answer(sweep(trials))
+    assert "rvos" not in arms_of(answer)["d"].to_baseline
+    gaps = [arms_of(answer)[arm].to_baseline["rvos"] for arm in "bc"]
+    least = min(gaps, key=lambda found: found.gap.p)
+    assert least.corrected_p == pytest.approx(min(1, 3 * least.gap.p))
+
+
 def test_an_arm_that_cannot_have_a_score_is_no_test():
     """A model of one token has no target: of the two arms only c is tested in it."""
     both = {"scores": ("rvos", "target")}

@@ -82,6 +82,9 @@ def test_everything_that_a_trial_left_is_read(made):
     assert len(b.selection["rvos"]) == 4 and b.selection["rvos"].jf.mean() == pytest.approx(0.5)
     # Three runs of 1, 2 and 0.5 seconds.
     assert found.costs["b0"] == Cost(3.0, 6.0, 1.5)
+    # A look on the way cost as much as a run.
+    write_run(made.directory.parents[1] / "trials" / "b0" / "rungs" / "step-000001")
+    assert made.write().costs["b0"] == Cost(4.0, 8.0, 2.0)
     best = sweep_answer(found, resamples=20).best
     assert best is not None and best.heads == b.heads
 
