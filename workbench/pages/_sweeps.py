@@ -122,7 +122,10 @@ def answer_of(runs: Path, name: str, mark: tuple) -> Answered:
             if all(f"trials/{key}/evaluate/run.json" in times for key in used):
                 return Answered(answer, planned, True)
     try:
-        return Answered(sweep_answer(read_sweep(folder)), planned, False)
+        answer = sweep_answer(read_sweep(folder))
+        if answer.baseline not in [arm.arm for arm in answer.arms]:
+            raise ValueError(f"no arm has the name of the baseline, {answer.baseline!r}")
+        return Answered(answer, planned, False)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise _damaged(folder / SWEEP_FILE, error) from None
 

@@ -75,7 +75,9 @@ def losses_of(directory: Path, mark: tuple) -> pd.DataFrame:
         {name: _finite(value) for name, value in record.items() if isinstance(name, str)}
         for record in _log(directory / LOG_FILE)
     ]
-    frame = pd.DataFrame(rows) if rows else pd.DataFrame(columns=["step"])
+    if not rows:
+        return pd.DataFrame(columns=["step"])
+    frame = pd.DataFrame(rows)
     frame = frame.dropna(axis="columns", how="all").sort_values("step", kind="stable")
     order = [name for name in frame if name != "step"]
     order.sort(key=lambda name: (name != "loss", not name.startswith("loss_"), name))

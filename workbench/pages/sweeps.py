@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -154,6 +155,10 @@ def _draw_progress(progress: Progress, titles: Mapping[str, str]) -> None:
     st.caption(literal(f"{verb} {progress.updated}, by {progress.where}."))
 
 
+def _whole(value: float) -> int | None:
+    return None if pd.isna(value) else int(value)
+
+
 def _steps(step: int | None, steps: int | None) -> str:
     return "" if step is None else f"{step:,} of {steps:,}" if steps else f"{step:,}"
 
@@ -166,7 +171,8 @@ def _failures(progress: Progress, titles: Mapping[str, str]) -> None:
         icon=":material/error:",
     )
     lines = [
-        f"{titles.get(t['arm'], t['arm'])}, seed {t['seed']} ({t['id']}): {t['reason'] or 'no reason given'}"
+        f"{titles.get(t['arm'], t['arm'])}, seed {t['seed']} ({t['id']}): "
+        f"{t['reason'] or 'no reason given'}"
         for t in failed
     ]
     st.code("\n".join(lines), language=None, wrap_lines=True)
@@ -187,6 +193,8 @@ def _answer(name: str) -> None:
         st.caption("So far: not all trials are done, and what follows may change.")
     for words in answer_words(answer):
         st.write(literal(words))
+    if st.session_state.get("sweep_score", ALL) not in (ALL, *answer.metrics):
+        del st.session_state["sweep_score"]  # of another sweep
     chosen = st.segmented_control(
         "Score",
         [ALL, *answer.metrics],
@@ -271,8 +279,10 @@ def _differences(name: str, answer: SweepAnswer, scores: Sequence[str]) -> None:
         for name in ("p", "corrected p")
     }
     st.dataframe(
-        frame.assign(**words)[["title", "less", "shown", "difference", "low", "high", "p", "corrected p", "seeds",
-               "expressions", "videos"]].rename(columns={"title": "arm", "shown": "score"}),
+        frame.assign(**words)[["title", "less", "shown", "difference", "low", "high", "p",
+               "corrected p", "seeds", "expressions", "videos"]].rename(
+            columns={"title": "arm", "shown": "score"}
+        ),
         hide_index=True,
         column_config={
             **_decimals("difference", "low", "high", sign=True),
@@ -337,19 +347,21 @@ def _trials(name: str, answered: Answered) -> None:
         progress = read_progress(runs_folder(), name)
     table = trial_table(progress, answered)
     scores = [*answered.answer.metrics, "selection"]
-    shown = table.drop(columns=["arm"]).rename(columns={"title": "arm"})
-    shown["status"] = [STATUS_WORDS.get(status, status) for status in shown.status]
     titles = {score: SHORT_TITLES.get(score, score) for score in scores}
-    empty = [c for c in (*scores, "part", "step", "of", "loss", "seconds", "reason")
-             if shown[c].isna().all() or (shown[c].fillna("") == "").all()]  # fmt: skip
+    shown = table.assign(
+        arm=table.title,
+        status=[STATUS_WORDS.get(status, status) for status in table.status],
+        step=[_steps(_whole(r.step), _whole(r.of)) for r in table.itertuples()],
+    )[["id", "arm", "seed", "status", *scores, "step", "seconds", "reason"]]
+    # A column that says nothing of any trial is left out.
+    said = [name for name in shown if not shown[name].isin(["", None, np.nan]).all()]
     event = st.dataframe(
-        shown.drop(columns=empty).rename(columns=titles),
+        shown[said].rename(columns=titles),
         key="sweep_trials",
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
-        column_config={**_decimals(*titles.values()), **_decimals("seconds"),
-                       "loss": st.column_config.NumberColumn(format="%.3f")},
+        column_config=_decimals(*titles.values(), "seconds"),
         placeholder=MISSING,
         alt="Every trial with its status and scores",
     )  # fmt: skip

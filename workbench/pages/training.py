@@ -211,6 +211,8 @@ def _attention(
         else:
             st.info("No attention was watched in this training (attention\\_data was not given).")
         return
+    if st.session_state.get("watched", watched.criteria[0]) not in watched.criteria:
+        del st.session_state["watched"]  # of another run
     criterion = st.selectbox(
         "Criterion",
         watched.criteria,
@@ -226,7 +228,8 @@ def _attention(
         st.info("This criterion has no defined value in this training.")
         return
     shown = [(r.layer, r.head) in set(pairs) for r in frame.itertuples()]
-    drawn = frame.value[shown] if any(shown) else frame.value
+    drawn = frame.value[shown].dropna()
+    drawn = drawn if len(drawn) else frame.value
     ends = min(0.0, float(drawn.min())), max(float(drawn.max()), float(frame.value.mean())) * 1.05
     for column, role in zip(st.columns(len(roles), gap="medium"), roles, strict=True):
         own = frame[frame.role == role]
