@@ -305,7 +305,7 @@ def test_a_training_of_a_trial(monkeypatch, runs):
     assert "small: best pair, seed 0 \N{EM DASH} trials/b0/train" in shown
     text = words(app)
     assert "40 of 40 optimiser steps logged\\. Supervised pairs\\: L02H01" in text
-    assert "n\\: Actor, selection split\\: 10 expressions of 5 videos" in text
+    assert "n \\= 10 expressions of 5 videos, selection split \\(Actor, Target, RVOS\\)" in text
     assert app.multiselect(key="pairs").value == ["L02H01"]
     # Sum, two parts, J&F, attention and last look of either role.
     assert len(app.get("vega_lite_chart")) == 8
@@ -325,6 +325,8 @@ def test_a_training_that_was_not_watched_or_evaluated(monkeypatch, tmp_path):
 def test_pairs_by_the_address_and_by_default(monkeypatch, runs):
     app = open_page(monkeypatch, runs, "training", training="trials/b0/train", pairs="L00H01")
     assert app.multiselect(key="pairs").value == ["L00H01"]
+    app = open_page(monkeypatch, runs, "training", training="trials/a0/train", pairs="L02H01")
+    assert app.multiselect(key="pairs").value == ["L02H01"]
     # No pair is supervised: those with the most at the end, 0.1 layer + 0.01 head.
     app = open_page(monkeypatch, runs, "training", training="trials/a0/train")
     assert app.multiselect(key="pairs").value == ["L02H01", "L02H00", "L01H01"]

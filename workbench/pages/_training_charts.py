@@ -1,15 +1,14 @@
 """Altair charts of one training."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from probes.criteria import CRITERIA
 from reports.answer_words import SHORT_TITLES
-from reports.style import MAP_COLORS, in_text, number, pair_label, with_interval
+from reports.style import MAP_COLORS, number, pair_label, with_interval
 from workbench.pages._sweep_charts import SCORE_COLORS
 
 __all__ = ["LOSS_TITLES", "attention_chart", "evaluation_chart", "final_map_chart", "loss_chart"]
@@ -44,33 +43,36 @@ def loss_chart(losses: pd.DataFrame, name: str, last: int | None, height: int) -
     ).properties(height=height)
 
 
-def evaluation_chart(scores: pd.DataFrame, last: int | None) -> alt.LayerChart:
-    """J&F by step: dot and interval, a shape a split."""
+def evaluation_chart(scores: pd.DataFrame) -> alt.LayerChart:
+    """J&F: dot and interval, a row a score, split and, where there are several, step."""
     names = [name for name in SHORT_TITLES if (scores.score == name).any()]
-    splits = list(dict.fromkeys(scores.split))
-    data = scores.assign(
-        shown=[SHORT_TITLES[name] for name in scores.score],
-        place=[f"{SHORT_TITLES[r.score]}, {r.split}" for r in scores.itertuples()],
-        words=[with_interval(r.jf, _ci(r.low, r.high), 1) for r in scores.itertuples()],
+    several = scores.step.nunique() > 1
+
+    def place(row: Any) -> str:
+        step = f", step {row.step:,}" if several else ""
+        return f"{SHORT_TITLES[row.score]}, {row.split}{step}"
+
+    ordered = scores.assign(rank=[names.index(name) for name in scores.score])
+    ordered = ordered.sort_values(["rank", "split", "step"], kind="stable")
+    rows = list(ordered.itertuples())
+    data = ordered.assign(
+        shown=[SHORT_TITLES[row.score] for row in rows],
+        place=[place(row) for row in rows],
+        words=[with_interval(row.jf, _ci(row.low, row.high), 1) for row in rows],
     )
     base = alt.Chart(data).encode(
         y=alt.Y("place:N", title=None, axis=alt.Axis(labelLimit=300),
-                sort=[f"{SHORT_TITLES[n]}, {s}" for n in names for s in splits]),
+                sort=list(dict.fromkeys(data.place))),
         color=alt.Color("shown:N", legend=None,
                         scale=alt.Scale(domain=[SHORT_TITLES[n] for n in names],
                                         range=[SCORE_COLORS[n] for n in names])),
     )  # fmt: skip
-    x = alt.X("jf:Q", title="J&F, per cent", scale=alt.Scale(zero=False))
-    opacity = alt.Opacity(
-        "step:Q", legend=None, scale=alt.Scale(domain=[0, last or 1], range=[0.3, 1])
-    )
     return alt.layer(
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(
             x=alt.X("low:Q", title="J&F, per cent"), x2="high:Q"
         ),
-        base.mark_point(filled=True, size=80).encode(
-            x=x,
-            opacity=opacity,
+        base.mark_point(filled=True, size=80, opacity=1).encode(
+            x=alt.X("jf:Q", title="J&F, per cent", scale=alt.Scale(zero=False)),
             tooltip=["shown:N", "split:N", "step:Q", alt.Tooltip("words:N", title="J&F"),
                      "expressions:Q", "videos:Q"],
         ),
@@ -79,7 +81,6 @@ def evaluation_chart(scores: pd.DataFrame, last: int | None) -> alt.LayerChart:
 
 def attention_chart(
     frame: pd.DataFrame,
-    criterion: str,
     pairs: Sequence[tuple[int, int]],
     supervised: Sequence[tuple[int, int]],
     ends: tuple[float, float],
@@ -89,7 +90,6 @@ def attention_chart(
 
     Args:
         frame: of one role, as :func:`workbench.pages._trainings.attention_frame` has it.
-        criterion: what the values are.
         pairs: to draw, (layer, head).
         supervised: those that the training pulled; drawn through, the others dashed.
         ends: of the axis, so that roles side by side have the same.
@@ -109,7 +109,7 @@ def attention_chart(
     names = [pair_label(*pair) for pair in pairs]
     base = alt.Chart(data.dropna(subset=["value"])).encode(
         x=_step(last),
-        y=alt.Y("value:Q", title=in_text(CRITERIA[criterion].title),
+        y=alt.Y("value:Q", title=None,
                 scale=alt.Scale(domain=list(ends))),
         color=alt.Color("pair:N", title=None, sort=[*names, _OTHERS],
                         scale=alt.Scale(domain=[*names, _OTHERS],
@@ -130,7 +130,6 @@ def attention_chart(
 
 def final_map_chart(
     frame: pd.DataFrame,
-    criterion: str,
     supervised: Sequence[tuple[int, int]],
     ends: tuple[float, float],
 ) -> alt.LayerChart:

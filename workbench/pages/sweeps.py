@@ -13,7 +13,6 @@ from reports.answer_words import (
     SCORE_TITLES,
     SHORT_TITLES,
     answer_words,
-    halving_words,
     n_words,
     small_p,
 )
@@ -54,6 +53,8 @@ STATUS_WORDS = {
     "new": "not begun", "not done": "not done",
 }  # fmt: skip
 ALL = "all"
+MOST_LINES = 6
+"""More failures than this are scrolled."""
 
 
 def render() -> None:
@@ -175,7 +176,8 @@ def _failures(progress: Progress, titles: Mapping[str, str]) -> None:
         f"{t['reason'] or 'no reason given'}"
         for t in failed
     ]
-    st.code("\n".join(lines), language=None, wrap_lines=True)
+    height = "content" if len(lines) <= MOST_LINES else 240
+    st.code("\n".join(lines), language=None, wrap_lines=True, height=height)
 
 
 # What came of it.
@@ -325,10 +327,13 @@ def _halving(name: str, answered: Answered) -> None:
     if answer.halving is None:
         return
     st.subheader("Cut early")
-    st.write(literal(halving_words(answer)))
     frame = rung_frame(answer, answered.planned)
     st.dataframe(
-        frame, hide_index=True, column_config=_decimals("J&F there"), alt="Decisions of halving"
+        frame,
+        hide_index=True,
+        column_config=_decimals("J&F there"),
+        placeholder=MISSING,
+        alt="Decisions of halving",
     )
     st.caption(
         literal(

@@ -8,7 +8,7 @@ import streamlit as st
 
 from probes.criteria import CRITERIA
 from reports.answer_words import SHORT_TITLES
-from reports.style import ROLE_TITLES, count, number, pair_label, with_interval
+from reports.style import ROLE_TITLES, count, in_text, number, pair_label, with_interval
 from reviosa.process import is_locked
 from reviosa.training.log import ATTENTION_FILE
 from workbench.pages._data import RunEntry, list_runs, runs_folder
@@ -174,7 +174,7 @@ def _evaluations(entry: RunEntry, runs: Sequence[RunEntry], last: int) -> None:
         st.info("No finished evaluation of this training lies in the folder.")
         return
     st.altair_chart(
-        evaluation_chart(scores, last),
+        evaluation_chart(scores),
         key="training_evaluations",
         alt="; ".join(
             f"{SHORT_TITLES[r.score]}, {r.split}, step {r.step}: "
@@ -182,17 +182,15 @@ def _evaluations(entry: RunEntry, runs: Sequence[RunEntry], last: int) -> None:
             for r in scores.itertuples()
         ),
     )
-    sizes = scores.drop_duplicates(["split", "score"])
-    n = "; ".join(
-        f"{SHORT_TITLES[r.score]}, {r.split}: {count(r.expressions, 'expression')} of "
-        f"{count(r.videos, 'video')}"
-        for r in sizes.itertuples()
-    )
-    early = " Paler dots: earlier steps." if scores.step.nunique() > 1 else ""
+    sizes: dict[str, list[str]] = {}
+    for row in scores.drop_duplicates(["split", "score"]).itertuples():
+        n = f"{count(row.expressions, 'expression')} of {count(row.videos, 'video')}, {row.split}"
+        sizes.setdefault(n, []).append(SHORT_TITLES[row.score])
+    counted = "; ".join(f"{n} ({', '.join(names)})" for n, names in sizes.items())
     st.caption(
         literal(
             "J&F in per cent of this one training; 95 % intervals over videos alone: what another "
-            f"training would give they cannot tell.{early} n: {n}."
+            f"training would give they cannot tell. n = {counted}."
         )
     )
     _csv(scores, f"{_file(entry)}-evaluations.csv", "J&F")
@@ -228,14 +226,14 @@ def _attention(
         st.info("This criterion has no defined value in this training.")
         return
     shown = [(r.layer, r.head) in set(pairs) for r in frame.itertuples()]
-    drawn = frame.value[shown].dropna()
-    drawn = drawn if len(drawn) else frame.value
-    ends = min(0.0, float(drawn.min())), max(float(drawn.max()), float(frame.value.mean())) * 1.05
+    others = frame[~np.array(shown)].groupby(["role", "step"]).value.mean()
+    drawn = pd.concat([frame.value[shown], others]).dropna()
+    ends = min(0.0, float(drawn.min())), 1.05 * float(drawn.max()) or 1.0
     for column, role in zip(st.columns(len(roles), gap="medium"), roles, strict=True):
         own = frame[frame.role == role]
-        column.write(f"**{ROLE_TITLES[role]}**")
+        column.write(f"**{ROLE_TITLES[role]}: {in_text(CRITERIA[criterion].title)}**")
         column.altair_chart(
-            attention_chart(own, criterion, pairs, supervised, ends, last),
+            attention_chart(own, pairs, supervised, ends, last),
             key=f"training_attention_{role}",
             alt=f"{CRITERIA[criterion].title} of {len(pairs)} pairs over the steps, {role}",
         )
@@ -285,7 +283,6 @@ def _pairs(
         bind="query-params",
         max_selections=MOST_PAIRS,
         help="Layer and head, both from 0. A click on a cell of the map below adds or removes one.",
-        format_func=lambda label: label + (" supervised" if known[label] in supervised else ""),
     )
     return [known[label] for label in chosen]
 
@@ -317,7 +314,7 @@ def _maps(
 
         column.write(f"**{ROLE_TITLES[role]}, at the end**")
         column.altair_chart(
-            final_map_chart(frame[frame.role == role], criterion, supervised, ends),
+            final_map_chart(frame[frame.role == role], supervised, ends),
             key=key,
             on_select=toggle,
             alt=f"{CRITERIA[criterion].title} of every pair at the last look, {role}",
