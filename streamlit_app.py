@@ -33,7 +33,20 @@ page = st.navigation(
             icon=":material/movie:",
             help="Frames with truth, prediction and attention, worst J&F first.",
         ),
+        st.Page(
+            "workbench/pages/sweeps.py",
+            title="Sweeps",
+            icon=":material/compare_arrows:",
+            help="How far a sweep is, which strategy did best, and by how much.",
+        ),
+        st.Page(
+            "workbench/pages/training.py",
+            title="Training",
+            icon=":material/show_chart:",
+            help="Losses, J&F and attention of any pair over the steps of a training.",
+        ),
     ]
 )
-sidebar()
+# Sweeps and trainings are chosen on their own pages.
+sidebar(captures=page.url_path not in ("sweeps", "training"))
 page.run()

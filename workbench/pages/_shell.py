@@ -15,6 +15,8 @@ from workbench.pages._data import RunEntry, fingerprint, list_runs, results_of, 
 
 __all__ = [
     "Chosen",
+    "STATUS_ICONS",
+    "choose",
     "choose_run",
     "interval_caption",
     "literal",
@@ -69,40 +71,64 @@ def tab_icon() -> Image.Image:
     return icon
 
 
-def sidebar() -> None:
-    """The selector of the run and a button to look for changes.
-
-    The run always stands in the address, also where it was not chosen by hand: a copied address
-    must open the same run after newer ones have been added. A bound widget would leave it out.
-    """
+def sidebar(captures: bool) -> None:
+    """A button to look for changes, and for pages of captures the selector of the run."""
     runs = [entry for entry in list_runs(runs_folder()) if entry.kind == "capture"]
-    names = [entry.name for entry in runs]
-    if not names:
-        return
-    asked = st.query_params.get("run")
-    if asked in names and asked != st.session_state.get("run_in_address"):
-        st.session_state["run"] = asked
-    elif st.session_state.get("run") not in names:
-        st.session_state["run"] = _default(runs)
-    status = {entry.name: entry.status for entry in runs}
     with st.sidebar:
-        name = st.selectbox(
-            "Run",
-            names,
-            key="run",
-            format_func=lambda name: (
-                name if status.get(name) == "done" else f"{name} ({status.get(name, 'gone')})"
-            ),
-            help="Capture runs in the folder, newest first.",
-        )
-        st.button(
-            "Look for changes", icon=":material/refresh:", help="Reads the folder of runs again."
-        )
-        if asked and asked not in names:
-            st.warning(f"No run {literal(asked)} in this folder.")
-    st.session_state["run_in_address"] = name
-    if st.query_params.get("run") != name:
-        st.query_params["run"] = name
+        if captures and runs:
+            status = {entry.name: entry.status for entry in runs}
+            choose(
+                "Run",
+                list(status),
+                "run",
+                _default(runs),
+                lambda name: (
+                    name if status.get(name) == "done" else f"{name} ({status.get(name, 'gone')})"
+                ),
+                "Capture runs in the folder, newest first.",
+            )
+        if runs or not captures:
+            st.button(
+                "Look for changes",
+                icon=":material/refresh:",
+                help="Reads the folder of runs again.",
+            )
+
+
+def choose(
+    label: str,
+    names: Sequence[str],
+    key: str,
+    default: str,
+    titles: Callable[[str], str],
+    words: str,
+) -> str:
+    """A selector whose choice always stands in the address, also where it was not made by hand.
+
+    A copied address must open the same after newer ones have been added; a bound widget would leave
+    its default out. What the address asks for and is not among ``names`` is told.
+
+    Args:
+        label: of the selector.
+        names: to choose from; nothing else can be asked for.
+        key: in the address and in the state of the session.
+        default: chosen where nothing is asked for.
+        titles: how a name is shown.
+        words: help.
+    """
+    asked, last = st.query_params.get(key), st.session_state.get(f"{key}_in_address")
+    if asked in names and asked != last:
+        st.session_state[key] = asked
+    elif st.session_state.get(key) not in names:
+        # Pages without this selector make it forget, and coming back must not change the choice.
+        st.session_state[key] = last if last in names else default
+    name = st.selectbox(label, names, key=key, format_func=titles, help=words)
+    if asked and asked not in names:
+        st.warning(f"No {label.lower()} {literal(asked)} in this folder.")
+    st.session_state[f"{key}_in_address"] = name
+    if st.query_params.get(key) != name:
+        st.query_params[key] = name
+    return name
 
 
 def _default(runs: Sequence[RunEntry]) -> str:
