@@ -197,7 +197,9 @@ def _nano_trial(record: Record) -> str:
         "32 videos predicted and scored; one process, started already. Together "
         f"{computed:.1f} s with features computed, {kept:.1f} s with them kept: "
         f"{3600 / computed / 5:.1f} and {3600 / kept / 5:.1f} whole trials an hour, "
-        f"{computed / kept:.2f} times as many.\n\n" + _costs(record, "training, computed")
+        f"{computed / kept:.2f} times as many (bar 3). What trains cannot be kept: language model "
+        "and mask decoder are most of a step, memory and mask decoder most of an evaluation, and "
+        "this model's encoders are small beside them.\n\n" + _costs(record, "training, computed")
     )
 
 
