@@ -112,6 +112,7 @@ def whole_checked(records: Sequence[Record]) -> str:
     rows = []
     for record in records:
         items: Items = record["items"]
+        shape = record["shape"] if record["shape"] == "nano" else record["shape"].upper()
         whole = items["whole"]
         targets = whole["rows"] / whole["expressions"] - 1
         split = Split(1, whole["expressions"], targets, whole["frames"], whole["seen"])
@@ -119,7 +120,7 @@ def whole_checked(records: Sequence[Record]) -> str:
             computed = total(capture_parts(items, split, gradients)).total
             measured = whole["capture_s"][kind]
             rows.append(
-                [record["shape"].upper(), "with gradients" if gradients else "without",
+                [shape, "with gradients" if gradients else "without",
                  f"{computed:.3g}", f"{measured:.3g}", f"{measured / computed:.2f}"]
             )  # fmt: skip
     return (
