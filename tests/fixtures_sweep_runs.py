@@ -12,7 +12,9 @@ from reviosa.evaluation import RoleScore, write_scores
 from reviosa.heads import HeadSelection
 from reviosa.io import write_json, write_text
 
-__all__ = ["write_run", "write_status", "write_sweep", "write_trial"]
+__all__ = [
+    "write_run", "write_scored", "write_status", "write_sweep", "write_training", "write_trial",
+]  # fmt: skip
 
 CREATED = "2026-01-01T00:00:00+00:00"
 
