@@ -35,6 +35,7 @@ def wait_for(condition, seconds=90):
     return found
 
 
+@pytest.mark.slow  # a sweep on Ray, worker killed, is in the suite: test_sweep_runs.py
 def test_ray_runs_jobs_and_replaces_a_worker_that_is_killed(tmp_path):
     jobs = [
         Job("good", tmp_path / "good", synth(tmp_path / "a")),

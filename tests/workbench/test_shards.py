@@ -9,6 +9,7 @@ import time
 
 import pandas as pd
 import pytest
+import torch
 
 from probes.share import share
 from reviosa.data.synthetic import WorldConfig, write_synthetic
@@ -22,6 +23,15 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards") / "data"
     write_synthetic(folder, 12, 3, WorldConfig(height=64, width=64, frames=4))
     return folder
+
+
+@pytest.fixture
+def one_thread():
+    """As the processes of the parts compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def test_parts_are_neighbours_and_together_the_whole():
@@ -45,34 +55,33 @@ def parts_of(run):
 
 
 def test_a_capture_and_an_ablation_in_parts_equal_those_in_one(
-    cli, data, checkpoint, tmp_path, monkeypatch
+    cli, data, checkpoint, tmp_path, one_thread
 ):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     one, two = tmp_path / "one", tmp_path / "two"
-    # Both in processes of their own, so that both compute with one thread.
-    for out, workers in ((one, 1), (two, 2)):
-        result = cli(*capture_command(data, checkpoint, out, "--workers", workers))
-        assert result.code == 0, result.err
+    assert cli(*capture_command(data, checkpoint, one)).code == 0
+    result = cli(*capture_command(data, checkpoint, two, "--workers", 2, "--cpus", 1))
+    assert result.code == 0, result.err
     assert len(parts_of(one)) >= 6
     assert parts_of(one) == parts_of(two)
     headers = [read_run(run) for run in (one, two)]
     for key in ("config", "data", "model", "summary", "kind", "status"):
         assert headers[0][key] == headers[1][key], key
-    assert [len(header["parts"]) for header in headers] == [1, 2]
+    assert "parts" not in headers[0] and len(headers[1]["parts"]) == 2
     assert not (tmp_path / "two.parts").exists()
     again = cli(*capture_command(data, checkpoint, two, "--workers", 2))
     assert again.code == 2 and "resume the run" in again.err
 
     HeadSelection(((0, 1),), "by hand").save(tmp_path / "heads.json")
-    for out, workers in (("ablated-one", 1), ("ablated-two", 2)):
+    for out, parts in (("ablated-one", ()), ("ablated-two", ("--workers", 2, "--cpus", 1))):
         result = cli("ablate", one, "--heads", tmp_path / "heads.json", "--draws", 1,
-                     "--kind", "zero", "--out", tmp_path / out, "--workers", workers)  # fmt: skip
+                     "--kind", "zero", "--out", tmp_path / out, *parts)  # fmt: skip
         assert result.code == 0, result.err
         assert "less random sets" in result.out
     lines = [(tmp_path / f"ablated-{n}" / "effects.jsonl").read_text() for n in ("one", "two")]
     assert lines[0] == lines[1] and lines[0].count("\n") > 32
 
 
+@pytest.mark.slow
 def test_a_capture_in_parts_that_is_killed_goes_on(data, checkpoint, tmp_path, cli):
     out = tmp_path / "run"
     command = [str(x) for x in capture_command(data, checkpoint, out, "--workers", 2)]
