@@ -203,7 +203,7 @@ def test_the_page_shows_every_size_that_was_measured(tmp_path):
     assert "| vision tower, one frame alone | 1e+03 |" in text and "2.0 |" in text
     # One video of ten roles: frames and reading them 108.8, opening 100, eight answers 90,
     # tracked 10 x (2 + 9) and scored 11, eight times 8 recorded, ten times 0.5: 488.8.
-    assert "| NANO | with gradients | 489 | 800 | 1.64 |" in text
+    assert "| nano | with gradients | 489 | 800 | 1.64 |" in text
     assert "4B" not in text.split("## Costs of single items")[1].split("## Trials")[0]
     # 3 x 213 + 284.1 + 7 + 2 x 3 = 936.1 s a trial, in eight waves.
     assert "| figure-6c | 15 on 2 processors | no | 7489 | 1000 | 0.13 |" in text

@@ -92,6 +92,7 @@ def test_batch_jobs_end_as_other_jobs_do(tmp_path):
     executor.stop()
 
 
+@pytest.mark.slow
 def test_batch_jobs_that_are_stopped_leave_no_process_behind(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     hanging = (Step(("score", str(tmp_path / "pipe"), "--data", str(tmp_path))),)

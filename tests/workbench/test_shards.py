@@ -110,6 +110,7 @@ def test_a_capture_in_parts_that_is_killed_goes_on(data, checkpoint, tmp_path, c
     assert len(header["parts"]) == 2 and rows.sample_id.nunique() == header["summary"]["samples"]
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_is_named_and_the_others_are_kept(cli, data, checkpoint, tmp_path):
     out = tmp_path / "run"
     (tmp_path / "run.parts").mkdir()

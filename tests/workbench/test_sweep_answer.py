@@ -40,26 +40,26 @@ def test_what_a_later_answer_does_not_have_is_taken_away(tmp_path):
 
 
 def test_an_answer_of_kept_runs_from_before(tmp_path, capsys):
-    """A copy of the kept sweep of figure 6c, of which one trial is lost."""
-    sweeps = tmp_path / "sweeps" / "figure-6c"
+    """A copy of the kept sweep of table 3, without scores on the selection split, less one trial."""
+    sweeps = tmp_path / "sweeps" / "table-3"
     sweeps.mkdir(parents=True)
-    (sweeps / "sweep.json").write_text((KEPT / "sweeps/figure-6c/sweep.json").read_text())
+    (sweeps / "sweep.json").write_text((KEPT / "sweeps/table-3/sweep.json").read_text())
     (tmp_path / "trials").mkdir()
     lost = "e374b5ed54db"
     for folder in (KEPT / "trials").iterdir():
         if folder.name != lost:
             (tmp_path / "trials" / folder.name).symlink_to(folder)
-    answer = finish(tmp_path, "figure-6c")
+    answer = finish(tmp_path, "table-3")
     assert answer.arm("roles").missing == (1,)
     assert answer.best is None and answer.cost is None
     print_answer(sweeps, answer)
     said = capsys.readouterr()
     assert f"mind: roles, seed 1 ({lost})" in said.err
-    assert "no AML (2 of 3 seeds)" in said.out
+    assert "role tokens (2 of 3 seeds)" in said.out
     assert "No pairs are chosen" in said.out and "best-heads.json" not in said.out
     value = json.loads((sweeps / "answer.json").read_text())
     assert [arm["arm"] for arm in value["arms"]] == [
-        "roles", "top-layers", "bottom-layers", "matched-random",
+        "seg", "seg+aml", "roles", "roles+aml",
     ]  # fmt: skip
 
 
