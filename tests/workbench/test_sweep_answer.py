@@ -40,7 +40,7 @@ def test_what_a_later_answer_does_not_have_is_taken_away(tmp_path):
 
 
 def test_an_answer_of_kept_runs_from_before(tmp_path, capsys):
-    """A copy of the kept sweep of table 3, without scores on the selection split, less one trial."""
+    """A copy of the kept sweep of table 3, which has no selection scores, less one trial."""
     sweeps = tmp_path / "sweeps" / "table-3"
     sweeps.mkdir(parents=True)
     (sweeps / "sweep.json").write_text((KEPT / "sweeps/table-3/sweep.json").read_text())
