@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
@@ -46,13 +46,9 @@ class Job:
         """What its commands said."""
         return self.folder / "log.txt"
 
-    def absolute(self) -> "Job":
-        """The same job for a process that may start in another folder."""
-        return replace(self, folder=self.folder.resolve())
-
     def to_json(self) -> str:
-        """As text, for the command line of the process."""
-        return json.dumps(asdict(self), default=str)
+        """As text, for a process that may start in another folder."""
+        return json.dumps({**asdict(self), "folder": self.folder.resolve()}, default=str)
 
     @classmethod
     def from_json(cls, text: str) -> "Job":

@@ -39,8 +39,6 @@ class LocalExecutor:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, job: Job) -> Outcome:
-        if self._stopping.is_set():
-            return Outcome("stopped", "all was stopped")
         if not self._has_gpus:
             return run_job(job, self._stopping)
         gpu = self._gpus.get()

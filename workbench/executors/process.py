@@ -25,6 +25,7 @@ _GRACE_S: Final = 20
 _LONGEST: Final = 400
 """Characters of a message that are shown."""
 _TERMINATED: Final = 128 + signal.SIGTERM
+_STOPPED: Final = "all was stopped"
 
 
 def run_job(
@@ -37,16 +38,18 @@ def run_job(
 
     Args:
         job: what to run.
-        stopping: the process is ended when this is set.
+        stopping: the process is ended when this is set, or not begun.
         environment: variables beside those of this process.
     """
+    if stopping is not None and stopping.is_set():
+        return Outcome("stopped", _STOPPED)
     began = time.monotonic()
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
         with open(job.log, "ab") as log:
             start = log.tell()
             process = subprocess.Popen(
-                [*_WORKER, job.absolute().to_json()],
+                [*_WORKER, job.to_json()],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {}), PARENT: str(os.getpid()),
                      "OMP_NUM_THREADS": str(job.cpus), "PYTHONUNBUFFERED": "1"},
@@ -82,9 +85,6 @@ def run_there(job: str, folder: str) -> Outcome:
             "working directory under one path",
         )
     return run_job(Job.from_json(job))
-
-
-_STOPPED: Final = "all was stopped"
 
 
 def _watch(

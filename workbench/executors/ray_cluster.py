@@ -9,6 +9,7 @@ from concurrent.futures import Future
 
 from reviosa.errors import ConfigError, first_line
 from workbench.executors.job import Job, Outcome
+from workbench.executors.process import run_there
 
 __all__ = ["RayExecutor"]
 
@@ -63,7 +64,7 @@ class RayExecutor:
             ) from None
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
-        self._task = ray.remote(_run)
+        self._task = ray.remote(run_there)
         self._running: dict[Future[Outcome], object] = {}
 
     def submit(self, job: Job) -> "Future[Outcome]":
@@ -79,7 +80,7 @@ class RayExecutor:
         task = self._task.options(
             num_cpus=job.cpus, num_gpus=job.gpus, max_retries=_TRIES, name=job.name
         )
-        reference = task.remote(job.absolute().to_json(), os.getcwd())
+        reference = task.remote(job.to_json(), os.getcwd())
         answer: Future[Outcome] = Future()
         answer.set_running_or_notify_cancel()
         self._running[answer] = reference
@@ -121,13 +122,6 @@ def _require_reachable(address: str) -> None:
             f"no Ray cluster at {address}: {first_line(error)}; check --address, or start one "
             "with: ray start --head"
         ) from None
-
-
-def _run(job: str, folder: str) -> Outcome:
-    """The task, on a machine of the cluster."""
-    from workbench.executors.process import run_there
-
-    return run_there(job, folder)
 
 
 def _ended(outcome: Outcome) -> "Future[Outcome]":

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from reviosa.errors import ConfigError, first_line
 from workbench.executors.job import Job, Outcome
+from workbench.executors.process import run_there
 
 __all__ = ["SlurmExecutor"]
 
@@ -69,7 +70,7 @@ class SlurmExecutor:
                 **({} if job.memory_gb is None else {"mem_gb": job.memory_gb}),
                 **self._options,
             )
-            batch = executor.submit(_run, job.absolute().to_json(), os.getcwd())
+            batch = executor.submit(run_there, job.to_json(), os.getcwd())
         except Exception as error:  # noqa: BLE001 - submitit raises what it likes
             answer.set_result(Outcome("failed", f"SLURM refused it: {first_line(error)}"))
             return answer
@@ -100,10 +101,3 @@ class SlurmExecutor:
         with self._lock:
             self._running.pop(answer, None)
         answer.set_result(outcome)
-
-
-def _run(job: str, folder: str) -> Outcome:
-    """The batch job, on a machine of the cluster."""
-    from workbench.executors.process import run_there
-
-    return run_there(job, folder)

@@ -39,6 +39,9 @@ class Trial:
     """Training configuration without paths of its own."""
     heads: HeadsRule | None
     target_by_prompt: bool
+    selection_videos: int
+    """How many videos of the selection split it is scored on."""
+    report_videos: int
 
 
 class RankedCapture(NamedTuple):
@@ -154,11 +157,11 @@ def plan_trials(sweep: SweepConfig) -> list[Trial]:
     """
     if sweep.axes is not None:
         raise ValueError("the sweep holds a grid; read its file with load_sweep")
+    selection = _data_used(sweep.selection, sweep.selection_videos)
+    report = _data_used(sweep.report, sweep.report_videos)
     used = {
-        "data": InterRVOSDataset(sweep.data).identity,
-        "selection": _data_used(sweep.selection, sweep.selection_videos),
-        "report": _data_used(sweep.report, sweep.report_videos),
-    }
+        "data": InterRVOSDataset(sweep.data).identity, "selection": selection, "report": report,
+    }  # fmt: skip
     bases = base_configs(sweep)
     models = {base.model: _identity(base.model) for base in bases.values()}
     ranked = models[bases[sweep.baseline].model]
@@ -176,7 +179,9 @@ def plan_trials(sweep: SweepConfig) -> list[Trial]:
                     f"arms {trials[key].arm} and {name} are the same trial; drop one of them"
                 )
             train["model"] = bases[name].model
-            trials[key] = Trial(key, name, seed, train, arm.heads, arm.target_by_prompt)
+            trials[key] = Trial(
+                key, name, seed, train, arm.heads, arm.target_by_prompt, selection[1], report[1]
+            )
     return list(trials.values())
 
 
@@ -212,25 +217,6 @@ def _train(base: TrainConfig) -> dict[str, Any]:
 
 def _id(decides: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
-
-
-class VideosUsed(NamedTuple):
-    """How many videos a sweep scores."""
-
-    selection: int
-    report: int
-
-
-def videos_used(sweep: SweepConfig) -> VideosUsed:
-    """Count the videos of both splits that are scored.
-
-    Raises:
-        DataError: a data set cannot be read.
-    """
-    return VideosUsed(
-        _data_used(sweep.selection, sweep.selection_videos)[1],
-        _data_used(sweep.report, sweep.report_videos)[1],
-    )
 
 
 def _data_used(path: Path, videos: int | None) -> tuple[str, int]:

@@ -30,7 +30,6 @@ from workbench.sweeps.plan import (
     choose_heads,
     plan_trials,
     ranked_capture,
-    videos_used,
 )
 from workbench.sweeps.status import SweepStatus, TrialStatus
 from workbench.sweeps.trials import (
@@ -144,7 +143,6 @@ class _Sweep:
             elif state.status == "failed" and not retry_failed:
                 self.of[key].status, self.of[key].reason = "failed", state.reason
         self.heads: dict[str, HeadSelection | None] = {}
-        self._used = videos_used(sweep)
         self._lost: Counter[str] = Counter()
         for key, state in states.items():
             if state.status == "done":
@@ -290,19 +288,17 @@ class _Sweep:
 
     def _job(self, name: str, folder: Path, steps: tuple[Step, ...]) -> Job:
         given = self.resources
-        return Job(
-            name, folder, steps, given.cpus, given.gpus, given.minutes, given.memory_gb
-        )  # fmt: skip
+        return Job(name, folder, steps, given.cpus, given.gpus, given.minutes, given.memory_gb)
 
     def _whole(self, key: str) -> Job:
         trial, folder = self.trials[key], self.folders[key]
-        steps = trial_steps(trial, self.sweep, folder, self._used, self.features)
+        steps = trial_steps(trial, self.sweep, folder, self.features)
         return self._job(self.of[key].name, folder, steps)
 
     def _rung(self, key: str, step: int) -> Job:
         folder = self.folders[key]
         name = f"{self.of[key].name}, to step {step}"
-        steps = rung_steps(self.trials[key], self.sweep, folder, step, self._used, self.features)
+        steps = rung_steps(self.trials[key], self.sweep, folder, step, self.features)
         return self._job(name, folder, steps)
 
     def _run_all(

@@ -18,7 +18,7 @@ from reviosa.process import is_locked
 from reviosa.run_record import is_done, read_run
 from workbench.executors import Step
 from workbench.sweeps.config import SweepConfig
-from workbench.sweeps.plan import Trial, VideosUsed, parts
+from workbench.sweeps.plan import Trial, parts
 
 __all__ = [
     "Progress",
@@ -103,14 +103,14 @@ def write_trial(
 
 
 def trial_steps(
-    trial: Trial, sweep: SweepConfig, folder: Path, used: VideosUsed, features: Features
+    trial: Trial, sweep: SweepConfig, folder: Path, features: Features
 ) -> tuple[Step, ...]:
     """The commands of a trial, each as a person would give it."""
     # A model in shares cannot skip its encoders.
     features = features if trial.train["sharding"] == "none" else ()
     model = folder / "train"
-    judged = _evaluate(sweep.selection, used.selection, features)
-    reported = _evaluate(sweep.report, used.report, features)
+    judged = _evaluate(sweep.selection, trial.selection_videos, features)
+    reported = _evaluate(sweep.report, trial.report_videos, features)
     commands: dict[str, tuple[str, ...]] = {
         "train": _train(folder, features),
         "selection": (*judged, "--model", str(model)),
@@ -126,13 +126,13 @@ def trial_steps(
 
 
 def rung_steps(
-    trial: Trial, sweep: SweepConfig, folder: Path, step: int, used: VideosUsed, features: Features
+    trial: Trial, sweep: SweepConfig, folder: Path, step: int, features: Features
 ) -> tuple[Step, ...]:
     """The commands that train a trial up to a step and measure it there on the selection split."""
     features = features if trial.train["sharding"] == "none" else ()
     model = folder / "train" / f"model-at-{step}"
     train = (*_train(folder, features), "--out", str(folder / "train"), "--resume")
-    judge = _evaluate(sweep.selection, used.selection, features)
+    judge = _evaluate(sweep.selection, trial.selection_videos, features)
     rung = _rung(folder, step)
     # Where the model of that step lies there already, it need not be trained again.
     trained = () if model.exists() else (Step((*train, "--stop-at", str(step))),)
