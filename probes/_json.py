@@ -1,16 +1,51 @@
 """Records to plain JSON and back, by the types their fields declare."""
 
 import dataclasses
+import json
 import math
 import types
 import typing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reviosa.errors import RunError
 
-__all__ = ["plain", "record"]
+__all__ = ["plain", "read_json", "read_versioned", "record"]
+
+
+def read_json(path: Path, what: str, remedy: str = "run the sweep again") -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: of the file.
+        what: it holds, for the message.
+        remedy: what to do where it cannot be read.
+
+    Raises:
+        RunError: it is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path}: cannot read {what}: {reason}; {remedy}") from None
+
+
+def read_versioned(
+    path: Path, schema: int, what: str, remedy: str = "run the sweep again"
+) -> dict[str, Any]:
+    """As :func:`read_json`, of an object that says its ``schema``.
+
+    Raises:
+        RunError: the file cannot be read, or is of another schema.
+    """
+    value = read_json(path, what, remedy)
+    got = value.get("schema") if isinstance(value, dict) else type(value).__name__
+    if got != schema:
+        raise RunError(f"{path}: got schema {got!r}, expected {schema}; run the sweep again")
+    return value
 
 
 def plain(value: Any) -> Any:

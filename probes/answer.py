@@ -5,7 +5,6 @@ the luck of a seed goes from one to the other: the p-values to read are the corr
 best arm as well.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from probes._json import plain, record
+from probes._json import plain, read_json, record
 from probes.comparison import SeedMean, difference, mean_score
 from probes.halving import Halving
 from probes.multiplicity import holm
@@ -152,12 +151,7 @@ def load_answer(path: str | Path) -> SweepAnswer:
     Raises:
         RunError: the file is missing, not JSON, or of another schema.
     """
-    try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise RunError(f"{path}: cannot read the answer: {reason}; run the sweep again") from None
-    return SweepAnswer.from_json(value)
+    return SweepAnswer.from_json(read_json(Path(path), "the answer"))
 
 
 def sweep_answer(sweep: SweepRuns, resamples: int = 2000, seed: int = 0) -> SweepAnswer:

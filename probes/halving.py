@@ -1,11 +1,9 @@
 """Which arms of a sweep were cut early, when and by what: ``RUNS/sweeps/<name>/halving.json``."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from probes._json import record
-from reviosa.errors import RunError
+from probes._json import read_versioned, record
 
 __all__ = ["HALVING_FILE", "HALVING_SCHEMA", "Halving", "Rung", "read_halving"]
 
@@ -50,14 +48,5 @@ def read_halving(directory: str | Path) -> Halving | None:
     path = Path(directory) / HALVING_FILE
     if not path.is_file():
         return None
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise RunError(f"{path}: cannot read who was cut: {reason}; run the sweep again") from None
-    schema = value.get("schema") if isinstance(value, dict) else type(value).__name__
-    if schema != HALVING_SCHEMA:
-        raise RunError(
-            f"{path}: got schema {schema!r}, expected {HALVING_SCHEMA}; run the sweep again"
-        )
+    value = read_versioned(path, HALVING_SCHEMA, "who was cut")
     return record(Halving, value, str(path))

@@ -1,6 +1,5 @@
 """The runs of a sweep, read side: ``RUNS/sweeps/<name>/sweep.json`` and ``RUNS/trials/<id>``."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from probes._json import read_versioned
 from probes.comparison import SCORES
 from probes.halving import Halving, read_halving
 from reviosa.errors import ConfigError, DataError, RunError
@@ -145,14 +145,7 @@ def read_sweep(directory: str | Path) -> SweepRuns:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise RunError(f"{path}: cannot read the sweep: {reason}; check the path") from None
-    if not isinstance(value, dict) or value.get("schema") != SWEEP_SCHEMA:
-        got = value.get("schema") if isinstance(value, dict) else type(value).__name__
-        raise RunError(f"{path}: got schema {got!r}, expected {SWEEP_SCHEMA}; run the sweep again")
+    value = read_versioned(path, SWEEP_SCHEMA, "the sweep", "check the path")
     missing = [key for key in ("name", "baseline", "arms", "config", "trials") if key not in value]
     if missing:
         raise RunError(f"{path}: got a sweep without {missing[0]!r}; run the sweep again")

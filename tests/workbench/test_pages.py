@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from probes.results import AnalysisResults
@@ -20,14 +19,7 @@ PAGES = ("overview", "layers", "heads", "samples")
 CAPTURE_PAGES = PAGES[1:]
 
 
-@pytest.fixture(autouse=True)
-def fresh_caches():
-    """Cached stores and results of another test's folder must not answer here."""
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
+pytestmark = pytest.mark.usefixtures("fresh_caches")
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
 
 from probes.answer import sweep_answer
 from probes.sweeps import read_sweep
@@ -32,14 +31,7 @@ PAIR = (2, 1)
 ARMS = {"a": "no AML", "b": "best pair"}
 
 
-@pytest.fixture(autouse=True)
-def fresh_caches():
-    """Another test's folder must not answer here."""
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
+pytestmark = pytest.mark.usefixtures("fresh_caches")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ is keyed by the run's directory and by a fingerprint of its parts, so a run that
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ __all__ = [
     "RunEntry",
     "attention_map",
     "dataset_of",
+    "files_mark",
     "fingerprint",
     "frame_shares",
     "list_runs",
@@ -110,13 +112,19 @@ def _entry(folder: Path, directory: Path) -> RunEntry:
 
 
 def fingerprint(directory: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, time and size of the header and of every finished part; changes as the run grows."""
-    paths = [directory / "run.json", *sorted((directory / "samples").glob("part-*.parquet"))]
+    """Mark of the header and of every finished part; changes as the run grows."""
+    return files_mark(
+        [directory / "run.json", *sorted((directory / "samples").glob("part-*.parquet"))]
+    )
+
+
+def files_mark(paths: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
+    """Path, time and size of the files that are there."""
     marks = []
     for path in paths:
         with contextlib.suppress(OSError):
             state = path.stat()
-            marks.append((path.name, state.st_mtime_ns, state.st_size))
+            marks.append((str(path), state.st_mtime_ns, state.st_size))
     return tuple(marks)
 
 

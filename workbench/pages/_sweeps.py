@@ -23,6 +23,7 @@ from probes.sweeps import SWEEP_FILE, read_sweep
 from reviosa.errors import ReviosaError, RunError
 from reviosa.evaluation import SCORES_FILE
 from reviosa.process import is_locked
+from workbench.pages._data import files_mark
 from workbench.sweeps.answer import ANSWER_FILE
 from workbench.sweeps.status import STATUS_FILE, STATUS_SCHEMA
 
@@ -81,7 +82,7 @@ def list_sweeps(runs: Path) -> list[str]:
 
 
 def sweep_mark(runs: Path, name: str) -> tuple[tuple[str, int, int], ...]:
-    """Name, time and size of everything that the answer rests on, and of its file."""
+    """Mark of everything that the answer rests on, and of its file."""
     folder = runs / "sweeps" / name
     paths = [folder / file for file in (SWEEP_FILE, HALVING_FILE, ANSWER_FILE)]
     with contextlib.suppress(ReviosaError):
@@ -91,12 +92,7 @@ def sweep_mark(runs: Path, name: str) -> tuple[tuple[str, int, int], ...]:
             for part in _PARTS
             for file in ("run.json", SCORES_FILE)
         ]
-    marks = []
-    for path in paths:
-        with contextlib.suppress(OSError):
-            state = path.stat()
-            marks.append((path.relative_to(runs).as_posix(), state.st_mtime_ns, state.st_size))
-    return tuple(marks)
+    return files_mark(paths)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Computing scores and differences")
@@ -114,12 +110,12 @@ def answer_of(runs: Path, name: str, mark: tuple) -> Answered:
     folder = runs / "sweeps" / name
     planned = _planned(folder)
     times = {file: time for file, time, _ in mark}
-    written = times.pop(f"sweeps/{name}/{ANSWER_FILE}", 0)
+    written = times.pop(str(folder / ANSWER_FILE), 0)
     if written > max(times.values(), default=0):
         with contextlib.suppress(ReviosaError):  # of another version: computed again
             answer = load_answer(folder / ANSWER_FILE)
             used = [key for arm in answer.arms for key in arm.trials.values()]
-            if all(f"trials/{key}/evaluate/run.json" in times for key in used):
+            if all(str(runs / "trials" / key / "evaluate" / "run.json") in times for key in used):
                 return Answered(answer, planned, True)
     try:
         answer = sweep_answer(read_sweep(folder))

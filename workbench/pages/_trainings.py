@@ -1,6 +1,5 @@
 """What the page of trainings shows, fetched: losses, what was watched, and J&F where evaluated."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,10 @@ from reviosa.errors import ReviosaError
 from reviosa.evaluation import SCORES_FILE, protocol_rows, read_scores
 from reviosa.run_record import read_run
 from reviosa.training.log import ATTENTION_FILE, read_log
-from workbench.pages._data import RunEntry
+from workbench.pages._data import RunEntry, files_mark
 
 __all__ = [
-    "LOG_FILE", "Watched", "attention_frame", "evaluations_of", "files_mark", "losses_of",
+    "LOG_FILE", "Watched", "attention_frame", "evaluations_of", "losses_of",
     "supervised_pairs", "watched_of",
 ]  # fmt: skip
 
@@ -53,16 +52,6 @@ class Watched:
         """(layers, heads)."""
         _, values = next(iter(self.values.values()))
         return values.shape[1], values.shape[2]
-
-
-def files_mark(paths: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
-    """Path, time and size of the files that are there."""
-    marks = []
-    for path in paths:
-        with contextlib.suppress(OSError):
-            state = path.stat()
-            marks.append((str(path), state.st_mtime_ns, state.st_size))
-    return tuple(marks)
 
 
 @st.cache_data(max_entries=16, show_spinner="Reading the log")

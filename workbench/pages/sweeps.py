@@ -19,7 +19,7 @@ from reports.answer_words import (
 from reports.style import MISSING, count, pair_label
 from reviosa.errors import ReviosaError
 from workbench.pages._data import runs_folder
-from workbench.pages._shell import choose, literal, show
+from workbench.pages._shell import choose, csv_button, literal, show
 from workbench.pages._sweep_charts import (
     difference_chart,
     difference_frame,
@@ -248,7 +248,7 @@ def _strategies(name: str, answered: Answered, scores: Sequence[str]) -> None:
             column_config=_decimals("J&F", "low", "high"),
             alt="J&F of every arm and score",
         )  # fmt: skip
-    _csv(score_frame(answer, answer.metrics).drop(columns=["label", "shown", "J&F"]),
+    csv_button(score_frame(answer, answer.metrics).drop(columns=["label", "shown", "J&F"]),
          f"{name}-scores.csv", "scores")  # fmt: skip
 
 
@@ -292,7 +292,7 @@ def _differences(name: str, answer: SweepAnswer, scores: Sequence[str]) -> None:
         alt="Paired differences with intervals and p",
     )  # fmt: skip
     every = difference_frame(answer, answer.metrics)
-    _csv(every.drop(columns=["label", "shown", "points", "clear"]), f"{name}-differences.csv",
+    csv_button(every.drop(columns=["label", "shown", "points", "clear"]), f"{name}-differences.csv",
          "differences")  # fmt: skip
 
 
@@ -342,7 +342,7 @@ def _halving(name: str, answered: Answered) -> None:
             "and an arm without score there does not race."
         )
     )
-    _csv(frame, f"{name}-halving.csv", "decisions")
+    csv_button(frame, f"{name}-halving.csv", "decisions")
 
 
 def _trials(name: str, answered: Answered) -> None:
@@ -385,7 +385,7 @@ def _trials(name: str, answered: Answered) -> None:
             "by, on the selection split. Choose a row to open its training."
         )
     )
-    _csv(table, f"{name}-trials.csv", "trials")
+    csv_button(table, f"{name}-trials.csv", "trials")
 
 
 def _missing(answered: Answered) -> None:
@@ -398,17 +398,6 @@ def _missing(answered: Answered) -> None:
 def _decimals(*names: str, sign: bool = False) -> dict:
     form = "%+.1f" if sign else "%.1f"
     return {name: st.column_config.NumberColumn(format=form) for name in names}
-
-
-def _csv(frame: pd.DataFrame, file: str, what: str) -> None:
-    st.download_button(
-        f"Download {what} (CSV)",
-        frame.to_csv(index=False),
-        file_name=file,
-        mime="text/csv",
-        icon=":material/download:",
-        key=f"csv_{what}",
-    )
 
 
 if __name__ == "__main__":

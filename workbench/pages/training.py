@@ -11,8 +11,8 @@ from reports.answer_words import SHORT_TITLES
 from reports.style import ROLE_TITLES, count, in_text, number, pair_label, with_interval
 from reviosa.process import is_locked
 from reviosa.training.log import ATTENTION_FILE
-from workbench.pages._data import RunEntry, list_runs, runs_folder
-from workbench.pages._shell import STATUS_ICONS, choose, literal, show
+from workbench.pages._data import RunEntry, files_mark, list_runs, runs_folder
+from workbench.pages._shell import STATUS_ICONS, choose, csv_button, literal, show
 from workbench.pages._sweeps import trial_names
 from workbench.pages._training_charts import (
     LOSS_TITLES,
@@ -26,7 +26,6 @@ from workbench.pages._trainings import (
     Watched,
     attention_frame,
     evaluations_of,
-    files_mark,
     losses_of,
     supervised_pairs,
     watched_of,
@@ -155,7 +154,7 @@ def _losses(entry: RunEntry, losses: pd.DataFrame, last: int | None, config: dic
             f"sum holds each part times its weight. Axes begin at 0.{missing}"
         )
     )
-    _csv(losses, f"{_file(entry)}-losses.csv", "losses")
+    csv_button(losses, f"{_file(entry)}-losses.csv", "losses")
 
 
 def _ends(losses: pd.DataFrame, name: str) -> str:
@@ -193,7 +192,7 @@ def _evaluations(entry: RunEntry, runs: Sequence[RunEntry], last: int) -> None:
             f"training would give they cannot tell. n = {counted}."
         )
     )
-    _csv(scores, f"{_file(entry)}-evaluations.csv", "J&F")
+    csv_button(scores, f"{_file(entry)}-evaluations.csv", "J&F")
 
 
 def _attention(
@@ -254,7 +253,7 @@ def _attention(
     marked = frame.assign(
         supervised=[(r.layer, r.head) in set(supervised) for r in frame.itertuples()]
     )
-    _csv(marked, f"{_file(entry)}-{criterion}.csv", "attention")
+    csv_button(marked, f"{_file(entry)}-{criterion}.csv", "attention")
 
 
 def _pairs(
@@ -330,17 +329,6 @@ def _maps(
 
 def _file(entry: RunEntry) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in entry.name)
-
-
-def _csv(frame: pd.DataFrame, file: str, what: str) -> None:
-    st.download_button(
-        f"Download {literal(what)} (CSV)",
-        frame.to_csv(index=False),
-        file_name=file,
-        mime="text/csv",
-        icon=":material/download:",
-        key=f"csv_{what}",
-    )
 
 
 if __name__ == "__main__":
