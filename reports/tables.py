@@ -78,6 +78,12 @@ class Table:
     caption: str
     text_columns: int = 1
     """How many of the first columns hold words; the others hold numbers and are set right."""
+    name: str = ""
+    """Short and unique in a document: the file it is written to."""
+    title: str = ""
+    """Heading over it, where it needs one."""
+    best: frozenset[tuple[int, int]] = frozenset()
+    """(row, column) of cells to be set in bold: the best of their column, by unrounded values."""
 
 
 def protocol_table(results: "AnalysisResults") -> Table:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 from PIL import Image, ImageDraw
 
@@ -19,7 +18,6 @@ __all__ = [
     "STATUS_ICONS",
     "choose",
     "choose_run",
-    "csv_button",
     "interval_caption",
     "literal",
     "opened_run",
@@ -62,18 +60,6 @@ def literal(text: str) -> str:
     """``text`` for a Markdown label, every sign taken as itself: no link, picture or formula."""
     one_line = " ".join(text.split())
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|$:~&^=])", r"\\\1", one_line)
-
-
-def csv_button(frame: pd.DataFrame, file: str, what: str) -> None:
-    """Offer a table that is drawn as a file."""
-    st.download_button(
-        f"Download {literal(what)} (CSV)",
-        frame.to_csv(index=False),
-        file_name=file,
-        mime="text/csv",
-        icon=":material/download:",
-        key=f"csv_{what}",
-    )
 
 
 def tab_icon() -> Image.Image:

@@ -19,7 +19,8 @@ from reports.answer_words import (
 from reports.style import MISSING, count, pair_label
 from reviosa.errors import ReviosaError
 from workbench.pages._data import runs_folder
-from workbench.pages._shell import choose, csv_button, literal, show
+from workbench.pages._shell import choose, literal, show
+from workbench.pages._view import csv_button
 from workbench.pages._sweep_charts import (
     difference_chart,
     difference_frame,

@@ -12,7 +12,8 @@ from reports.style import ROLE_TITLES, count, in_text, number, pair_label, with_
 from reviosa.process import is_locked
 from reviosa.training.log import ATTENTION_FILE
 from workbench.pages._data import RunEntry, files_mark, list_runs, runs_folder
-from workbench.pages._shell import STATUS_ICONS, choose, csv_button, literal, show
+from workbench.pages._shell import STATUS_ICONS, choose, literal, show
+from workbench.pages._view import csv_button
 from workbench.pages._sweeps import trial_names
 from workbench.pages._training_charts import (
     LOSS_TITLES,

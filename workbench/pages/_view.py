@@ -1,0 +1,91 @@
+"""A view of a page: the chart, the sentence under it, and its data and picture to take away."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from workbench.pages._shell import literal
+
+__all__ = ["csv_button", "csv_text", "draw", "picture"]
+
+_PAPER = {
+    "background": "white",
+    "font": "DejaVu Sans, Arial, sans-serif",
+    "view": {"continuousWidth": 620, "discreteWidth": 620},
+}
+"""Look of a saved picture; on the page the theme of the reader's choice holds."""
+
+
+def draw(
+    chart: alt.LayerChart | alt.Chart | alt.ConcatChart,
+    key: str,
+    data: pd.DataFrame,
+    caption: str,
+    alt_text: str,
+    on_select: Callable[[], None] | Literal["ignore"] = "ignore",
+) -> None:
+    """Draw a chart with its caption, and offer its data (CSV) and itself (SVG, PNG).
+
+    Args:
+        chart: what to draw.
+        key: of the chart in the session, and name of the files.
+        data: the numbers that are drawn, not rounded.
+        caption: Markdown; what is drawn, n, and what an interval is.
+        alt_text: the takeaway for readers who do not see the chart.
+        on_select: called after a click on the chart.
+    """
+    st.altair_chart(chart, key=key, on_select=on_select, alt=alt_text)
+    words, files = st.columns([12, 1], vertical_alignment="top")
+    words.caption(caption)
+    with files.popover("", icon=":material/download:", type="tertiary", help="Data and picture"):
+        csv_button(data, f"{key}.csv", "data")
+        for form in ("svg", "png"):
+            st.download_button(
+                f"Download picture ({form.upper()})",
+                # Drawn when asked for: a picture takes up to a second.
+                lambda form=form: picture(chart, form),
+                file_name=f"{key}.{form}",
+                mime="image/svg+xml" if form == "svg" else "image/png",
+                icon=":material/download:",
+                key=f"{form}_{key}",
+                on_click="ignore",
+            )
+
+
+def csv_button(frame: pd.DataFrame, file: str, what: str) -> None:
+    """Offer a table that is drawn as a file; ``what`` it is stands on the button."""
+    st.download_button(
+        f"Download {literal(what)} (CSV)",
+        lambda: csv_text(frame),
+        file_name=file,
+        mime="text/csv",
+        icon=":material/download:",
+        key=f"csv_{file}",
+        on_click="ignore",
+    )
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """The table as CSV. Words that a spreadsheet would run as a formula get a quote in front."""
+    safe = frame.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = [
+                f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell
+                for cell in safe[name]
+            ]
+    return safe.to_csv(index=False)
+
+
+def picture(chart: alt.TopLevelMixin, form: str) -> bytes:
+    """A chart as SVG or PNG on white, drawn on the server without a browser and a network."""
+    import vl_convert
+
+    with alt.data_transformers.disable_max_rows():
+        spec = chart.to_dict(format="vega-lite")
+    if form == "svg":
+        return vl_convert.vegalite_to_svg(spec, config=_PAPER).encode()
+    return vl_convert.vegalite_to_png(spec, config=_PAPER, scale=2)
