@@ -20,7 +20,6 @@ from reports.style import MISSING, count, pair_label
 from reviosa.errors import ReviosaError
 from workbench.pages._data import runs_folder
 from workbench.pages._shell import choose, literal, show
-from workbench.pages._view import csv_button
 from workbench.pages._sweep_charts import (
     difference_chart,
     difference_frame,
@@ -38,6 +37,7 @@ from workbench.pages._sweeps import (
     sweep_mark,
     trial_table,
 )
+from workbench.pages._view import csv_button
 from workbench.sweeps.answer import HEADS_FILE
 from workbench.sweeps.view import duration
 

@@ -13,7 +13,6 @@ from reviosa.process import is_locked
 from reviosa.training.log import ATTENTION_FILE
 from workbench.pages._data import RunEntry, files_mark, list_runs, runs_folder
 from workbench.pages._shell import STATUS_ICONS, choose, literal, show
-from workbench.pages._view import csv_button
 from workbench.pages._sweeps import trial_names
 from workbench.pages._training_charts import (
     LOSS_TITLES,
@@ -31,6 +30,7 @@ from workbench.pages._trainings import (
     supervised_pairs,
     watched_of,
 )
+from workbench.pages._view import csv_button
 
 __all__ = ["render"]
 
