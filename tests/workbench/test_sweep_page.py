@@ -82,10 +82,8 @@ def test_a_finished_sweep(monkeypatch, runs):
     assert trials.status.tolist() == ["done"] * 4 and trials.id.tolist() == ["a0", "b0", "a1", "b1"]
     assert len(app.get("vega_lite_chart")) == 2
     names = [button.label for button in app.get("download_button")]
-    assert names == [
-        "Download scores (CSV)", "Download differences (CSV)", "Download the heads file",
-        "Download trials (CSV)",
-    ]  # fmt: skip
+    view = ["Download data (CSV)", "Download picture (SVG)", "Download picture (PNG)"]
+    assert names == [*view, *view, "Download the heads file", "Download trials (CSV)"]
 
 
 def test_one_score_by_its_address(monkeypatch, runs):
@@ -298,11 +296,12 @@ def test_a_training_of_a_trial(monkeypatch, runs):
     text = words(app)
     assert "40 of 40 optimiser steps logged\\. Supervised pairs\\: L02H01" in text
     assert "n \\= 10 expressions of 5 videos, selection split \\(Actor, Target, RVOS\\)" in text
-    assert app.multiselect(key="pairs").value == ["L02H01"]
+    assert app.multiselect(key="watched_pairs").value == ["L02H01"]
     # Sum, two parts, J&F, attention and last look of either role.
     assert len(app.get("vega_lite_chart")) == 8
     names = [button.label for button in app.get("download_button")]
-    assert names == ["Download losses (CSV)", "Download J\\&F (CSV)", "Download attention (CSV)"]
+    view = ["Download data (CSV)", "Download picture (SVG)", "Download picture (PNG)"]
+    assert names == view * 8
 
 
 def test_a_training_that_was_not_watched_or_evaluated(monkeypatch, tmp_path):
@@ -315,24 +314,28 @@ def test_a_training_that_was_not_watched_or_evaluated(monkeypatch, tmp_path):
 
 
 def test_pairs_by_the_address_and_by_default(monkeypatch, runs):
-    app = open_page(monkeypatch, runs, "training", training="trials/b0/train", pairs="L00H01")
-    assert app.multiselect(key="pairs").value == ["L00H01"]
-    app = open_page(monkeypatch, runs, "training", training="trials/a0/train", pairs="L02H01")
-    assert app.multiselect(key="pairs").value == ["L02H01"]
+    app = open_page(
+        monkeypatch, runs, "training", training="trials/b0/train", watched_pairs="L00H01"
+    )
+    assert app.multiselect(key="watched_pairs").value == ["L00H01"]
+    app = open_page(
+        monkeypatch, runs, "training", training="trials/a0/train", watched_pairs="L02H01"
+    )
+    assert app.multiselect(key="watched_pairs").value == ["L02H01"]
     # No pair is supervised: those with the most at the end, 0.1 layer + 0.01 head.
     app = open_page(monkeypatch, runs, "training", training="trials/a0/train")
-    assert app.multiselect(key="pairs").value == ["L02H01", "L02H00", "L01H01"]
-    app.multiselect(key="pairs").set_value([]).run()
+    assert app.multiselect(key="watched_pairs").value == ["L02H01", "L02H00", "L01H01"]
+    app.multiselect(key="watched_pairs").set_value([]).run()
     assert not app.exception and len(app.get("vega_lite_chart")) == 8
 
 
 def test_default_pairs_follow_the_run(monkeypatch, runs):
     app = open_page(monkeypatch, runs, "training", training="trials/a0/train")
     app.selectbox(key="training").set_value("trials/b0/train").run()
-    assert app.multiselect(key="pairs").value == ["L02H01"]
-    app.multiselect(key="pairs").set_value(["L00H00"]).run()
+    assert app.multiselect(key="watched_pairs").value == ["L02H01"]
+    app.multiselect(key="watched_pairs").set_value(["L00H00"]).run()
     app.selectbox(key="training").set_value("trials/a0/train").run()
-    assert app.multiselect(key="pairs").value == ["L00H00"]
+    assert app.multiselect(key="watched_pairs").value == ["L00H00"]
 
 
 def test_a_run_of_another_shape_drops_pairs_it_has_not(monkeypatch, runs):
@@ -340,9 +343,9 @@ def test_a_run_of_another_shape_drops_pairs_it_has_not(monkeypatch, runs):
     small = write_training(runs / "small-model", attention=False)
     (small / "attention.jsonl").write_text(json.dumps(look))
     app = open_page(monkeypatch, runs, "training", training="trials/b0/train")
-    app.multiselect(key="pairs").set_value(["L00H00", "L02H00"]).run()
+    app.multiselect(key="watched_pairs").set_value(["L00H00", "L02H00"]).run()
     app.selectbox(key="training").set_value("small-model").run()
-    assert not app.exception and app.multiselect(key="pairs").value == ["L00H00"]
+    assert not app.exception and app.multiselect(key="watched_pairs").value == ["L00H00"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import streamlit as st
 
 from workbench.pages._shell import literal
 
-__all__ = ["csv_button", "csv_text", "draw", "picture"]
+__all__ = ["csv_button", "csv_text", "draw", "file_stem", "picture"]
 
 _PAPER = {
     "background": "white",
@@ -26,28 +26,33 @@ def draw(
     caption: str,
     alt_text: str,
     on_select: Callable[[], None] | Literal["ignore"] = "ignore",
+    file: str = "",
 ) -> None:
     """Draw a chart with its caption, and offer its data (CSV) and itself (SVG, PNG).
 
     Args:
         chart: what to draw.
-        key: of the chart in the session, and name of the files.
+        key: of the chart in the session.
         data: the numbers that are drawn, not rounded.
-        caption: Markdown; what is drawn, n, and what an interval is.
+        caption: Markdown; what is drawn, n, and what an interval is. Empty where charts side by
+            side have one between them.
         alt_text: the takeaway for readers who do not see the chart.
         on_select: called after a click on the chart.
+        file: name of the files without their ending; the key without it.
     """
     st.altair_chart(chart, key=key, on_select=on_select, alt=alt_text)
     words, files = st.columns([12, 1], vertical_alignment="top")
-    words.caption(caption)
+    if caption:
+        words.caption(caption)
+    file = file or key
     with files.popover("", icon=":material/download:", type="tertiary", help="Data and picture"):
-        csv_button(data, f"{key}.csv", "data")
+        csv_button(data, f"{file}.csv", "data")
         for form in ("svg", "png"):
             st.download_button(
                 f"Download picture ({form.upper()})",
                 # Drawn when asked for: a picture takes up to a second.
                 lambda form=form: picture(chart, form),
-                file_name=f"{key}.{form}",
+                file_name=f"{file}.{form}",
                 mime="image/svg+xml" if form == "svg" else "image/png",
                 icon=":material/download:",
                 key=f"{form}_{key}",
@@ -78,6 +83,11 @@ def csv_text(frame: pd.DataFrame) -> str:
                 for cell in safe[name]
             ]
     return safe.to_csv(index=False)
+
+
+def file_stem(name: str) -> str:
+    """The name of a run as a file's name, without folders and signs."""
+    return "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in name)
 
 
 def picture(chart: alt.TopLevelMixin, form: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from reports.answer_words import (
     n_words,
     small_p,
 )
-from reports.style import MISSING, count, pair_label
+from reports.style import MISSING, pair_label
 from reviosa.errors import ReviosaError
 from workbench.pages._data import runs_folder
 from workbench.pages._shell import choose, literal, show
@@ -27,35 +27,24 @@ from workbench.pages._sweep_charts import (
     score_frame,
     strategy_chart,
 )
+from workbench.pages._sweep_progress import STATUS_WORDS, draw_progress, steps
 from workbench.pages._sweeps import (
     Answered,
-    Progress,
     answer_of,
-    arm_titles,
     list_sweeps,
     read_progress,
     sweep_mark,
     trial_table,
 )
-from workbench.pages._view import csv_button
+from workbench.pages._view import csv_button, draw
 from workbench.sweeps.answer import HEADS_FILE
-from workbench.sweeps.view import duration
 
 __all__ = ["render"]
 
-EVERY_S = 3
-"""Between two looks at a sweep that runs."""
 INTERVAL = (
     "95 % intervals hold the chance of videos and of seeds (with one seed, of the videos alone)"
 )
-STATUS_WORDS = {
-    "waiting": "waiting", "running": "running", "elsewhere": "run by another process",
-    "done": "done", "failed": "failed", "stopped": "stopped", "cut": "cut early",
-    "new": "not begun", "not done": "not done",
-}  # fmt: skip
 ALL = "all"
-MOST_LINES = 6
-"""More failures than this are scrolled."""
 
 
 def render() -> None:
@@ -69,7 +58,7 @@ def render() -> None:
     name = choose(
         "Sweep", names, "sweep", names[0], str, "Sweeps in the folder, last changed first."
     )
-    show(lambda: _progress(name))
+    show(lambda: draw_progress(name))
     show(lambda: _answer(name))
 
 
@@ -86,102 +75,6 @@ def _nothing() -> None:
         "reviosa sweep configs/sweeps/figure-6c.yaml",
         language="bash",
     )
-
-
-# How far it is.
-
-
-def _progress(name: str) -> None:
-    progress = read_progress(runs_folder(), name)
-    if progress is None:
-        st.caption("This sweep kept no status file, so what runs of it cannot be told.")
-        return
-    titles = arm_titles(runs_folder(), name)
-
-    def look() -> None:
-        now = read_progress(runs_folder(), name)
-        if now is None or now.state != progress.state or _ended(now) != _ended(progress):
-            st.rerun()  # a trial has ended: the numbers below are others now
-        _draw_progress(now, titles)
-
-    if progress.state == "running":
-        st.fragment(lambda: show(look), run_every=EVERY_S)()
-    else:
-        _draw_progress(progress, titles)
-    if progress.counts["failed"]:
-        _failures(progress, titles)
-
-
-def _ended(progress: Progress) -> tuple[int, ...]:
-    return tuple(progress.counts[kind] for kind in ("done", "failed", "cut"))
-
-
-def _draw_progress(progress: Progress, titles: Mapping[str, str]) -> None:
-    counts, total = progress.counts, len(progress.trials)
-    done = counts["done"] + counts["cut"]
-    if progress.state == "stopped":
-        st.warning(
-            "This sweep is stopped: no process goes on with it. The command that began it goes on "
-            "where it is.",
-            icon=":material/stop_circle:",
-        )
-    words = f"{counts['done']} of {count(total - counts['cut'], 'trial')} done"
-    for kind in ("running", "elsewhere", "waiting", "stopped", "new", "failed", "cut"):
-        if counts[kind]:
-            words += f", {counts[kind]} {STATUS_WORDS[kind]}"
-    if progress.state == "running" and progress.seconds_left is not None:
-        left = progress.seconds_left
-        words += f", about {duration(left if left < 600 else 60 * round(left / 60))} left"
-    st.progress(min(1.0, done / total) if total else 0.0, text=literal(words))
-    if progress.doing:
-        st.caption(f"Now: {literal(progress.doing)}.")
-    running = [t for t in progress.trials if t["status"] in ("running", "elsewhere")]
-    if running:
-        st.dataframe(
-            pd.DataFrame(
-                {
-                    "arm": [titles.get(t["arm"], t["arm"]) for t in running],
-                    "seed": [t["seed"] for t in running],
-                    "does": [t["part"] or STATUS_WORDS[t["status"]] for t in running],
-                    "step": [_steps(t["step"], t["steps"]) for t in running],
-                    "loss": [t["loss"] for t in running],
-                    "time": [duration(t["seconds"] or 0.0) for t in running],
-                }
-            ),
-            hide_index=True,
-            height="content",
-            column_config={"loss": st.column_config.NumberColumn(format="%.3f")},
-            alt="Trials that run now",
-        )
-    verb = "As of" if progress.state == "running" else "Last written"
-    st.caption(literal(f"{verb} {progress.updated}, by {progress.where}."))
-
-
-def _whole(value: float) -> int | None:
-    return None if pd.isna(value) else int(value)
-
-
-def _steps(step: int | None, steps: int | None) -> str:
-    return "" if step is None else f"{step:,} of {steps:,}" if steps else f"{step:,}"
-
-
-def _failures(progress: Progress, titles: Mapping[str, str]) -> None:
-    failed = [t for t in progress.trials if t["status"] == "failed"]
-    st.error(
-        f"{count(len(failed), 'trial')} failed; the others are not touched by it. "
-        "\\-\\-retry-failed runs them again.",
-        icon=":material/error:",
-    )
-    lines = [
-        f"{titles.get(t['arm'], t['arm'])}, seed {t['seed']} ({t['id']}): "
-        f"{t['reason'] or 'no reason given'}"
-        for t in failed
-    ]
-    height = "content" if len(lines) <= MOST_LINES else 240
-    st.code("\n".join(lines), language=None, wrap_lines=True, height=height)
-
-
-# What came of it.
 
 
 def _answer(name: str) -> None:
@@ -219,27 +112,26 @@ def _answer(name: str) -> None:
 def _strategies(name: str, answered: Answered, scores: Sequence[str]) -> None:
     answer = answered.answer
     st.subheader("Strategies")
-    st.altair_chart(
-        strategy_chart(answer, scores),
-        key="sweep_strategies",
-        alt="; ".join(f"{row.title}, {row.shown}: {row['J&F']}"
-                      for _, row in score_frame(answer, scores).iterrows()),
-    )  # fmt: skip
     base = answer.arm(answer.baseline).title
     star = "Star: best on the selection split. " if answer.best else ""
     source = (
         "as the sweep left it" if answered.kept else "computed now from the trials that are done"
     )
-    st.caption(
+    frame = score_frame(answer, scores)
+    draw(
+        strategy_chart(answer, scores),
+        "sweep_strategies",
+        frame.drop(columns=["label", "shown", "J&F"]),
         literal(
             "J&F on the reporting split: dot, mean over seeds and expressions, hollow where seeds "
             f"are missing; strokes, each seed; dashed, {base}. {star}{INTERVAL}; they hold what "
             "all arms share, such as hard videos, so compare arms by the differences below. "
             f"n = {n_words(answer)}; {source}."
-        )
-    )  # fmt: skip
+        ),
+        "; ".join(f"{row.title}, {row.shown}: {row['J&F']}" for _, row in frame.iterrows()),
+        file=f"{name}-scores",
+    )
     with st.expander("Scores as a table"):
-        frame = score_frame(answer, scores)
         st.dataframe(
             frame[["title", "shown", "jf", "low", "high", "each_seed", "expressions", "videos",
                    "state"]].rename(
@@ -249,8 +141,6 @@ def _strategies(name: str, answered: Answered, scores: Sequence[str]) -> None:
             column_config=_decimals("J&F", "low", "high"),
             alt="J&F of every arm and score",
         )  # fmt: skip
-    csv_button(score_frame(answer, answer.metrics).drop(columns=["label", "shown", "J&F"]),
-         f"{name}-scores.csv", "scores")  # fmt: skip
 
 
 def _differences(name: str, answer: SweepAnswer, scores: Sequence[str]) -> None:
@@ -263,18 +153,23 @@ def _differences(name: str, answer: SweepAnswer, scores: Sequence[str]) -> None:
     titles = {"baseline": f"Less “{base}”", "control": "Less other heads of the same layers"}
     for kind in dict.fromkeys(frame.kind):
         st.write(f"**{literal(titles[kind])}**")
-        st.altair_chart(
+        own = frame[frame.kind == kind]
+        draw(
             difference_chart(answer, scores, kind),
-            key=f"sweep_differences_{kind}",
-            alt="; ".join(f"{row.title}, {row.shown}: {row.points}"
-                          for _, row in frame[frame.kind == kind].iterrows()),
-        )  # fmt: skip
+            f"sweep_differences_{kind}",
+            own.drop(columns=["label", "shown", "points", "clear"]),
+            literal(
+                "Differences in points of J&F, paired by seed and expression. Filled: corrected p "
+                f"below 0.05. {INTERVAL}. n = {n_words(answer)}."
+            ),
+            "; ".join(f"{row.title}, {row.shown}: {row.points}" for _, row in own.iterrows()),
+            file=f"{name}-differences-{kind}",
+        )
     st.caption(
         literal(
-            "Differences in points of J&F, paired by seed and expression. Filled: corrected p "
-            f"below 0.05. {INTERVAL}. p: Student's, of the same error; corrected (Holm) for the "
-            "number of arms, each score and either kind of difference by itself; arms that were "
-            f"cut or are not done count as well. n = {n_words(answer)}."
+            "p: Student's, of the same error; corrected (Holm) for the number of arms, each score "
+            "and either kind of difference by itself; arms that were cut or are not done count as "
+            "well."
         )
     )
     words = {
@@ -292,9 +187,6 @@ def _differences(name: str, answer: SweepAnswer, scores: Sequence[str]) -> None:
         },
         alt="Paired differences with intervals and p",
     )  # fmt: skip
-    every = difference_frame(answer, answer.metrics)
-    csv_button(every.drop(columns=["label", "shown", "points", "clear"]), f"{name}-differences.csv",
-         "differences")  # fmt: skip
 
 
 def _best(answer: SweepAnswer) -> None:
@@ -357,7 +249,7 @@ def _trials(name: str, answered: Answered) -> None:
     shown = table.assign(
         arm=table.title,
         status=[STATUS_WORDS.get(status, status) for status in table.status],
-        step=[_steps(_whole(r.step), _whole(r.of)) for r in table.itertuples()],
+        step=[steps(_whole(r.step), _whole(r.of)) for r in table.itertuples()],
     )[["id", "arm", "seed", "status", *scores, "step", "seconds", "reason"]]
     # A column that says nothing of any trial is left out.
     said = [name for name in shown if not shown[name].isin(["", None, np.nan]).all()]
@@ -387,6 +279,10 @@ def _trials(name: str, answered: Answered) -> None:
         )
     )
     csv_button(table, f"{name}-trials.csv", "trials")
+
+
+def _whole(value: float) -> int | None:
+    return None if pd.isna(value) else int(value)
 
 
 def _missing(answered: Answered) -> None:
