@@ -1,5 +1,7 @@
 """Records to plain JSON and back, by the types their fields declare."""
 
+import base64
+import binascii
 import dataclasses
 import itertools
 import json
@@ -52,7 +54,10 @@ def read_versioned(
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses, tuples, numpy numbers and paths as JSON values; NaN and infinity as None."""
+    """Dataclasses, tuples, numpy numbers and paths as JSON values.
+
+    NaN and infinity become None, bytes base64.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
@@ -67,6 +72,8 @@ def plain(value: Any) -> Any:
         return None
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
     return str(value)
 
 
@@ -118,6 +125,8 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
         return _float
     if kind is int:
         return _int
+    if kind is bytes:
+        return _bytes
 
     def other(value: Any) -> Any:
         _expect(isinstance(value, kind), kind.__name__, value)
@@ -134,6 +143,13 @@ def _float(value: Any) -> float:
 def _int(value: Any) -> int:
     _expect(isinstance(value, int) and not isinstance(value, bool), "an integer", value)
     return value
+
+
+def _bytes(value: Any) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        raise _Misfit("base64", value) from None
 
 
 def _tuple_reader(args: tuple[Any, ...]) -> Callable[[Any], Any]:

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from probes.bootstrap import defined_mean, estimate_mean, estimate_means
-from probes.correlation import Correlation, correlate_tables
+from probes.correlation import Correlation, control_names, correlate_tables
 from probes.covariates import covariates
 from probes.notes import write_notes
 from probes.ranking import Ranking, rank_pairs
@@ -34,6 +34,10 @@ SHOWN = 6
 MAX_BINS = 8
 BIN_SIZE = 8
 """Samples that a bin of the scatter holds at least, about."""
+
+AT_ONCE = 6
+"""Criteria that are read in one go."""
+_USED = ("visual_mass", "text_mass", "mask_share", "lift")
 
 Tables = dict[str, dict[str, HeadTable]]
 """role, metric."""
@@ -63,8 +67,8 @@ def analyse(
     if resamples < 1:
         raise ConfigError(f"resamples is {resamples}; it must be at least 1")
     samples = store.samples()
-    tables: Tables = {role: store.head_tables(role) for role in ROLES}
-    rankings = _rankings(tables, resamples, seed)
+    tables: Tables = {role: store.head_tables(role, _kept(store.criteria)) for role in ROLES}
+    rankings = _rankings(store, tables, resamples, seed)
     tops = {role: _top_layer(rankings["visual_mass"][role]) for role in ROLES}
     correlations: dict[str, Correlation] = {
         role: correlate_tables(
@@ -108,14 +112,27 @@ def analyse(
     )
 
 
-def _rankings(tables: Tables, resamples: int, seed: int) -> dict[str, dict[str, Ranking]]:
-    def one(criterion: str, *roles: str) -> Ranking:
-        return rank_pairs([tables[role][criterion] for role in roles], resamples, seed)
+def _kept(criteria: tuple[str, ...]) -> tuple[str, ...]:
+    """Criteria that more than one part of the analysis needs; the others are read in turn."""
+    wanted = {*_USED, *control_names(criteria)}
+    return tuple(name for name in criteria if name in wanted)
 
-    return {
-        criterion: {role: one(criterion, role) for role in ROLES} | {"both": one(criterion, *ROLES)}
-        for criterion in tables[ROLES[0]]
-    }
+
+def _rankings(
+    store: CaptureStore, kept: Tables, resamples: int, seed: int
+) -> dict[str, dict[str, Ranking]]:
+    """Of every criterion. All tables of a large capture together would take a gigabyte."""
+    found = {}
+    for start in range(0, len(store.criteria), AT_ONCE):
+        names = store.criteria[start : start + AT_ONCE]
+        others = [name for name in names if name not in kept[ROLES[0]]]
+        read = {role: store.head_tables(role, others) for role in ROLES}
+        for name in names:
+            tables = {role: (kept[role] | read[role])[name] for role in ROLES}
+            found[name] = {
+                role: rank_pairs([tables[role]], resamples, seed) for role in ROLES
+            } | {"both": rank_pairs([tables[role] for role in ROLES], resamples, seed)}
+    return found
 
 
 def _top_layer(ranking: Ranking) -> int | None:

@@ -22,7 +22,7 @@ from probes.ranking import role_names
 from probes.store import CaptureStore, HeadTable
 from reviosa.errors import ConfigError
 
-__all__ = ["Association", "Correlation", "Stratum", "correlate", "correlate_tables"]
+__all__ = ["Association", "Correlation", "Stratum", "control_names", "correlate", "correlate_tables"]
 
 _OWN = "visual_mass"
 """Held fixed for each pair with its own value."""
