@@ -16,7 +16,6 @@ from workbench.pages._shell import literal
 
 APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
 PAGES = ("overview", "layers", "heads", "samples")
-CAPTURE_PAGES = PAGES[1:]
 
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
@@ -101,24 +100,6 @@ def test_failed_run_says_why(monkeypatch, runs, page):
     app = open_page(monkeypatch, runs, page)
     assert "not complete (status: failed)" in app.error[0].value
     assert app.code[0].value == "RuntimeError: out of *memory*"
-
-
-@pytest.mark.parametrize("page", CAPTURE_PAGES)
-def test_damaged_part_is_one_line(monkeypatch, runs, page):
-    part = sorted((runs / "planted" / "heads").iterdir())[0]
-    part.write_bytes(part.read_bytes()[:100])
-    open_page(monkeypatch, runs, page)  # left out and told, or refused: never a traceback
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_damage_inside_a_part_is_told_without_a_traceback(monkeypatch, runs, page):
-    part = sorted((runs / "planted" / "heads").iterdir())[0]
-    content = bytearray(part.read_bytes())
-    content[64 : len(content) // 2] = b"\0" * (len(content) // 2 - 64)  # the footer stays whole
-    part.write_bytes(content)
-    app = open_page(monkeypatch, runs, page)
-    assert app.error[0].value == "This run cannot be shown."
-    assert part.name in app.code[0].value
 
 
 def test_unreadable_header_is_listed_and_not_offered(monkeypatch, runs):
