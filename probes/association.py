@@ -23,7 +23,15 @@ from probes.bootstrap import ONE_VIDEO, Estimate, draw_weights, interval, video_
 from probes.multiplicity import max_t_sign_flips, two_sided_p
 from probes.rank_statistics import CentredRanks, partial_correlation
 
-__all__ = ["Association", "Samples", "correlation_draws", "correlation_tests", "pair_draws"]
+__all__ = [
+    "Association",
+    "Samples",
+    "correlation_draws",
+    "correlation_tests",
+    "estimate_of_draws",
+    "pair_draws",
+    "why_undefined",
+]
 
 PAIR_BUDGET = 2 * 10**8
 """Draws x samples x pairs that the intervals of single pairs may cost: a few seconds."""
@@ -109,7 +117,7 @@ class Samples:
     ) -> list[Association]:
         """Columns that are defined in all rows."""
         n, n_videos = len(scores), len(np.unique(self.codes))
-        reasons = [_undefined(column, self.jf) for column in scores.T]
+        reasons = [why_undefined(column, self.jf) for column in scores.T]
         usable = [index for index, reason in enumerate(reasons) if not reason]
         tested = None
         if usable:
@@ -130,7 +138,9 @@ class Samples:
                 estimates.append(
                     Estimate(None, None, n, n_videos, why)
                     if why
-                    else _estimate(point, None if draws is None else draws[:, column], n, n_videos)
+                    else estimate_of_draws(
+                        point, None if draws is None else draws[:, column], n, n_videos
+                    )
                 )
                 ps.append(None if why or not np.isfinite(p[column]) else float(p[column]))
             pearson = float(np.corrcoef(scores[:, index], self.jf)[0, 1])
@@ -336,7 +346,8 @@ def _correlations(
     return np.stack(plain_parts, axis=1), np.stack(partial_parts, axis=1)
 
 
-def _estimate(value: float, draws: NDArray | None, n: int, n_videos: int) -> Estimate:
+def estimate_of_draws(value: float, draws: NDArray | None, n: int, n_videos: int) -> Estimate:
+    """A correlation with the interval of its draws [draw], None of one video; or why there is none."""
     if draws is None:
         return Estimate(float(value), None, n, n_videos, ONE_VIDEO)
     if np.isfinite(draws).mean() < 0.5:
@@ -345,7 +356,8 @@ def _estimate(value: float, draws: NDArray | None, n: int, n_videos: int) -> Est
     return Estimate(float(value), interval(draws), n, n_videos)
 
 
-def _undefined(score: NDArray, jf: NDArray) -> str | None:
+def why_undefined(score: NDArray, jf: NDArray) -> str | None:
+    """Why two columns [sample] have no correlation; None if they have one."""
     if len(score) < 3:
         return f"{len(score)} samples with a defined value: at least 3 are needed"
     if np.ptp(score) == 0:
