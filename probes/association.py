@@ -26,6 +26,7 @@ from probes.rank_statistics import CentredRanks, partial_correlation
 __all__ = [
     "Association",
     "Samples",
+    "alike",
     "correlation_draws",
     "correlation_tests",
     "estimate_of_draws",
@@ -101,7 +102,7 @@ class Samples:
         """
         result: list[Association | None] = [None] * len(labels)
         defined = np.isfinite(scores) & np.isfinite(self.area)[:, None]
-        for rows, columns in _alike(defined):
+        for rows, columns in alike(defined):
             chosen = self.take(rows)._group(
                 scores[rows][:, columns],
                 [labels[c] for c in columns],
@@ -250,7 +251,7 @@ def correlation_draws(
     usable = np.isfinite(outcome)
     known = np.zeros((len(outcome), 0)) if area is None else area[:, None]
     usable = usable & np.isfinite(known).all(axis=1)
-    for rows, columns in _alike(np.isfinite(scores) & usable[:, None]):
+    for rows, columns in alike(np.isfinite(scores) & usable[:, None]):
         if rows.sum() >= 3:
             found[:, columns] = adjusted_correlations(
                 scores[rows][:, columns],
@@ -295,7 +296,7 @@ def correlation_tests(
     usable = np.isfinite(outcome)
     if area is not None:
         usable = usable & np.isfinite(area)
-    for rows, columns in _alike(np.isfinite(scores) & usable[:, None]):
+    for rows, columns in alike(np.isfinite(scores) & usable[:, None]):
         if rows.sum() < 3:
             continue
         known = np.zeros((int(rows.sum()), 0)) if area is None else rankdata(area[rows])[:, None]
@@ -323,7 +324,7 @@ def _shares(columns: NDArray, outcome: NDArray, codes: NDArray) -> NDArray[np.fl
     return np.where(np.abs(sums) > 1e-12 * np.maximum(size, 1e-300), sums, 0.0)
 
 
-def _alike(defined: NDArray[np.bool_]) -> list[tuple[NDArray, list[int]]]:
+def alike(defined: NDArray[np.bool_]) -> list[tuple[NDArray, list[int]]]:
     """Columns that are defined in the same rows share their draws: mostly all of them."""
     groups: dict[bytes, list[int]] = {}
     for column in range(defined.shape[1]):
@@ -347,7 +348,10 @@ def _correlations(
 
 
 def estimate_of_draws(value: float, draws: NDArray | None, n: int, n_videos: int) -> Estimate:
-    """A correlation with the interval of its draws [draw], None of one video; or why there is none."""
+    """A correlation with the interval of its draws [draw], or why there is none.
+
+    ``draws`` is None where there is one video.
+    """
     if draws is None:
         return Estimate(float(value), None, n, n_videos, ONE_VIDEO)
     if np.isfinite(draws).mean() < 0.5:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.association import correlation_draws, estimate_of_draws, why_undefined
+from probes.association import alike, estimate_of_draws, why_undefined
 from probes.bins import quantile_bins
 from probes.bootstrap import Estimate, defined_mean, draw_weights, video_codes
 from probes.correlation import too_few
 from probes.covariates import Covariates, groups
+from probes.rank_statistics import fixed_rank_correlations
 from probes.results import ScatterBin
 from probes.store import HeadTable
 from reviosa.errors import ConfigError
@@ -166,34 +167,32 @@ def _associate(
     weights: NDArray | None,
 ) -> list[RankAssociation]:
     """Of each column [sample]; ``weights`` [draw, video], None where there is one video."""
-    scores = np.column_stack([np.where(np.isfinite(area), column, np.nan) for column in columns])
     one = np.ones((1, 1 + int(codes.max(initial=0)) if weights is None else weights.shape[1]))
     # The first draw holds every video once: it is the value itself.
     draws = one if weights is None else np.concatenate([one, weights])
-    plain = correlation_draws(scores, jf, None, codes, draws)
-    partial = correlation_draws(scores, jf, area, codes, draws)
-    found = []
-    for index, column in enumerate(scores.T):
-        rows = np.isfinite(column)
+    scores = np.column_stack([np.where(np.isfinite(area), column, np.nan) for column in columns])
+    found: dict[int, RankAssociation] = {}
+    for rows, places in alike(np.isfinite(scores)):
+        of_rows = scores[rows][:, places], jf[rows], area[rows], codes[rows]
+        drawn = fixed_rank_correlations(*of_rows, draws)
         n, n_videos = int(rows.sum()), len(np.unique(codes[rows]))
-        why = why_undefined(column[rows], jf[rows])
-        whys = why, why or _no_partial(area[rows], float(partial[0, index]))
-        found.append(
-            RankAssociation(
+        for column, place in enumerate(places):
+            why = why_undefined(of_rows[0][:, column], jf[rows])
+            whys = why, why or _no_partial(area[rows], float(drawn[1][0, column]))
+            found[place] = RankAssociation(
                 *(
                     Estimate(None, None, n, n_videos, reason)
                     if reason
                     else estimate_of_draws(
-                        float(drawn[0, index]),
-                        drawn[1:, index] if weights is not None and n_videos > 1 else None,
+                        float(kind[0, column]),
+                        kind[1:, column] if n_videos > 1 else None,
                         n,
                         n_videos,
                     )
-                    for reason, drawn in zip(whys, (plain, partial), strict=True)
+                    for reason, kind in zip(whys, drawn, strict=True)
                 )
             )
-        )
-    return found
+    return [found[place] for place in range(len(columns))]
 
 
 def _no_partial(area: NDArray, value: float) -> str | None:

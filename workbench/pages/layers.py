@@ -266,7 +266,7 @@ def _data(header: dict) -> str | None:
 
 
 def _sizes(data: pd.DataFrame) -> str:
-    """n of each line: the most that any layer has."""
+    """The n of each line: the most that any layer has."""
     keys = ["run", "role"] if "run" in data and data.run.nunique() > 1 else ["role"]
     parts = []
     for name, rows in data.groupby(keys, sort=False):
