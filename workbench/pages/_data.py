@@ -35,6 +35,7 @@ __all__ = [
     "files_mark",
     "fingerprint",
     "frame_shares",
+    "kept_results_of",
     "list_runs",
     "pair_values",
     "pictures_of",
@@ -145,6 +146,16 @@ def results_of(directory: Path, mark: tuple) -> AnalysisResults:
     Raises:
         RunError: not a capture run, or a part is damaged inside.
     """
+    return kept_results_of(directory, mark) or analyse(store_of(directory, mark))
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the run")
+def kept_results_of(directory: Path, mark: tuple) -> AnalysisResults | None:
+    """The analysis that a command left beside or in a run; None without one of this state.
+
+    Raises:
+        RunError: not a capture run.
+    """
     store = store_of(directory, mark)
     for path in (directory / "analysis.json", directory.parent / "analysis.json"):
         if path.is_file():
@@ -152,7 +163,7 @@ def results_of(directory: Path, mark: tuple) -> AnalysisResults:
                 found = AnalysisResults.load(path)
                 if _fits(found, store):
                     return found
-    return analyse(store)
+    return None
 
 
 def _fits(results: AnalysisResults, store: CaptureStore) -> bool:
