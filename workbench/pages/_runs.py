@@ -23,8 +23,9 @@ from reviosa.training.log import read_log
 from workbench.pages._data import RunEntry, files_mark, fingerprint
 
 __all__ = [
-    "PROTOCOLS", "Paired", "data_name", "header_rows", "live_status", "paired_scores", "progress_of",
-    "run_table", "score_rows", "scores_mark", "scores_of", "seconds_of", "settings_differences",
+    "PROTOCOLS", "Paired", "data_name", "header_rows", "live_status", "paired_scores",
+    "progress_of", "run_table", "score_rows", "scores_mark", "scores_of", "seconds_of",
+    "settings_differences",
 ]  # fmt: skip
 
 PROTOCOLS: Final = ("actor", "target", "rvos")
