@@ -11,12 +11,12 @@ from probes.bootstrap import defined_mean, estimate_means
 from probes.correlation import Correlation, control_names, correlate_tables
 from probes.covariates import covariates
 from probes.notes import write_notes
+from probes.protocol_scores import protocol_scores
 from probes.ranking import Ranking, rank_pairs
 from probes.results import (
     AnalysisResults,
     Counts,
     LayerPoint,
-    ProtocolScore,
     RoleCount,
     SampleCard,
     ScatterBin,
@@ -26,7 +26,6 @@ from probes.selection import top_layer
 from probes.store import CaptureStore, HeadTable
 from reviosa.data.records import ROLES
 from reviosa.errors import ConfigError
-from reviosa.evaluation import protocol_rows
 
 __all__ = ["analyse"]
 
@@ -77,7 +76,7 @@ def analyse(
     scatter = {role: _scatter(tables[role]["mask_share"], tops[role]) for role in ROLES}
     cards = {role: _cards(samples.loc[samples.role == role, :], tables[role]) for role in ROLES}
     counts = _counts(samples)
-    protocols = _protocols(samples, resamples, seed)
+    protocols = protocol_scores(samples, resamples, seed)
     supervised = _supervised(store.run)
     return AnalysisResults(
         name=store.directory.resolve().name,
@@ -154,22 +153,6 @@ def _counts(samples: pd.DataFrame) -> Counts:
         interactions=interactions.sample_id.nunique(),
         roles=roles,
     )
-
-
-def _protocols(samples: pd.DataFrame, resamples: int, seed: int) -> dict[str, ProtocolScore]:
-    return {
-        name: _protocol(subset, resamples, seed) for name, subset in protocol_rows(samples).items()
-    }
-
-
-def _protocol(subset: pd.DataFrame, resamples: int, seed: int) -> ProtocolScore:
-    emitted = subset.emitted.to_numpy(dtype=bool)
-    columns = subset[["j", "f", "jf"]].to_numpy(dtype=np.float64)
-    # A role that was not given has no mask: 0, whatever the capture wrote (EVALUATION).
-    columns = np.where(emitted[:, None], columns, 0.0) * 100
-    j, f, jf = estimate_means(columns, subset.video_id.to_numpy(dtype=str), resamples, seed)
-    missing = int((~emitted).sum())
-    return ProtocolScore(j.value, f.value, jf.value, jf.ci, len(subset), missing, jf.reason)
 
 
 def _profile(tables: dict[str, HeadTable], resamples: int, seed: int) -> tuple[LayerPoint, ...]:

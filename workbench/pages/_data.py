@@ -40,6 +40,7 @@ __all__ = [
     "fingerprint",
     "frame_shares",
     "is_large",
+    "kept_results_of",
     "left_analysis",
     "list_runs",
     "pair_values",
@@ -181,6 +182,16 @@ def left_analysis(directory: Path, mark: tuple) -> Left:
         if older is None and _begun(found.run) == _begun(store.run):
             older = found
     return Left(older, False, problem)
+
+
+def kept_results_of(directory: Path, mark: tuple) -> AnalysisResults | None:
+    """The analysis that a command left beside or in a run; None without one of this state.
+
+    Raises:
+        RunError: not a capture run.
+    """
+    left = left_analysis(directory, mark)
+    return left.results if left.current else None
 
 
 def results_of(directory: Path, mark: tuple) -> AnalysisResults:
