@@ -45,6 +45,12 @@ page = st.navigation(
             icon=":material/show_chart:",
             help="Losses, J&F and attention of any pair over the steps of a training.",
         ),
+        st.Page(
+            "workbench/pages/try_it.py",
+            title="Try it",
+            icon=":material/play_circle:",
+            help="One sentence on one video: masks, attention, and the roles exchanged.",
+        ),
     ]
 )
 # Sweeps and trainings are chosen on their own pages.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from probes.swap import attention_overlap, mean_jaccard
 from reviosa import ROLES
 from reviosa.data.rle import decode
 from reviosa.data.synthetic.lexicon import VERB_PHRASES
@@ -17,7 +18,13 @@ from reviosa.errors import DataError
 if TYPE_CHECKING:
     from reviosa.inference import Answer, FrameSource, SegmentationResult, Segmenter, VideoFeatures
 
-__all__ = ["Looked", "Trial", "passive_twin", "swapped_nouns", "try_expression"]
+__all__ = [
+    "Looked", "Meeting", "Trial", "compare", "moved_words", "passive_twin", "swapped_nouns",
+    "try_expression",
+]  # fmt: skip
+
+LEAST_OVERLAP = 0.5
+"""Masks that overlap less are not said to be of the same object."""
 
 
 @dataclass(frozen=True)
@@ -191,3 +198,68 @@ def swapped_nouns(text: str) -> str | None:
                 return f"{two} {phrase} {one}"
     match = _SENTENCE.match(text.strip())
     return None if match is None else f"{match['two']} {match['verb']} {match['one']}"
+
+
+# Two sentences beside each other.
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """How far one role's object of the first sentence is another's of the second."""
+
+    first: str
+    """Role in the first sentence."""
+    second: str
+    """Role in the second sentence."""
+    masks: float | None
+    """Mean J of their masks, :func:`probes.swap.mean_jaccard`."""
+    attention: float | None
+    """Overlap of their tokens' attention, :func:`probes.swap.attention_overlap`."""
+
+
+def compare(
+    first: Trial, second: Trial, weights: Callable[[Looked], NDArray[np.float32]]
+) -> tuple[Meeting, ...]:
+    """Each role of one sentence beside each of another about the same video.
+
+    Args:
+        first: one sentence.
+        second: the other, by the same model.
+        weights: gives the map to compare, [frame, row, column].
+    """
+    meetings = []
+    for one, one_track in zip(ROLES, first.result.tracks, strict=True):
+        for two, two_track in zip(ROLES, second.result.tracks, strict=True):
+            if one_track is None or two_track is None:
+                continue
+            maps = [
+                weights(trial.looked[role])
+                for trial, role in ((first, one), (second, two))
+                if role in trial.looked
+            ]
+            meetings.append(
+                Meeting(
+                    one,
+                    two,
+                    mean_jaccard(map(decode, one_track), map(decode, two_track)),
+                    attention_overlap(*maps) if len(maps) == 2 else None,
+                )
+            )
+    return tuple(meetings)
+
+
+def moved_words(meetings: Sequence[Meeting]) -> str:
+    """What became of the actor's and the target's mask, in one sentence each."""
+    sentences = []
+    for role in ROLES:
+        found = {m.second: m.masks for m in meetings if m.first == role and m.masks is not None}
+        if not found:
+            continue
+        best = max(found, key=lambda name: found[name])
+        if found[best] < LEAST_OVERLAP:
+            sentences.append(f"No mask of the second sentence lies where the {role}'s lay.")
+        elif best == role:
+            sentences.append(f"The {role} stayed the {role} (J {found[best]:.2f}).")
+        else:
+            sentences.append(f"What was the {role} is now the {best} (J {found[best]:.2f}).")
+    return " ".join(sentences)
