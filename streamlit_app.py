@@ -57,6 +57,12 @@ page = st.navigation(
             icon=":material/show_chart:",
             help="Losses, J&F and attention of any pair over the steps of a training.",
         ),
+        st.Page(
+            "workbench/pages/try_it.py",
+            title="Try it",
+            icon=":material/play_circle:",
+            help="One sentence on one video: masks, attention, and the roles exchanged.",
+        ),
     ]
 )
 # Runs of any kind, sweeps and trainings are chosen on their own pages.
