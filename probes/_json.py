@@ -49,7 +49,7 @@ def read_versioned(
     value = read_json(path, what, remedy)
     got = value.get("schema") if isinstance(value, dict) else type(value).__name__
     if got != schema:
-        raise RunError(f"{path}: got schema {got!r}, expected {schema}; run the sweep again")
+        raise RunError(f"{path}: got schema {got!r}, expected {schema}; {remedy}")
     return value
 
 
