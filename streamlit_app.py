@@ -9,11 +9,11 @@ st.set_page_config(page_title="ReVIOSa workbench", page_icon=tab_icon(), layout=
 page = st.navigation(
     [
         st.Page(
-            "workbench/pages/overview.py",
-            title="Overview",
+            "workbench/pages/runs.py",
+            title="Runs",
             icon=":material/home:",
             default=True,
-            help="Scores of the chosen run, where it came from, and all runs of the folder.",
+            help="Every run of the folder with its scores; where one came from; two compared.",
         ),
         st.Page(
             "workbench/pages/layers.py",
@@ -28,10 +28,22 @@ page = st.navigation(
             help="Every layer-head pair on one map; click one for its samples and intervals.",
         ),
         st.Page(
+            "workbench/pages/accuracy.py",
+            title="Attention and accuracy",
+            icon=":material/scatter_plot:",
+            help="Attention against J&F for any head, layer or selection, beside its controls.",
+        ),
+        st.Page(
             "workbench/pages/samples.py",
             title="Samples",
             icon=":material/movie:",
             help="Frames with truth, prediction and attention, worst J&F first.",
+        ),
+        st.Page(
+            "workbench/pages/causes.py",
+            title="Causes",
+            icon=":material/bolt:",
+            help="What heads cause: silenced, kept alone, or lent by the exchanged sentence.",
         ),
         st.Page(
             "workbench/pages/sweeps.py",
@@ -45,8 +57,14 @@ page = st.navigation(
             icon=":material/show_chart:",
             help="Losses, J&F and attention of any pair over the steps of a training.",
         ),
+        st.Page(
+            "workbench/pages/try_it.py",
+            title="Try it",
+            icon=":material/play_circle:",
+            help="One sentence on one video: masks, attention, and the roles exchanged.",
+        ),
     ]
 )
-# Sweeps and trainings are chosen on their own pages.
-sidebar(captures=page.url_path not in ("sweeps", "training"))
+# Runs of any kind, sweeps and trainings are chosen on their own pages.
+sidebar(captures=page.url_path not in ("", "sweeps", "training"))
 page.run()

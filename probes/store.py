@@ -11,7 +11,6 @@ import glob
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -198,19 +197,44 @@ class CaptureStore:
 
     def map(self, sample_id: str, role: str) -> AttentionMap | None:
         """Attention maps of one sample and role; None where none were kept."""
-        path = self._map_index.get((sample_id, role))
-        if path is None:
-            return None
         key = map_key(sample_id, role)
-        with safe_open(path, framework="numpy") as file:
-            pairs = json.loads(file.metadata()["pairs"])
-            scale = file.get_tensor(f"{key}|scale")
-            values = file.get_tensor(key).astype(np.float32) * scale[:, None, None, None]
-        return AttentionMap(tuple((int(layer), int(head)) for layer, head in pairs), values)
+        for chunk in self._chunks_of(self._samples.sample_id == sample_id):
+            # Only the shard of the sample's own chunk is opened.
+            path = part(self.directory, "maps", chunk)
+            if not path.exists():
+                continue
+            try:
+                with safe_open(path, framework="numpy") as file:
+                    if key not in file.keys():  # noqa: SIM118
+                        continue
+                    pairs = json.loads(file.metadata()["pairs"])
+                    scale = file.get_tensor(f"{key}|scale")
+                    values = file.get_tensor(key).astype(np.float32)
+                _expect_whole(values, scale, key)
+            except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+                self._problem(f"maps of chunk {chunk} left out", error)
+                continue
+            values *= scale[:, None, None, None]
+            return AttentionMap(tuple((int(layer), int(head)) for layer, head in pairs), values)
+        return None
 
     def map_keys(self) -> frozenset[tuple[str, str]]:
         """(sample_id, role) of all samples whose maps were kept."""
-        return frozenset(self._map_index)
+        found: set[tuple[str, str]] = set()
+        for chunk in self._chunks:
+            path = part(self.directory, "maps", chunk)
+            if not path.exists():
+                continue
+            try:
+                with safe_open(path, framework="numpy") as file:
+                    keys = [key for key in file.keys() if not key.endswith("|scale")]  # noqa: SIM118
+            except (OSError, SafetensorError) as error:
+                self._problem(f"maps of chunk {chunk} left out", error)
+                continue
+            for key in keys:
+                sample_id, _, role = key.rpartition("|")
+                found.add((sample_id, role))
+        return frozenset(found)
 
     def predictions(self) -> dict[str, dict[str, Any]]:
         """Predictions of all chunks as one value: video to expression to its masks and text."""
@@ -223,8 +247,8 @@ class CaptureStore:
     def prediction(self, video_id: str, exp_id: str) -> dict[str, Any] | None:
         """Prediction of one expression, or None where there is none; reads only its chunk."""
         rows = self._samples
-        for chunk in rows.chunk[(rows.video_id == video_id) & (rows.exp_id == exp_id)].unique():
-            found = self._prediction_part(int(chunk)).get(video_id, {}).get(exp_id)
+        for chunk in self._chunks_of((rows.video_id == video_id) & (rows.exp_id == exp_id)):
+            found = self._prediction_part(chunk).get(video_id, {}).get(exp_id)
             if found is not None:
                 return found
         return None
@@ -279,23 +303,8 @@ class CaptureStore:
             self._problem(f"predictions of chunk {chunk} left out", error)
             return {}
 
-    @cached_property
-    def _map_index(self) -> dict[tuple[str, str], Path]:
-        index: dict[tuple[str, str], Path] = {}
-        for chunk in self._chunks:
-            path = part(self.directory, "maps", chunk)
-            if not path.exists():
-                continue
-            try:
-                with safe_open(path, framework="numpy") as file:
-                    keys = [key for key in file.keys() if not key.endswith("|scale")]  # noqa: SIM118
-            except (OSError, SafetensorError) as error:
-                self._problem(f"maps of chunk {chunk} left out", error)
-                continue
-            for key in keys:
-                sample_id, _, role = key.rpartition("|")
-                index[sample_id, role] = path
-        return index
+    def _chunks_of(self, wanted: pd.Series) -> list[int]:
+        return [int(chunk) for chunk in self._samples.chunk[wanted].unique()]
 
     def _problem(self, what: str, error: Exception) -> None:
         line = problem(what, error)
@@ -318,6 +327,13 @@ class CaptureStore:
                 f"{self.directory} holds no sample {sample_id!r} with role {role!r}; see the "
                 "samples table for what it holds"
             )
+
+
+def _expect_whole(values: NDArray, scale: NDArray, key: str) -> None:
+    """Maps are kept as fractions of their largest weight, so that of each the largest is 1."""
+    largest = values.max(axis=(1, 2, 3), initial=0.0)
+    if not np.array_equal(largest, np.where(scale > 0, 1.0, 0.0)):
+        raise ValueError(f"the map {key} is damaged")
 
 
 def _read_header(directory: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from probes.layout import (
     map_key,
     part,
 )
+from probes.parts import check_part
 from reviosa.io import atomic_path, write_json
 
 __all__ = ["CaptureWriter", "MapRow", "SampleRow"]
@@ -254,7 +255,7 @@ def _heads_table(
 def _readable(path: Path) -> bool:
     """Whether a part is whole, and of this version: a reader would leave out any other."""
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        metadata = check_part(path).metadata or {}
         return json.loads(metadata.get(SHAPE_KEY, b"{}")).get("schema") == SCHEMA
     except (OSError, pa.ArrowException, ValueError):
         return False

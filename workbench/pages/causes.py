@@ -1,0 +1,450 @@
+"""Causes: what heads do, told by silencing them, keeping them alone and exchanging the roles."""
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from reports.causal_words import WHAT, change_words, in_points, whole_words
+from reports.style import (
+    MISSING,
+    ROLE_TITLES,
+    count,
+    number,
+    pair_label,
+    per_cent,
+    with_interval,
+)
+from reports.tables import ablation_table, family_table
+from reports.verdicts import ablation_verdicts
+from workbench.pages._cause_charts import (
+    CHOSEN,
+    KEPT,
+    Pair,
+    agreement_chart,
+    agreement_frame,
+    curve_chart,
+    curve_frame,
+    effect_map_chart,
+    effect_map_frame,
+    groups_chart,
+    groups_frame,
+    single_estimates,
+    subset_estimates,
+)
+from workbench.pages._causes import (
+    ablation_of,
+    causes_mark,
+    families_of,
+    runs_beside,
+    silenced_kind,
+)
+from workbench.pages._data import RunEntry, fingerprint, list_runs, runs_folder
+from workbench.pages._runs import live_status
+from workbench.pages._shell import STATUS_ICONS, choose, choose_run, literal, show
+from workbench.pages._view import csv_button, draw
+from workbench.pages._what_is_read import lens_view, linear_view
+
+if TYPE_CHECKING:
+    from probes.bootstrap import Estimate
+    from probes.causal import AblationResults
+
+__all__ = ["render"]
+
+ROLES = ("actor", "target")
+VIEWS = {
+    "silenced": "Silenced heads",
+    "swap": "Who acts on whom",
+    "agreement": "Agreement of families",
+    "lens": "Where roles are decided",
+    "linear": "What the token knows",
+}
+
+
+def render() -> None:
+    """Draw the page."""
+    st.title("Causes")
+    capture = choose_run()
+    if capture is None:
+        return
+    beside = runs_beside(capture, list_runs(runs_folder()))
+    view = st.segmented_control(
+        "View",
+        list(VIEWS),
+        default="silenced",
+        required=True,
+        key="causes_view",
+        bind="query-params",
+        format_func=lambda name: VIEWS[name],
+        label_visibility="collapsed",
+    )
+    ablations = beside["ablate"]
+    swaps = [entry for entry in ablations if silenced_kind(entry) == "role-swap"]
+    silenced = [entry for entry in ablations if entry not in swaps]
+    if view == "swap":
+        _swap(capture, swaps)
+    elif view == "agreement":
+        _agreement(capture, ablations)
+    elif view == "lens":
+        lens_view(beside["lens"], _command("lens", capture, "lens"))
+    elif view == "linear":
+        linear_view(beside["probe"], _command("probe", capture, "linear"))
+    else:
+        _silenced(capture, silenced)
+
+
+def _silenced(capture: RunEntry, runs: Sequence[RunEntry]) -> None:
+    st.caption(
+        "Attention on an object may accompany a good mask without making it. Here heads are "
+        "silenced at the role tokens while the answer stays, and the masks are scored again, "
+        "beside random sets of as many heads of the same layers."
+    )
+    if not runs:
+        _none(
+            "No run over this model silences heads yet. Pairs of a heads file, each and the first "
+            "k of them, beside random sets:",
+            _command("ablate", capture, "ablation", "--heads", "HEADS.json", "--keep"),
+            "Every pair and every layer by itself:",
+            _command("ablate", capture, "all-pairs", "--all"),
+        )
+        return
+    found = _chosen(runs, "ablation", "Ablation run")
+    if found is not None:
+        _ablation(capture, found)
+
+
+def _swap(capture: RunEntry, runs: Sequence[RunEntry]) -> None:
+    st.caption(
+        "Two sentences about one video name the same objects in exchanged roles: the dog chases "
+        "the cat, the cat is chased by the dog. Heads get at the role token what they wrote in the "
+        "other sentence; where the mask then moves onto the other role's object, the head says who "
+        "acts on whom."
+    )
+    if not runs:
+        _none(
+            "No run over this model exchanges the roles yet. Every pair and every layer by itself:",
+            _command("ablate", capture, "roles", "--all", "--kind", "role-swap"),
+        )
+        return
+    found = _chosen(runs, "swap", "Role-swap run")
+    if found is not None:
+        _ablation(capture, found)
+
+
+def _chosen(runs: Sequence[RunEntry], key: str, label: str) -> "AblationResults | None":
+    by_name = {entry.name: entry for entry in runs}
+
+    def title(name: str) -> str:
+        entry = by_name.get(name)
+        if entry is None:
+            return f"{name} (gone)"
+        status = live_status(entry)
+        return f"{name} ({silenced_kind(entry)}{'' if status == 'done' else f', {status}'})"
+
+    name = choose(
+        label, list(by_name), key, _first(runs).name, title,
+        "Runs over the model of this capture, those over its data first.",
+    )  # fmt: skip
+    entry = by_name[name]
+    status = live_status(entry)
+    if status != "done":
+        st.warning(
+            f"This run is {status}; effects are of the expressions that are done.",
+            icon=STATUS_ICONS.get(status),
+        )
+        if entry.error:
+            st.code(entry.error, language=None, wrap_lines=True)
+    found = ablation_of(entry.directory, causes_mark(entry.directory))
+    if isinstance(found, str):
+        st.error("This run cannot be shown.")
+        st.code(found, language=None, wrap_lines=True)
+        return None
+    if not any(found.whole[role].n for role in ROLES):
+        st.info("No expression of this run is done, so there is nothing to show.")
+        return None
+    return found
+
+
+def _first(runs: Sequence[RunEntry]) -> RunEntry:
+    """The run that opens by itself: one that is done and has sets to compare, if there is one."""
+
+    def rank(entry: RunEntry) -> tuple[bool, bool]:
+        config = entry.header.get("config")
+        chosen = isinstance(config, dict) and config.get("chosen_by") is not None
+        return entry.status != "done", not chosen
+
+    return min(runs, key=rank)
+
+
+def _ablation(capture: RunEntry, results: "AblationResults") -> None:
+    verdicts = ablation_verdicts(results)
+    if verdicts:
+        st.markdown("\n".join(f"- {literal(text)}" for text in verdicts))
+    st.caption(
+        f"At the role tokens, silenced heads {WHAT.get(results.kind, literal(results.kind))}. "
+        f"{literal(change_words(results))}, in points, on the frames that the language model saw; "
+        f"{literal(whole_words(results))}. Intervals: 95 % cluster bootstrap over videos, "
+        f"{results.resamples:,} resamples, not corrected for the number of heads."
+    )
+    named = [role for role in ROLES if results.whole[role].value is not None]
+    groups = {effect.group for effect in results.effects}
+    if "chosen" in groups:
+        _curves(results, named, CHOSEN, "dose", "Heads silenced together", "heads silenced")
+    if "kept" in groups:
+        _curves(results, named, KEPT, "kept", "Heads kept, all others silenced", "heads kept")
+    singles = {role: single_estimates(results, role) for role in named}
+    if any(singles.values()):
+        st.subheader("One pair at a time")
+        if _is_map(singles):
+            _maps(
+                capture, singles, f"effects_{results.kind}",
+                "A single head's effect is the least that it does: others take over.",
+            )  # fmt: skip
+        else:
+            _dots(results, named, "single", "pair", "pairs")
+    if "layer" in groups:
+        st.subheader("All heads of a layer together")
+        _dots(results, named, "layer", "layer", "layers")
+    if results.subsets:
+        _subsets(capture, results, named)
+    table = ablation_table(results)
+    with st.expander("All of it as a table"):
+        frame = pd.DataFrame(table.rows, columns=list(table.columns))
+        st.dataframe(frame, hide_index=True, alt="Effects with their intervals and controls")
+        st.caption(literal(table.caption))
+        csv_button(frame, f"effects-{results.kind}.csv", "effects")
+
+
+def _curves(
+    results: "AblationResults",
+    roles: Sequence[str],
+    groups: dict[str, str],
+    name: str,
+    title: str,
+    x: str,
+) -> None:
+    st.subheader(title)
+    for column, role in zip(st.columns(2, gap="large"), roles, strict=False):
+        data = curve_frame(results, role, groups)
+        last = data[data.group == next(iter(groups.values()))].iloc[-1:]
+        sets = int(data.sets.max()) if len(data) else 0
+        with column:
+            st.markdown(f"**{ROLE_TITLES[role]}**")
+            draw(
+                curve_chart(data, role, groups, x),
+                f"{name}_{results.kind}_{role}",
+                data,
+                f"Mean change over {_whole_n(results, role)}; bands: 95 % intervals over videos. "
+                f"Random: mean over up to {count(sets, 'set')} with as many heads of each layer."
+                + (" 0 points: the whole model." if name == "kept" else ""),
+                "; ".join(
+                    f"{row.heads} chosen heads: {number(row.change, 1)} points"
+                    for row in last.itertuples()
+                ),
+            )
+
+
+def _whole_n(results: "AblationResults", role: str) -> str:
+    whole = results.whole[role]
+    return f"n = {count(whole.n, 'expression')} of {count(whole.n_videos, 'video')}"
+
+
+def _is_map(values: "dict[str, dict[Pair, Estimate]]") -> bool:
+    """Whether every pair of the model was tried."""
+    pairs = {pair for by_pair in values.values() for pair in by_pair}
+    layers, heads = (1 + max(pair[axis] for pair in pairs) for axis in (0, 1))
+    return len(pairs) == layers * heads > 1
+
+
+def _maps(
+    capture: RunEntry, values: "dict[str, dict[Pair, Estimate]]", name: str, words: str
+) -> None:
+    """A map a role on one scale; a click opens a pair, which is linked to its page."""
+    frames = {role: effect_map_frame(by_pair) for role, by_pair in values.items() if by_pair}
+    labels = {pair_label(*pair): pair for by_pair in values.values() for pair in sorted(by_pair)}
+    if st.session_state.get("cause_pair") not in labels:
+        most = max(
+            (row for frame in frames.values() for row in frame.itertuples()),
+            key=lambda row: abs(row.change),
+        )
+        st.session_state["cause_pair"] = most.pair
+    selected = st.session_state["cause_pair"]
+    reach = max(*(float(frame.change.abs().max()) for frame in frames.values()), 1e-6)
+    for column, (role, frame) in zip(st.columns(2, gap="large"), frames.items(), strict=False):
+        key = f"{name}_{role}".replace("-", "_")
+
+        def pick(key: str = key) -> None:
+            cells = st.session_state[key].selection.get("picked", [])
+            if cells:
+                st.session_state["cause_pair"] = cells[0]["pair"]
+
+        most = frame.loc[frame.change.abs().idxmax()]
+        marked = int(frame.marked.sum())
+        with column:
+            st.markdown(f"**{ROLE_TITLES[role]}**")
+            draw(
+                effect_map_chart(frame, reach, selected),
+                key,
+                frame,
+                f"Mean change over n = {count(int(frame.n.max()), 'expression')} of "
+                f"{count(int(frame.videos.max()), 'video')}. Bold, or a dot where numbers do not "
+                f"fit: the 95 % interval leaves out 0 ({marked} of {count(len(frame), 'pair')}, "
+                "not corrected for their number). Click a cell to open the pair, outlined in red.",
+                f"{ROLE_TITLES[role]}: {most.pair} changes most ({number(most.change, 1)} points)",
+                on_select=pick,
+            )
+    st.caption(f"Both roles on one scale, in points. {words}")
+    left, right = st.columns([2, 5], vertical_alignment="bottom")
+    pair = left.selectbox("Pair", sorted(labels), key="cause_pair", bind="query-params")
+    if pair is None:
+        return
+    layer, head = labels[pair]
+    right.page_link(
+        "workbench/pages/heads.py",
+        label=f"Open {pair} on Heads",
+        icon=":material/grid_on:",
+        query_params={"run": capture.name, "layer": str(layer), "head": str(head)},
+    )
+    said = [
+        f"{ROLE_TITLES[role]} {_points(by_pair[layer, head])}"
+        for role, by_pair in values.items()
+        if (layer, head) in by_pair
+    ]
+    st.markdown(f"**{pair}**: {literal('; '.join(said))} points.")
+
+
+def _dots(
+    results: "AblationResults", roles: Sequence[str], group: str, one: str, many: str
+) -> None:
+    data = groups_frame(results, roles, group)
+    order = list(dict.fromkeys(data.heads)) if group == "layer" else None
+    draw(
+        groups_chart(data, many, order),
+        f"{group}_{results.kind}".replace("-", "_"),
+        data,
+        f"Mean change by each {one}; lines: 95 % intervals over videos. "
+        + "; ".join(f"{ROLE_TITLES[role]}: {_whole_n(results, role)}" for role in roles)
+        + ".",
+        "; ".join(
+            f"{row.role}, {row.heads}: {number(row.change, 1)} points"
+            for row in data.sort_values("change", key=abs, ascending=False).head(2).itertuples()
+        ),
+    )
+
+
+def _subsets(capture: RunEntry, results: "AblationResults", roles: Sequence[str]) -> None:
+    st.subheader("Each head while random others are lost, too")
+    for model in results.subsets:
+        r2 = (
+            model.r2.reason
+            if model.r2.value is None
+            else with_interval(model.r2.value, model.r2.ci, 2)
+        )
+        st.caption(
+            literal(
+                f"{ROLE_TITLES[model.role]}: {count(model.n_subsets, 'random subset')} of all "
+                f"heads, {per_cent(model.rate, 0)} % silenced in each; R2 on subsets left out "
+                f"{r2}; the mean subset changes {in_points(model.mean.value)} points; the ridge "
+                f"penalty leaves {number(model.kept, 2)} of an effect. {model.note or ''}"
+            )
+        )
+    values = {role: subset_estimates(results, role) for role in roles}
+    if not any(values.values()):
+        st.info(
+            "The linear model predicts no subset that it was not fitted on, so it has no effects."
+        )
+        return
+    _maps(
+        capture, {role: found for role, found in values.items() if found},
+        f"subsets_{results.kind}",
+        "Ridge regression of the change on who was silenced, so that a head counts although "
+        "another one can stand in for it.",
+    )  # fmt: skip
+
+
+def _agreement(capture: RunEntry, ablations: Sequence[RunEntry]) -> None:
+    st.caption(
+        "Looking at the video, looking at the object, mattering to first order, going with better "
+        "masks and costing masks when silenced are different questions. Here their answers are "
+        "correlated over all pairs of the model, never averaged."
+    )
+    whole = [
+        entry.directory
+        for entry in ablations
+        if not isinstance(found := ablation_of(entry.directory, causes_mark(entry.directory)), str)
+        and any(_is_map({role: single_estimates(found, role)}) for role in ROLES
+                if single_estimates(found, role))
+    ]  # fmt: skip
+    if not whole:
+        _none(
+            "No ablation over this model tries every pair yet, so causes are not among the "
+            "families below:",
+            _command("ablate", capture, "all-pairs", "--all"),
+        )
+    runs = tuple(whole)
+    beside = families_of(
+        capture.directory, fingerprint(capture.directory), runs, tuple(map(causes_mark, runs))
+    )
+    if isinstance(beside, str):
+        st.error("The agreement cannot be shown.")
+        st.code(beside, language=None, wrap_lines=True)
+        return
+    for note in beside.notes:
+        st.caption(literal(note))
+    if not beside.families:
+        st.info("No role was named in this run, so there is no ranking to compare.")
+        return
+    for column, found in zip(st.columns(2, gap="large"), beside.families, strict=False):
+        data = agreement_frame(found)
+        with column:
+            st.markdown(f"**{ROLE_TITLES[found.role]}**")
+            draw(
+                agreement_chart(data, found.titles),
+                f"agreement_{found.role}",
+                data,
+                f"Spearman correlation over n = {count(int(data.pairs.max()), 'pair')} of the "
+                "model. Its 95 % interval, in the table below and on hover, is a cluster bootstrap "
+                f"over videos ({found.resamples:,} resamples).",
+                f"Rank correlations of {count(len(found.titles), 'measure')}",
+            )
+    with st.expander("With intervals"):
+        for found in beside.families:
+            table = family_table(found)
+            st.markdown(f"**{ROLE_TITLES[found.role]}**")
+            st.dataframe(
+                pd.DataFrame(table.rows, columns=list(table.columns)),
+                hide_index=True,
+                alt=f"Agreement of families, {found.role}",
+            )
+
+
+def _points(estimate: "Estimate") -> str:
+    if estimate.value is None:
+        return MISSING
+    ci = estimate.ci and (100 * estimate.ci[0], 100 * estimate.ci[1])
+    return with_interval(100 * estimate.value, ci, 1)
+
+
+def _command(command: str, capture: RunEntry, name: str, *options: str) -> str:
+    run = capture.directory
+    out = run.parent / name
+    return f"reviosa {command} {shlex.quote(str(run))} --out {shlex.quote(str(out))} " + " ".join(
+        options
+    )
+
+
+def _none(*words: str) -> None:
+    """Sentences and the commands that would make what is missing, in turns."""
+    for index, text in enumerate(words):
+        if index == 0:
+            st.info(text)
+        elif index % 2 == 0:
+            st.write(text)
+        else:
+            st.code(text.strip(), language="bash", wrap_lines=True)
+
+
+if __name__ == "__main__":
+    show(render)
