@@ -73,9 +73,7 @@ def test_a_damaged_part_is_named_and_the_rest_is_shown(monkeypatch, runs, folder
 
 @pytest.mark.parametrize("damage", [name for name in DAMAGE if name != "deleted"])
 @pytest.mark.parametrize("folder", ["maps", "predictions"])
-def test_damaged_maps_and_predictions_are_named(
-    monkeypatch, runs, planted_store, folder, damage
-):
+def test_damaged_maps_and_predictions_are_named(monkeypatch, runs, planted_store, folder, damage):
     sample = planted_store.samples().sample_id[0]  # of the first chunk
     DAMAGE[damage](part(runs / "planted", folder, 0))
     app = open_page(monkeypatch, runs, "samples", sample=sample)
