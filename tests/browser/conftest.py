@@ -96,13 +96,13 @@ def app(runs, chromium, tmp_path_factory) -> Iterator[str]:
 @pytest.fixture
 def page(chromium) -> Iterator:
     """A fresh window of 1280 pixels; errors of scripts and dialogs in it fail the test."""
-    context = chromium.new_context(
-        viewport={"width": 1280, "height": 900}, accept_downloads=True
-    )
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
     context.set_default_timeout(30_000)
     opened, wrong = context.new_page(), []
     opened.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-    opened.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    opened.on(
+        "dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss())
+    )
     yield opened
     context.close()
     assert not wrong

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from probes.bootstrap import Estimate, defined_mean
+from probes.bootstrap import Estimate
 from probes.causal import AblationResults, summarise
 from probes.causal.effects import EFFECTS_FILE
 from probes.correlation import control_names
@@ -68,11 +68,8 @@ def layer_differences_of(
 @st.cache_resource(max_entries=4, show_spinner="Reading the controls")
 def _beside(directory: Path, mark: tuple, role: str) -> Beside:
     store = store_of(directory, mark)
-    # One at a time: all heads of all controls of a large capture are too much memory at once.
-    means = {
-        name: defined_mean(store.head_array(name, role).flat, axis=1)
-        for name in control_names(store.criteria)
-    }
+    # Not from the tables: all heads of all controls of a large capture are a gigabyte.
+    means = store.head_means(role, control_names(store.criteria))
     return Beside(covariates(store, role), means)
 
 
