@@ -11,7 +11,7 @@ import pandas as pd
 
 from probes.criteria import CRITERIA
 from probes.pair_sets import RankAssociation, SetAccuracy
-from reports.style import CAPTION_TYPE_TITLES, ROLE_COLORS, ROLE_TITLES, in_text
+from reports.style import CAPTION_TYPE_TITLES, ROLE_COLORS, in_text
 from workbench.pages._head_charts import dots
 from workbench.pages._marks import numbers
 
@@ -20,7 +20,7 @@ __all__ = [
     "scatter_chart", "strata_frame",
 ]  # fmt: skip
 
-KINDS: Final = {"plain": "Spearman", "partial": "given mask area"}
+KINDS: Final = {"plain": "plain", "partial": "given mask area"}
 _CONTROLS: Final = {"mask_area": "Mask area alone", "centre_share": "Centre prior"}
 _VARIABLES: Final = {"mask_area": "mask area", "objects": "objects"}
 
@@ -86,7 +86,7 @@ def scatter_chart(
 def association_frame(found: SetAccuracy, title: str) -> pd.DataFrame:
     """One row a score and kind of correlation: the set's own first, then its controls."""
     named = {title: found.overall} | {
-        _CONTROLS.get(name) or f"{CRITERIA[name].title}, all heads": control
+        _CONTROLS.get(name) or CRITERIA[name].title: control
         for name, control in found.controls.items()
     }
     return _frame(named)
@@ -127,10 +127,10 @@ def association_chart(data: pd.DataFrame, role: str, order: Sequence[str]) -> al
     known = data.dropna(subset=["correlation"])
     kinds = list(KINDS.values())
     base = alt.Chart(known).encode(
-        y=alt.Y("of:N", title=None, sort=list(order), axis=alt.Axis(labelLimit=230)),
+        y=alt.Y("of:N", title=None, sort=list(order), axis=alt.Axis(labelLimit=190)),
         yOffset=alt.YOffset("kind:N", sort=kinds),
     )
-    title = f"rank correlation with J&F, {ROLE_TITLES[role].lower()}"
+    title = "rank correlation with J&F"
     scale = alt.Scale(domain=[-1, 1])
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color="#888888").encode(x="x:Q")
     return alt.layer(

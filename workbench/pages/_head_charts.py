@@ -65,6 +65,7 @@ def head_map_chart(
     role: str,
     selected: Pair,
     outlined: Mapping[str, Sequence[Pair]] | None = None,
+    turn: int = 0,
 ) -> alt.LayerChart:
     """The layer x head map; a click on a cell picks its pair.
 
@@ -74,12 +75,15 @@ def head_map_chart(
         role: "actor", "target" or "both".
         selected: the opened pair, outlined in red.
         outlined: other sets of pairs by what the legend calls them, each in a frame of its own.
+        turn: number of the click to come. A browser tells of a change of what is picked alone, so
+            the same cell clicked twice would be one click if it were not another's turn.
     """
     data = map_frame(results, criterion, role)
+    data["turn"] = turn
     data["label"] = [number(value, 2) if np.isfinite(value) else "" for value in data.score]
     x = alt.X("layer:O", title="layer", axis=alt.Axis(labelAngle=0))
     y = alt.Y("head:O", title="head")
-    pick = alt.selection_point("picked", fields=["layer", "head"], on="click", empty=False)
+    pick = alt.selection_point("picked", fields=["layer", "head", "turn"], on="click", empty=False)
     base = alt.Chart(data).encode(x=x, y=y)
     tooltip = [
         alt.Tooltip("pair:N"),
@@ -117,7 +121,7 @@ def head_map_chart(
                 ),
             )
         )
-    layers += _outlines({**(outlined or {}), OPENED: [selected]}, x, y, tooltip, data)
+    layers += _outlines({OPENED: [selected], **(outlined or {})}, x, y, tooltip, data)
     # Axes, legend and the colour scale take about 160 pixels of the height.
     height = 160 + int(np.clip(38 * results.num_heads, 170, 520))
     return alt.layer(*layers).properties(height=height)
@@ -140,13 +144,15 @@ def _outlines(
         symbolStrokeWidth=3, symbolSize=160, labelLimit=280, columns=3,
     )  # fmt: skip
     layers = []
-    for place, (name, pairs) in enumerate(named.items()):
+    # The opened pair last, on top of the others.
+    for place, (name, pairs) in reversed(list(enumerate(named.items()))):
         wanted = set(pairs)
         inside = [(r.layer, r.head) in wanted for r in data.itertuples()]
         band = 1 - 0.14 * (0 if name == OPENED else place)
         layers.append(
             alt.Chart(data[inside].assign(set=name))
             .mark_rect(
+                fill="#777777",
                 fillOpacity=0,
                 strokeWidth=3,
                 width=alt.RelativeBandSize(band=band),

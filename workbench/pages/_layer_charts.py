@@ -117,7 +117,9 @@ def curves_chart(
         "run:N",
         title=None,
         scale=alt.Scale(domain=runs, range=[[1, 0], [6, 4]][: len(runs)]),
-        legend=alt.Legend(orient="top", labelLimit=360) if len(runs) > 1 else None,
+        legend=alt.Legend(orient="top", labelLimit=360, symbolType="stroke", symbolSize=500)
+        if len(runs) > 1
+        else None,
     )
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
     return alt.layer(

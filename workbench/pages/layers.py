@@ -132,13 +132,13 @@ def _heads_of_layer(chosen: Chosen, roles: list[str], first: int) -> None:
     query = {"run": chosen.entry.name, "layer": str(layer), "head": str(head)}
     columns[1].page_link(
         "workbench/pages/heads.py",
-        label=f"Open layer {layer} in Heads",
+        label=f"Layer {layer} in Heads",
         icon=":material/grid_on:",
         query_params=query,
     )
     columns[1].page_link(
         "workbench/pages/accuracy.py",
-        label=f"Open layer {layer} in Attention and accuracy",
+        label=f"Layer {layer} against J\\&F",
         icon=":material/scatter_plot:",
         query_params={"run": chosen.entry.name, "of": "layer", "layer": str(layer)},
     )
