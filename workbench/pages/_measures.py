@@ -135,6 +135,7 @@ def pair_effects(runs: Sequence[RunEntry], run: dict, pair: Pair) -> list[PairEf
             PairEffect(entry.name, results.kind, effect.role, effect.change)
             for effect in (results.effects if results else ())
             if effect.group == "single" and effect.pairs == (pair,)
+            if effect.change.value is not None
         ]
     return found
 
