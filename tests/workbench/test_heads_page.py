@@ -1,4 +1,4 @@
-"""The page of heads: pairs gathered, saved and outlined; what a pair causes; every state of a run."""
+"""The page of heads: pairs gathered, saved and outlined, and what one causes."""
 
 import json
 import shutil
