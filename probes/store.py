@@ -177,34 +177,6 @@ class CaptureStore:
             for name in names
         }
 
-    def head_means(self, role: str, metrics: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-        """Mean over all heads of metrics of samples, name to [sample]; one scan, little memory.
-
-        NaN where no head has a value. In the order of :meth:`head_array`.
-
-        Raises:
-            ConfigError: a criterion that the run was not scored by.
-            RunError: a part is damaged inside.
-        """
-        for name in metrics:
-            self._expect_criterion(name)
-        rows = self._samples[self._samples.role == role]
-        means = {name: np.full(len(rows), np.nan) for name in metrics}
-        if len(rows) and metrics:
-            place = np.full(len(self._samples), -1)
-            place[rows.row.to_numpy()] = np.arange(len(rows))
-            columns = ", ".join(
-                f"avg(h.{name}) FILTER (WHERE isfinite(h.{name})) AS {name}" for name in metrics
-            )
-            found = self._fetch(
-                f"SELECT s.row AS row, {columns} FROM heads h JOIN sample_rows s "
-                "USING (sample_id, role) WHERE h.role = ? GROUP BY s.row",
-                (role,),
-            )
-            for name in metrics:
-                means[name][place[found["row"]]] = np.ma.filled(found[name], np.nan)
-        return means
-
     def sample_heads(self, sample_id: str, role: str) -> dict[str, NDArray[np.float64]]:
         """All scores of one sample and role: name to float64 [layer, head], NaN where undefined.
 

@@ -313,20 +313,6 @@ def test_an_empty_run_and_an_empty_chunk(run, metrics):
     assert writer.done_chunks() == {0} and CaptureStore(directory).num_layers == 2
 
 
-def test_means_of_heads_are_those_of_the_tables(run, row, metrics):
-    directory, writer = run()
-    values = metrics(3)
-    values["lift"][0, 0] = np.nan  # one layer undefined: the mean is of the other
-    values["lift"][2] = np.nan
-    writer.write_chunk(0, [row("v0"), row("v1", role="target"), row("v2")], values)
-    store = CaptureStore(directory)
-    means = store.head_means("actor", ("lift", "mask_share"))
-    np.testing.assert_allclose(means["lift"], [values["lift"][0, 1].mean(), np.nan])
-    np.testing.assert_allclose(means["mask_share"], values["mask_share"][[0, 2]].mean((1, 2)))
-    with pytest.raises(ConfigError, match="unknown criterion"):
-        store.head_means("actor", ("beauty",))
-
-
 def test_a_role_without_rows(run, row, metrics):
     directory, writer = run()
     writer.write_chunk(0, [row()], metrics(1))

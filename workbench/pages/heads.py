@@ -37,7 +37,7 @@ def render() -> None:
         return
     pairs = gathered((chosen.results.num_layers, chosen.results.num_heads))
     criterion, role = _choices(chosen)
-    left, right = st.columns([5, 4], gap="large")
+    left, right = st.columns(2, gap="medium")
     with left:
         pair = _map(chosen, criterion, role, pairs)
     with right:
@@ -88,6 +88,7 @@ def _open(pair: Pair) -> None:
     st.session_state["layer"], st.session_state["head"] = pair
     if st.session_state.get("gather"):
         toggle(pair)
+        st.session_state["gather_turn"] = st.session_state.get("gather_turn", 0) + 1
 
 
 def _map(chosen: Chosen, criterion: str, role: str, pairs: list[Pair]) -> Pair:
@@ -98,9 +99,9 @@ def _map(chosen: Chosen, criterion: str, role: str, pairs: list[Pair]) -> Pair:
         if cells:
             _open((int(cells[0]["layer"]), int(cells[0]["head"])))
 
-    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    left, right = st.columns([4, 5], vertical_alignment="bottom")
     left.toggle(
-        "Gather by clicking",
+        "Gather by click",
         key="gather",
         bind="query-params",
         help="A click on the map or on a row of the ranking adds its pair to the selection, or "
@@ -132,6 +133,7 @@ def _map(chosen: Chosen, criterion: str, role: str, pairs: list[Pair]) -> Pair:
                 GATHERED: pairs,
                 **{name: known[name].pairs for name in overlaid},
             },
+            st.session_state.get("gather_turn", 0),
         ),
         "head_map",
         map_frame(results, criterion, role),

@@ -132,13 +132,13 @@ def _heads_of_layer(chosen: Chosen, roles: list[str], first: int) -> None:
     query = {"run": chosen.entry.name, "layer": str(layer), "head": str(head)}
     columns[1].page_link(
         "workbench/pages/heads.py",
-        label=f"Open layer {layer} in Heads",
+        label=f"Layer {layer} in Heads",
         icon=":material/grid_on:",
         query_params=query,
     )
     columns[1].page_link(
         "workbench/pages/accuracy.py",
-        label=f"Open layer {layer} in Attention and accuracy",
+        label=f"Layer {layer} against J\\&F",
         icon=":material/scatter_plot:",
         query_params={"run": chosen.entry.name, "of": "layer", "layer": str(layer)},
     )
@@ -165,18 +165,18 @@ def _criterion(chosen: Chosen, roles: list[str]) -> None:
     }
     with right:
         against = choose(
-            "Against",
+            "Other run",
             [ALONE, *others],
             "against",
             ALONE,
             lambda name: (
-                "no other run"
+                "none"
                 if name == ALONE
                 else f"{name} ({others[name].status})"
                 if name in others and others[name].status != "done"
                 else name
             ),
-            "Another capture run of the folder, drawn dashed.",
+            "Another capture run of the folder, drawn dashed beside this one.",
         )
     entry = CRITERIA[criterion]
     mine = {role: layer_means_of(chosen.directory, chosen.mark, criterion, role) for role in roles}
