@@ -23,14 +23,22 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from probes.criteria import CRITERIA, OUTCOME_OF, SCORED
-from probes.layout import HEADS_SCHEMA, SAMPLES_SCHEMA, map_key, part
+from probes.layout import BESIDE_MAPS, HEADS_SCHEMA, SAMPLES_SCHEMA, map_key, part
 from probes.parts import load_samples, problem
 from probes.writer import CaptureWriter, MapRow, SampleRow
 from reviosa.data.records import ROLES
 from reviosa.errors import ConfigError, RunError
 from reviosa.run_record import read_run
 
-__all__ = ["AttentionMap", "CaptureStore", "CaptureWriter", "HeadTable", "MapRow", "SampleRow"]
+__all__ = [
+    "AttentionMap",
+    "CaptureStore",
+    "CaptureWriter",
+    "HeadTable",
+    "MapRow",
+    "SampleRow",
+    "TextAttention",
+]
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,19 @@ class AttentionMap:
     """(layer, head) of each map."""
     values: NDArray[np.float32]
     """[pair, frame, row, column], attention weights (a whole row sums to at most 1)."""
+
+
+@dataclass(frozen=True)
+class TextAttention:
+    """Attention of one role token on everything that is no patch: the rest of the same rows."""
+
+    pairs: tuple[tuple[int, int], ...]
+    """(layer, head) of each row."""
+    tokens: tuple[str | int, ...]
+    """The sequence up to the role token: a text token as it reads, a number in place of so many
+    vision tokens."""
+    values: NDArray[np.float32]
+    """[pair, text token], attention weights."""
 
 
 class CaptureStore:
@@ -208,6 +229,26 @@ class CaptureStore:
             values = file.get_tensor(key).astype(np.float32) * scale[:, None, None, None]
         return AttentionMap(tuple((int(layer), int(head)) for layer, head in pairs), values)
 
+    def text_attention(self, sample_id: str, role: str) -> TextAttention | None:
+        """Attention of one sample and role on text tokens.
+
+        None where no map was kept, or by a version before 5 or a bridge that did not take it.
+        """
+        path = self._map_index.get((sample_id, role))
+        if path is None:
+            return None
+        key = map_key(sample_id, role)
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata()
+            if f"{key}|tokens" not in metadata:
+                return None
+            pairs = json.loads(metadata["pairs"])
+            tokens = json.loads(metadata[f"{key}|tokens"])
+            values = file.get_tensor(f"{key}|text").astype(np.float32)
+        return TextAttention(
+            tuple((int(layer), int(head)) for layer, head in pairs), tuple(tokens), values
+        )
+
     def map_keys(self) -> frozenset[tuple[str, str]]:
         """(sample_id, role) of all samples whose maps were kept."""
         return frozenset(self._map_index)
@@ -288,7 +329,11 @@ class CaptureStore:
                 continue
             try:
                 with safe_open(path, framework="numpy") as file:
-                    keys = [key for key in file.keys() if not key.endswith("|scale")]  # noqa: SIM118
+                    keys = [
+                        key
+                        for key in file.keys()  # noqa: SIM118
+                        if key.rpartition("|")[2] not in BESIDE_MAPS
+                    ]
             except (OSError, SafetensorError) as error:
                 self._problem(f"maps of chunk {chunk} left out", error)
                 continue

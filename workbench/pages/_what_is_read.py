@@ -147,8 +147,8 @@ def linear_view(runs: Sequence[RunEntry], command: str) -> None:
                 )
             draw(
                 task_chart(data), f"linear_{task.task}".replace(" ", "_"), data,
-                f"{literal(results.questions[task.task])} {said}. Bands: 95 % cluster bootstrap "
-                f"over {count(task.n_videos, 'video')}; control: labels drawn at random, mean of "
+                f"Asked: {literal(results.questions[task.task])}. Read: {said}. Bands: 95 % cluster "
+                f"bootstrap over {count(task.n_videos, 'video')}; control: labels drawn at random, mean of "
                 f"{count(results.draws, 'draw')}.",
                 said,
             )  # fmt: skip

@@ -1,7 +1,7 @@
 """Causes: what heads do, told by silencing them, keeping them alone and exchanging the roles."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -195,11 +195,18 @@ def _ablation(capture: RunEntry, results: "AblationResults") -> None:
     if "kept" in groups:
         _curves(results, named, KEPT, "kept", "Heads kept, all others silenced", "heads kept")
     singles = {role: single_estimates(results, role) for role in named}
+    whole_map = any(singles.values()) and _is_map(singles)
+    beside = {role: found for role in named if (found := subset_estimates(results, role))}
+    maps = {
+        **({"by itself": singles} if whole_map else {}),
+        **({"beside random losses of others": beside} if beside else {}),
+    }
+    _open_pair(maps.values())
     if any(singles.values()):
         st.subheader("One pair at a time")
-        if _is_map(singles):
+        if whole_map:
             _maps(
-                capture, singles, f"effects_{results.kind}",
+                singles, f"effects_{results.kind}",
                 "A single head's effect is the least that it does: others take over.",
             )  # fmt: skip
         else:
@@ -208,7 +215,9 @@ def _ablation(capture: RunEntry, results: "AblationResults") -> None:
         st.subheader("All heads of a layer together")
         _dots(results, named, "layer", "layer", "layers")
     if results.subsets:
-        _subsets(capture, results, named)
+        _subsets(results, beside)
+    if maps:
+        _pair(capture, maps)
     table = ablation_table(results)
     with st.expander("All of it as a table"):
         frame = pd.DataFrame(table.rows, columns=list(table.columns))
@@ -258,18 +267,21 @@ def _is_map(values: "dict[str, dict[Pair, Estimate]]") -> bool:
     return len(pairs) == layers * heads > 1
 
 
-def _maps(
-    capture: RunEntry, values: "dict[str, dict[Pair, Estimate]]", name: str, words: str
-) -> None:
-    """A map a role on one scale; a click opens a pair, which is linked to its page."""
+def _open_pair(maps: "Iterable[dict[str, dict[Pair, Estimate]]]") -> None:
+    """Where the address names no pair of the maps, the one that changes most is opened."""
+    sizes: dict[str, float] = {}
+    for by_role in maps:
+        for by_pair in by_role.values():
+            for pair, estimate in by_pair.items():
+                label = pair_label(*pair)
+                sizes[label] = max(sizes.get(label, 0.0), abs(estimate.value or 0.0))
+    if sizes and st.session_state.get("cause_pair") not in sizes:
+        st.session_state["cause_pair"] = max(sizes, key=lambda label: sizes[label])
+
+
+def _maps(values: "dict[str, dict[Pair, Estimate]]", name: str, words: str) -> None:
+    """A map a role, on one scale; a click opens a pair."""
     frames = {role: effect_map_frame(by_pair) for role, by_pair in values.items() if by_pair}
-    labels = {pair_label(*pair): pair for by_pair in values.values() for pair in sorted(by_pair)}
-    if st.session_state.get("cause_pair") not in labels:
-        most = max(
-            (row for frame in frames.values() for row in frame.itertuples()),
-            key=lambda row: abs(row.change),
-        )
-        st.session_state["cause_pair"] = most.pair
     selected = st.session_state["cause_pair"]
     reach = max(*(float(frame.change.abs().max()) for frame in frames.values()), 1e-6)
     for column, (role, frame) in zip(st.columns(2, gap="large"), frames.items(), strict=False):
@@ -296,23 +308,34 @@ def _maps(
                 on_select=pick,
             )
     st.caption(f"Both roles on one scale, in points. {words}")
+
+
+def _pair(capture: RunEntry, maps: "dict[str, dict[str, dict[Pair, Estimate]]]") -> None:
+    """The opened pair: what it does by each map, and its page."""
+    labels = {
+        pair_label(*pair): pair
+        for by_role in maps.values()
+        for by_pair in by_role.values()
+        for pair in sorted(by_pair)
+    }
     left, right = st.columns([2, 5], vertical_alignment="bottom")
-    pair = left.selectbox("Pair", sorted(labels), key="cause_pair", bind="query-params")
-    if pair is None:
+    label = left.selectbox("Pair", sorted(labels), key="cause_pair", bind="query-params")
+    if label is None:
         return
-    layer, head = labels[pair]
+    layer, head = labels[label]
     right.page_link(
         "workbench/pages/heads.py",
-        label=f"Open {pair} on Heads",
+        label=f"Open {label} on Heads",
         icon=":material/grid_on:",
         query_params={"run": capture.name, "layer": str(layer), "head": str(head)},
     )
-    said = [
-        f"{ROLE_TITLES[role]} {_points(by_pair[layer, head])}"
-        for role, by_pair in values.items()
-        if (layer, head) in by_pair
-    ]
-    st.markdown(f"**{pair}**: {literal('; '.join(said))} points.")
+    for words, by_role in maps.items():
+        said = [
+            f"{ROLE_TITLES[role]} {_points(by_pair[layer, head])}"
+            for role, by_pair in by_role.items()
+            if (layer, head) in by_pair
+        ]
+        st.markdown(f"**{label}** {words}: {literal('; '.join(said))} points.")
 
 
 def _dots(
@@ -334,7 +357,7 @@ def _dots(
     )
 
 
-def _subsets(capture: RunEntry, results: "AblationResults", roles: Sequence[str]) -> None:
+def _subsets(results: "AblationResults", values: "dict[str, dict[Pair, Estimate]]") -> None:
     st.subheader("Each head while random others are lost, too")
     for model in results.subsets:
         r2 = (
@@ -350,15 +373,13 @@ def _subsets(capture: RunEntry, results: "AblationResults", roles: Sequence[str]
                 f"penalty leaves {number(model.kept, 2)} of an effect. {model.note or ''}"
             )
         )
-    values = {role: subset_estimates(results, role) for role in roles}
-    if not any(values.values()):
+    if not values:
         st.info(
             "The linear model predicts no subset that it was not fitted on, so it has no effects."
         )
         return
     _maps(
-        capture, {role: found for role, found in values.items() if found},
-        f"subsets_{results.kind}",
+        values, f"subsets_{results.kind}",
         "Ridge regression of the change on who was silenced, so that a head counts although "
         "another one can stand in for it.",
     )  # fmt: skip
@@ -405,7 +426,8 @@ def _agreement(capture: RunEntry, ablations: Sequence[RunEntry]) -> None:
                 f"agreement_{found.role}",
                 data,
                 f"Spearman correlation over n = {count(int(data.pairs.max()), 'pair')} of the "
-                "model. Its 95 % interval, in the table below and on hover, is a cluster bootstrap "
+                "model: orange for the same order, purple for the opposite. Its 95 % interval, in "
+                "the table below and on hover, is a cluster bootstrap "
                 f"over videos ({found.resamples:,} resamples).",
                 f"Rank correlations of {count(len(found.titles), 'measure')}",
             )
