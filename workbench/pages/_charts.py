@@ -15,6 +15,7 @@ __all__ = [
     "association_chart",
     "distribution_chart",
     "frame_share_chart",
+    "frame_share_frame",
     "head_map_chart",
     "layer_profile_chart",
     "map_frame",
@@ -253,9 +254,9 @@ def association_chart(results: AnalysisResults, roles: Sequence[str]) -> alt.Lay
     ).properties(height=330)
 
 
-def frame_share_chart(shares: Sequence[FrameShare], role: str, current: int) -> alt.LayerChart:
-    """How the pair's attention is spread over frames, and how much of it lies on the object."""
-    data = pd.DataFrame(
+def frame_share_frame(shares: Sequence[FrameShare], current: int) -> pd.DataFrame:
+    """A row a frame: ``frame``, ``share``, ``on_object``, ``area``, and whether it is shown."""
+    return pd.DataFrame(
         [
             {
                 "frame": share.frame, "share": share.share, "on_object": share.on_object,
@@ -264,6 +265,11 @@ def frame_share_chart(shares: Sequence[FrameShare], role: str, current: int) -> 
             for share in shares
         ]
     )  # fmt: skip
+
+
+def frame_share_chart(shares: Sequence[FrameShare], role: str, current: int) -> alt.LayerChart:
+    """How the pair's attention is spread over frames, and how much of it lies on the object."""
+    data = frame_share_frame(shares, current)
     base = alt.Chart(data).encode(x=alt.X("frame:O", title="frame", axis=alt.Axis(labelAngle=0)))
     tooltip = ["frame:O", *_numbers(["share", "on_object", "area"])]
     bars = base.mark_bar(color="#B8C2CC").encode(
