@@ -26,7 +26,7 @@ ORDERS = {
     "runs": ("the two runs furthest apart", "|run_gap", False),
     "video": ("video", "sample_id", True),
 }
-TOKENS = {"all": "with and without", "given": "token given", "missing": "token missing"}
+TOKENS = {"all": "all", "given": "token given", "missing": "token missing"}
 
 
 def render() -> None:
@@ -92,7 +92,7 @@ def _filtered(rows: pd.DataFrame, other: RunEntry | None) -> tuple[pd.DataFrame,
         bind="query-params",
         format_func=lambda name: ORDERS[name][0],
     )
-    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    left, right = st.columns([3, 3], vertical_alignment="bottom")
     token = left.segmented_control(
         "Token of the role",
         list(TOKENS),
@@ -210,7 +210,7 @@ def _table(
         "sample."
     )
     with right:
-        csv_button(table, "samples.csv", "samples")
+        csv_button(table, "samples.csv", "list")
 
 
 def _order_words(chosen: Chosen, role: str, order: str) -> str:
