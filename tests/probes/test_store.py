@@ -346,7 +346,7 @@ def test_a_capture_of_an_earlier_version_is_read(fill, tmp_path):
         path = part(folder, kind, 0)
         table = pq.read_table(path)
         metadata = {
-            SHAPE_KEY: table.schema.metadata[SHAPE_KEY].replace(b'"schema": 4', b'"schema": 2')
+            SHAPE_KEY: table.schema.metadata[SHAPE_KEY].replace(b'"schema": 5', b'"schema": 2')
         }
         kept = [c for c in table.column_names if c not in SCORED or c in four]
         pq.write_table(table.select(kept).replace_schema_metadata(metadata), path)
