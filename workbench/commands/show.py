@@ -125,6 +125,7 @@ def dashboard(
 ) -> None:
     """Open the dashboard on a folder of runs."""
     from reviosa.errors import RunError
+    from workbench.uploads import MAX_MB
 
     if not runs.is_dir():
         raise RunError(f"{runs}: got no folder there, expected one with runs; try: reviosa demo")
@@ -135,6 +136,7 @@ def dashboard(
         "server.address": "127.0.0.1",
         "server.port": str(port),
         "server.headless": "true",
+        "server.maxUploadSize": str(MAX_MB),
         "browser.gatherUsageStats": "false",
     }
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
