@@ -134,14 +134,15 @@ class Figure:
     def pdf(self) -> bytes:
         """The figure as a PDF of one page, its fonts embedded as TrueType (type 42)."""
         buffer = io.BytesIO()
-        with matplotlib.rc_context(RC):
+        with matplotlib.rc_context(_style(self.plot)):
             self.plot.savefig(buffer, format="pdf", metadata=NO_DATE)
         return buffer.getvalue()
 
     def svg_file(self) -> str:
         """The figure as a file of its own: with its size, and text as outlines, so in any viewer."""
         buffer = io.StringIO()
-        with matplotlib.rc_context({**RC, "svg.hashsalt": self.name, "svg.fonttype": "path"}):
+        settings = {"svg.hashsalt": self.name, "svg.fonttype": "path"}
+        with matplotlib.rc_context({**_style(self.plot), **settings}):
             self.plot.savefig(buffer, format="svg", metadata=NO_METADATA)
         return buffer.getvalue()
 
@@ -156,7 +157,7 @@ class Figure:
     def svg(self) -> str:
         """The figure as an ``<svg>`` element without prolog, date or creator."""
         buffer = io.StringIO()
-        with matplotlib.rc_context({**RC, "svg.hashsalt": self.name}):
+        with matplotlib.rc_context({**_style(self.plot), "svg.hashsalt": self.name}):
             self.plot.savefig(buffer, format="svg", metadata=NO_METADATA)
         text = buffer.getvalue()
         text = text[text.index("<svg") :]
@@ -166,6 +167,11 @@ class Figure:
         text = text.replace('href="#', f'href="#{self.name}-')
         # Width and height in points would overrule the page; the viewBox keeps the shape.
         return re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
+
+
+def _style(plot: Plot) -> Any:
+    """The settings it was drawn under: how many ticks have room is asked again on saving."""
+    return RC if plot.get_figwidth() == WIDTH else {**RC, **IN_PRINT}
 
 
 _P = ParamSpec("_P")
