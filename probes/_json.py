@@ -1,10 +1,13 @@
 """Records to plain JSON and back, by the types their fields declare."""
 
+import base64
+import binascii
 import dataclasses
 import json
 import math
 import types
 import typing
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +47,15 @@ def read_versioned(
     value = read_json(path, what, remedy)
     got = value.get("schema") if isinstance(value, dict) else type(value).__name__
     if got != schema:
-        raise RunError(f"{path}: got schema {got!r}, expected {schema}; run the sweep again")
+        raise RunError(f"{path}: got schema {got!r}, expected {schema}; {remedy}")
     return value
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses, tuples, numpy numbers and paths as JSON values; NaN and infinity as None."""
+    """Dataclasses, tuples, numpy numbers and paths as JSON values.
+
+    NaN and infinity become None, bytes base64.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
@@ -64,6 +70,8 @@ def plain(value: Any) -> Any:
         return None
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
     return str(value)
 
 
@@ -106,8 +114,18 @@ def record(kind: Any, value: Any, where: str = "record") -> Any:
     if kind is int:
         _expect(isinstance(value, int) and not isinstance(value, bool), where, "an integer", value)
         return value
+    if kind is bytes:
+        return _bytes(value, where)
     _expect(isinstance(value, kind), where, kind.__name__, value)
     return value
+
+
+def _bytes(value: Any, where: str) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        _expect(False, where, "base64", value)
+        raise
 
 
 def _key(kind: Any, key: str, where: str) -> Any:
@@ -120,18 +138,27 @@ def _key(kind: Any, key: str, where: str) -> Any:
 
 def _dataclass(kind: Any, value: Any, where: str) -> Any:
     _expect(isinstance(value, dict), where, "an object", value)
-    hints = typing.get_type_hints(kind)
-    names = [f.name for f in dataclasses.fields(kind)]
+    hints, required = _declared(kind)
     for name in value:
-        _expect(name in names, where, f"no key {name!r}", value)
-    required = [
-        f.name
-        for f in dataclasses.fields(kind)
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
+        _expect(name in hints, where, f"no key {name!r}", value)
     for name in required:
         _expect(name in value, where, f"a key {name!r}", value)
-    return kind(**{n: record(hints[n], value[n], f"{where}.{n}") for n in names if n in value})
+    return kind(
+        **{n: record(hint, value[n], f"{where}.{n}") for n, hint in hints.items() if n in value}
+    )
+
+
+@lru_cache
+def _declared(kind: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Types of a record's fields, and those that must be given; a report asks 20,000 times."""
+    hints = typing.get_type_hints(kind)
+    fields = dataclasses.fields(kind)
+    required = tuple(
+        f.name
+        for f in fields
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    )
+    return {f.name: hints[f.name] for f in fields}, required
 
 
 def _expect(holds: bool, where: str, expected: str, value: Any) -> None:

@@ -21,7 +21,7 @@ from reviosa.errors import RunError
 
 __all__ = ["AttentionCurve", "Claim", "StudyResults", "SweepResults", "study_runs", "verdict"]
 
-SCHEMA = 2
+SCHEMA = 3
 FEWEST_SEEDS = 3
 """With fewer, a difference of trainings is not decided."""
 WEAKEST = 0.1
@@ -81,11 +81,10 @@ class SweepResults:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """Everything that a results page shows."""
+    """Sweeps, and the verdict on every claim that they and the captures speak to."""
 
     claims: tuple[Claim, ...]
     sweeps: tuple[SweepResults, ...]
-    captures: tuple[AnalysisResults, ...]
     resamples: int
     schema: int = SCHEMA
 
@@ -125,7 +124,7 @@ def study_runs(
         claims += [_judge(sweep, tables, stated, resamples, seed) for stated in _stated(sweep)]
         answer = sweep_answer(sweep, resamples, seed)
         found.append(SweepResults(answer, _curves(sweep), sweep.config))
-    return StudyResults(tuple(claims), tuple(found), tuple(captures), resamples)
+    return StudyResults(tuple(claims), tuple(found), resamples)
 
 
 def _stated(sweep: SweepRuns) -> Sequence[Mapping[str, Any]]:

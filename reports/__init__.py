@@ -1,4 +1,4 @@
-"""Documents: analysis results in; figures, tables, CSV files and one self-contained page out.
+"""Documents: analysis results in; figures, tables, CSV files and documents out.
 
 This package draws and formats. Every number was computed in :mod:`probes`.
 """
@@ -6,18 +6,23 @@ This package draws and formats. Every number was computed in :mod:`probes`.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reports.content import content
     from reports.csv_files import write_csv
-    from reports.gallery import GalleryItem, build_gallery, sample_strip
-    from reports.html import write_report
+    from reports.gallery import build_gallery, sample_strip
+    from reports.html import write_html
+    from reports.markdown import write_markdown
 
-__all__ = ["GalleryItem", "build_gallery", "sample_strip", "write_csv", "write_report"]
+__all__ = [
+    "build_gallery", "content", "sample_strip", "write_csv", "write_html", "write_markdown",
+]  # fmt: skip
 
 _HOMES = {
-    "GalleryItem": "gallery",
     "build_gallery": "gallery",
+    "content": "content",
     "sample_strip": "gallery",
     "write_csv": "csv_files",
-    "write_report": "html",
+    "write_html": "html",
+    "write_markdown": "markdown",
 }
 
 

@@ -11,7 +11,7 @@ from reports.answer_words import (
     small_p,
     state_words,
 )
-from reports.style import number, signed, with_interval
+from reports.style import MISSING, number, signed, with_interval
 from reports.tables import Table
 
 if TYPE_CHECKING:
@@ -36,11 +36,37 @@ def score_table(answer: "SweepAnswer") -> Table:
     )
     columns = ("arm", "supervised pairs", *(SCORE_TITLES[s] for s in answer.metrics))
     caption = f"J&F in per cent [95 % interval over videos and seeds]; n = {n_words(answer)}."
+    if len(answer.arms) > 1:
+        caption += " Bold: highest mean of a column, whether or not intervals overlap."
     if "selection" in beside:
         caption += f" Selection: {SCORE_TITLES[answer.choose]} there."
     if "cost" in beside:
         caption += f" {_cost_words(answer)}"
-    return Table((*columns, *beside.values()), rows, caption, text_columns=2)
+    return Table(
+        (*columns, *beside.values()),
+        rows,
+        caption,
+        text_columns=2,
+        name=f"{answer.name}-scores",
+        best=_best(answer, "selection" in beside),
+    )
+
+
+def _best(answer: "SweepAnswer", selection: bool) -> frozenset[tuple[int, int]]:
+    """Cells of the arms with the highest mean of each score; of several arms alone."""
+    columns = [[arm.scores.get(score) for arm in answer.arms] for score in answer.metrics]
+    if selection:
+        columns.append([arm.selection for arm in answer.arms])
+    cells = set()
+    for column, found in enumerate(columns, start=2):
+        values = [mean.value for mean in found if mean is not None]
+        if len(values) > 1:
+            cells |= {
+                (row, column)
+                for row, mean in enumerate(found)
+                if mean and mean.value == max(values)
+            }
+    return frozenset(cells)
 
 
 def difference_table(answer: "SweepAnswer") -> Table:
@@ -49,7 +75,7 @@ def difference_table(answer: "SweepAnswer") -> Table:
         (
             arm.title,
             answer.arm(than).title,
-            *(gap_words(found[s]) if s in found else "" for s in answer.metrics),
+            *(gap_words(found[s]) if s in found else MISSING for s in answer.metrics),
         )
         for arm in answer.arms
         for found in (arm.to_baseline, arm.to_control)
@@ -64,6 +90,7 @@ def difference_table(answer: "SweepAnswer") -> Table:
         "are the comparisons with the baseline and those with a control (other heads of the same "
         "layers).",
         text_columns=2,
+        name=f"{answer.name}-differences",
     )
 
 
@@ -121,13 +148,13 @@ def _named(answer: "SweepAnswer", arm: "ArmAnswer") -> str:
 
 
 def _mean(found: "SeedMean | None") -> str:
-    return "" if found is None else with_interval(found.value, found.ci, 1)
+    return MISSING if found is None else with_interval(found.value, found.ci, 1)
 
 
 def _reach(found: "SeedMean | None", plus: bool = False) -> str:
     """``66.7±3.6``: the intervals are Student's, as wide on either side."""
     if found is None:
-        return ""
+        return MISSING
     value = signed(found.value, 1) if plus else number(found.value, 1)
     if found.ci is None:
         return value
@@ -136,12 +163,12 @@ def _reach(found: "SeedMean | None", plus: bool = False) -> str:
 
 def _short_gap(contrast: "Contrast | None") -> tuple[str, str]:
     if contrast is None:
-        return "", ""
+        return MISSING, MISSING
     return _reach(contrast.gap, plus=True), small_p(contrast.corrected_p)
 
 
 def _seconds(arm: "ArmAnswer") -> str:
-    return "" if arm.cost is None else f"{arm.cost.total_s:,.0f}"
+    return MISSING if arm.cost is None else f"{arm.cost.total_s:,.0f}"
 
 
 def _cost_words(answer: "SweepAnswer") -> str:

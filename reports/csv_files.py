@@ -5,32 +5,64 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.csv_rows import (
+    agreement_rows,
+    arm_contrast_rows,
+    arm_rows,
+    claim_rows,
+    contrast_rows,
+    estimate_cells,
+)
 from reviosa.io import atomic_path
 
 if TYPE_CHECKING:
     from probes.beside import Beside
-    from probes.bootstrap import Estimate
+    from probes.report import CapturePart, ReportResults
     from probes.results import AnalysisResults
 
-__all__ = ["write_csv"]
+__all__ = ["spreadsheet_cell", "write_csv"]
 
 
-def write_csv(
-    results: "AnalysisResults", directory: str | Path, beside: "Beside | None" = None
-) -> tuple[Path, ...]:
-    """Write every number of the results as CSV files, not rounded; an empty cell is undefined.
+def write_csv(results: "ReportResults", directory: str | Path) -> tuple[Path, ...]:
+    """Write every number of a report as CSV files, not rounded; an empty cell is undefined.
 
     Args:
-        results: what to write.
+        results: what to write. The first column of a file about captures names the run.
         directory: made if absent; files of the same names are replaced.
-        beside: of other runs over the model.
 
     Returns:
-        The files: protocols, layer_profile, rankings, correlations, strata, scatter, samples; with
-        ``beside`` families, and effects, subsets, lens, lens_heads and linear where there are such
-        runs.
+        The files. Of captures: protocols, layer_profile, rankings, correlations, strata, scatter,
+        samples; families, effects, subsets, lens, lens_heads and linear where there are such runs.
+        Of several captures: differences and agreements. Of sweeps: claims, arms and contrasts.
     """
+    files: dict[str, list[dict[str, Any]]] = {}
+    for part in results.captures:
+        for name, rows in _capture_files(part).items():
+            files.setdefault(name, []).extend({"run": part.results.name, **row} for row in rows)
+    more = {
+        "differences": contrast_rows(results.contrasts),
+        "agreements": agreement_rows(results.contrasts),
+        "claims": claim_rows(results.study),
+        "arms": arm_rows(results.study),
+        "contrasts": arm_contrast_rows(results.study),
+    }
+    files |= {name: found for name, rows in more.items() if (found := list(rows))}
     directory = Path(directory)
+    return tuple(_write(directory / f"{name}.csv", rows) for name, rows in files.items())
+
+
+def spreadsheet_cell(cell: Any) -> Any:
+    """A cell that no spreadsheet runs: words that it would take for a formula get a quote in front.
+
+    Numbers stay numbers.
+    """
+    if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r"):
+        return f"'{cell}"
+    return cell
+
+
+def _capture_files(part: "CapturePart") -> dict[str, list[dict[str, Any]]]:
+    results, beside = part.results, part.beside
     files = {
         "protocols": _protocol_rows(results),
         "layer_profile": _profile_rows(results),
@@ -40,17 +72,16 @@ def write_csv(
         "scatter": _record_rows(results.scatter),
         "samples": _sample_rows(results),
     }
-    if beside is not None:
-        more = {
-            "families": _family_rows(beside),
-            "effects": _effect_rows(beside),
-            "subsets": _subset_rows(beside),
-            "lens": _lens_rows(beside),
-            "lens_heads": _lens_head_rows(beside),
-            "linear": _linear_rows(beside),
-        }
-        files |= {name: found for name, rows in more.items() if (found := list(rows))}
-    return tuple(_write(directory / f"{name}.csv", list(rows)) for name, rows in files.items())
+    more = {
+        "families": _family_rows(beside),
+        "effects": _effect_rows(beside),
+        "subsets": _subset_rows(beside),
+        "lens": _lens_rows(beside),
+        "lens_heads": _lens_head_rows(beside),
+        "linear": _linear_rows(beside),
+    }
+    beside_files = {name: found for name, rows in more.items() if (found := list(rows))}
+    return {name: list(rows) for name, rows in files.items()} | beside_files
 
 
 def _protocol_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
@@ -66,8 +97,8 @@ def _profile_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
     for role, points in results.layer_profile.items():
         for point in points:
             yield {
-                "role": role, "layer": point.layer, **_estimate_cells("vision", point.vision),
-                **_estimate_cells("text", point.text), "n": point.vision.n,
+                "role": role, "layer": point.layer, **estimate_cells("vision", point.vision),
+                **estimate_cells("text", point.text), "n": point.vision.n,
                 "n_videos": point.vision.n_videos,
             }  # fmt: skip
 
@@ -83,7 +114,7 @@ def _ranking_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
                     "score": pair.score, "low": low, "high": high, "shrunk": pair.shrunk,
                     "p": pair.p, "q": pair.q, "rank": pair.rank,
                     "rank_low": rank_low, "rank_high": rank_high,
-                    f"p_top_{ranking.top_k}": pair.p_top_k, "n": ranking.n_samples,
+                    "top_k": ranking.top_k, "p_top_k": pair.p_top_k, "n": ranking.n_samples,
                     "n_videos": ranking.n_videos,
                 }  # fmt: skip
 
@@ -98,9 +129,9 @@ def _correlation_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
             for item in associations:
                 yield {
                     "role": role, "metric": metric, "layer": item.layer, "head": item.head,
-                    **_estimate_cells("spearman", item.spearman),
-                    **_estimate_cells("given_area", item.partial),
-                    **_estimate_cells("adjusted", item.adjusted), "pearson": item.pearson,
+                    **estimate_cells("spearman", item.spearman),
+                    **estimate_cells("given_area", item.partial),
+                    **estimate_cells("adjusted", item.adjusted), "pearson": item.pearson,
                     "p": item.p, "given_area_p": item.partial_p, "adjusted_p": item.adjusted_p,
                     "n": item.spearman.n, "n_videos": item.spearman.n_videos,
                     "reason": item.spearman.reason,
@@ -112,7 +143,7 @@ def _stratum_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
         for item in correlation.strata:
             yield {
                 "role": role, "metric": correlation.metric, "variable": item.variable,
-                "level": item.level, **_estimate_cells("spearman", item.spearman),
+                "level": item.level, **estimate_cells("spearman", item.spearman),
                 "n": item.spearman.n, "n_videos": item.spearman.n_videos,
                 "reason": item.spearman.reason,
             }  # fmt: skip
@@ -127,74 +158,74 @@ def _family_rows(beside: "Beside") -> Iterable[dict[str, Any]]:
                     "first": agreement.titles[row], "first_family": agreement.families[row],
                     "second": agreement.titles[column],
                     "second_family": agreement.families[column],
-                    **_estimate_cells("spearman", cell), "pairs": cell.n,
+                    **estimate_cells("spearman", cell), "pairs": cell.n,
                     "n_videos": cell.n_videos, "reason": cell.reason,
                 }  # fmt: skip
 
 
 def _effect_rows(beside: "Beside") -> Iterable[dict[str, Any]]:
-    for run, ablation in enumerate(beside.ablations):
+    for number, ablation in enumerate(beside.ablations):
         for effect in ablation.effects:
             yield {
-                "run": run, "kind": ablation.kind, "role": effect.role, "heads": effect.name,
+                "number": number, "kind": ablation.kind, "role": effect.role, "heads": effect.name,
                 "group": effect.group, "k": effect.k,
                 "pairs": " ".join(f"{layer}.{head}" for layer, head in effect.pairs),
-                **_estimate_cells("change", effect.change),
-                **_estimate_cells("less_random", effect.over_random),
+                **estimate_cells("change", effect.change),
+                **estimate_cells("less_random", effect.over_random),
                 "random_below": effect.random_below, "random_sets": effect.n_random,
                 "n": effect.change.n, "n_videos": effect.change.n_videos,
             }  # fmt: skip
 
 
 def _subset_rows(beside: "Beside") -> Iterable[dict[str, Any]]:
-    for run, ablation in enumerate(beside.ablations):
+    for number, ablation in enumerate(beside.ablations):
         for model in ablation.subsets:
             for effect in model.effects:
                 yield {
-                    "run": run, "kind": ablation.kind, "role": model.role, "layer": effect.layer,
-                    "head": effect.head, **_estimate_cells("effect", effect.effect),
+                    "number": number, "kind": ablation.kind, "role": model.role,
+                    "layer": effect.layer, "head": effect.head, **estimate_cells("effect", effect.effect),
                     "r2": model.r2.value, "subsets": model.n_subsets, "rate": model.rate,
                 }  # fmt: skip
 
 
 def _lens_rows(beside: "Beside") -> Iterable[dict[str, Any]]:
-    for run, found in enumerate(beside.lenses):
+    for number, found in enumerate(beside.lenses):
         for series in found.series.values():
             for point in series.points:
                 told = {
                     name: getattr(point, name)
                     for name in ("probability", "first", "rank", "over_rival", "over_end")
                 }
-                cells = [_estimate_cells(name, x) for name, x in told.items()]
+                cells = [estimate_cells(name, x) for name, x in told.items()]
                 yield {
-                    "run": run, "series": series.name, "depth": point.depth,
+                    "number": number, "series": series.name, "depth": point.depth,
                     **{key: value for cell in cells for key, value in cell.items()},
                     "n": point.probability.n, "n_videos": point.probability.n_videos,
                 }  # fmt: skip
 
 
 def _lens_head_rows(beside: "Beside") -> Iterable[dict[str, Any]]:
-    for run, found in enumerate(beside.lenses):
+    for number, found in enumerate(beside.lenses):
         for name, attribution in found.attribution.items():
             for layer, heads in enumerate(attribution.heads):
                 for head, estimate in enumerate(heads):
                     yield {
-                        "run": run, "difference": name, "layer": layer, "head": head,
-                        **_estimate_cells("written", estimate), "n": estimate.n,
+                        "number": number, "difference": name, "layer": layer, "head": head,
+                        **estimate_cells("written", estimate), "n": estimate.n,
                         "n_videos": estimate.n_videos,
                     }  # fmt: skip
 
 
 def _linear_rows(beside: "Beside") -> Iterable[dict[str, Any]]:
-    for run, found in enumerate(beside.linear):
+    for number, found in enumerate(beside.linear):
         for task in found.tasks:
             for name, layer in zip(found.layers, task.layers, strict=False):
                 yield {
-                    "run": run, "task": task.task, "layer": name,
-                    **_estimate_cells("accuracy", layer.accuracy),
-                    **_estimate_cells("control", layer.control),
-                    **_estimate_cells("selectivity", layer.selectivity),
-                    **_estimate_cells("unsaid", layer.unsaid),
+                    "number": number, "task": task.task, "layer": name,
+                    **estimate_cells("accuracy", layer.accuracy),
+                    **estimate_cells("control", layer.control),
+                    **estimate_cells("selectivity", layer.selectivity),
+                    **estimate_cells("unsaid", layer.unsaid),
                     "majority": None if task.majority is None else task.majority.value,
                     "n": task.n, "n_videos": task.n_videos,
                 }  # fmt: skip
@@ -211,15 +242,10 @@ def _sample_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
             yield {"kind": kind, **row, "frame_indices": indices}
 
 
-def _estimate_cells(name: str, estimate: "Estimate | None") -> dict[str, Any]:
-    low, high = (estimate and estimate.ci) or (None, None)
-    return {name: estimate and estimate.value, f"{name}_low": low, f"{name}_high": high}
-
-
 def _write(path: Path, rows: list[dict[str, Any]]) -> Path:
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         if rows:
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({k: spreadsheet_cell(v) for k, v in row.items()} for row in rows)
     return path

@@ -1,4 +1,4 @@
-"""Equations as drawings: outlines that need no font and look the same everywhere."""
+"""Displayed equations as pictures: drawn by matplotlib, so no page needs a script or a font."""
 
 import io
 import re
@@ -7,34 +7,39 @@ import matplotlib
 from matplotlib.figure import Figure as Plot
 
 from reports.canvas import NO_METADATA
-from reports.document import Equation
 
 __all__ = ["equation_svg"]
 
-SIZE = 11
-"""Points."""
+_SIZE = 14
+"""Points of the letters; the picture is scaled to the text around it."""
 
 
-def equation_svg(equation: Equation) -> str:
-    """An equation as an ``<svg>`` element of its own size in points, by matplotlib's mathtext.
+def equation_svg(tex: str, name: str) -> str:
+    """An equation as an ``<svg>`` element, as high as its text needs in ``em``.
+
+    Args:
+        tex: in the part of TeX that matplotlib draws, without dollars.
+        name: unique in a document; prefix of all ids in the SVG.
 
     Raises:
-        ValueError: the TeX is not in the part that mathtext draws.
+        ValueError: matplotlib does not know a command in it.
     """
+    settings = {"svg.fonttype": "path", "svg.hashsalt": name, "mathtext.fontset": "stix"}
     buffer = io.StringIO()
-    settings = {
-        "mathtext.fontset": "cm",
-        "svg.fonttype": "path",
-        "svg.hashsalt": equation.tex,
-        "text.parse_math": True,
-    }
     with matplotlib.rc_context(settings):
         plot = Plot()
-        plot.text(0, 0, f"${equation.tex}$", fontsize=SIZE)
+        plot.text(0, 0, f"${tex}$", fontsize=_SIZE, parse_math=True)
         plot.savefig(
             buffer, format="svg", metadata=NO_METADATA, bbox_inches="tight", pad_inches=0.02,
             transparent=True,
         )  # fmt: skip
     text = buffer.getvalue()
-    # matplotlib writes the source into a comment.
-    return re.sub(r"<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = text[text.index("<svg") :]
+    # Letters are shapes that many equations share by name; ids must be unique in a page.
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = text.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
+
+    def scaled(found: re.Match[str]) -> str:
+        return f' {found[1]}="{float(found[2]) / _SIZE * 1.1:.2f}em"'
+
+    return re.sub(r' (width|height)="([\d.]+)pt"', scaled, text, count=2)

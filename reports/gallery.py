@@ -1,13 +1,12 @@
 """The best and the worst samples as pictures: frames with masks, and attention under them."""
 
-import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from probes.report import Picture
 from reports.overlay import compose_frame, encode_jpeg, heat_scale, label_frame
 from reports.sample_pictures import SamplePictures, load_pictures, shown_pair
 from reports.style import ROLE_TITLES, number, pair_label, per_cent
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from probes.store import AttentionMap, CaptureStore
     from reviosa.data.interrvos import InterRVOSDataset
 
-__all__ = ["GalleryItem", "build_gallery", "sample_strip"]
+__all__ = ["build_gallery", "sample_strip"]
 
 COLUMNS = 5
 """Frames in a strip; more would be too small to judge a mask by."""
@@ -29,30 +28,6 @@ FRAME_HEIGHTS = (90, 260)
 GAP = 4
 
 NO_DATA = "The data set is not at hand, so its frames cannot be shown."
-
-
-@dataclass(frozen=True)
-class GalleryItem:
-    """One sample of the gallery; without a picture it says why."""
-
-    kind: str
-    """"best" or "worst"."""
-    card: "SampleCard"
-    image: bytes | None = field(repr=False)
-    """JPEG."""
-    pairs: tuple[tuple[int, int], ...]
-    """(layer, head) of the attention drawn, row by row; empty where no map was kept."""
-    caption: str
-    alt: str
-    reason: str | None = None
-    """Why there is no picture."""
-
-    @property
-    def data_uri(self) -> str | None:
-        """The picture as a ``data:`` address, so that a page needs no other file."""
-        if self.image is None:
-            return None
-        return "data:image/jpeg;base64," + base64.b64encode(self.image).decode("ascii")
 
 
 def sample_strip(
@@ -113,7 +88,7 @@ def build_gallery(
     results: "AnalysisResults",
     dataset: "InterRVOSDataset | None",
     count: int = 3,
-) -> tuple[GalleryItem, ...]:
+) -> tuple[Picture, ...]:
     """Pictures of the ``count`` best and ``count`` worst samples of each role.
 
     The attention drawn is that of two pairs among those whose maps were kept: the one with the
@@ -135,13 +110,13 @@ def _item(
     dataset: "InterRVOSDataset | None",
     kind: str,
     card: "SampleCard",
-) -> GalleryItem:
+) -> Picture:
     if dataset is None:
-        return GalleryItem(kind, card, None, (), "", "", NO_DATA)
+        return Picture(kind, card, None, (), "", "", NO_DATA)
     try:
         pictures = load_pictures(store, dataset, card.sample_id, card.frame_indices)
     except DataError as error:
-        return GalleryItem(kind, card, None, (), "", "", str(error))
+        return Picture(kind, card, None, (), "", "", str(error))
     chosen = np.unique(np.linspace(0, len(pictures.frames) - 1, COLUMNS).round().astype(int))
     maps = pictures.attention.get(card.role)
     rows = _attention_rows(results, card.role, maps) if maps else {}
@@ -153,7 +128,7 @@ def _item(
         role=card.role,
         labels=[f"frame {pictures.frame_indices[index]}" for index in chosen],
     )
-    return GalleryItem(
+    return Picture(
         kind=kind,
         card=card,
         image=encode_jpeg(strip),

@@ -111,7 +111,7 @@ def _block(block: Block, root: Path) -> dict[str, Any]:
         case Code():
             return {"is": "code", "text": block.text}
         case Equation():
-            file = _picture(root, ".svg", equation_svg(block).encode())
+            file = _picture(root, ".svg", equation_svg(block.tex, "equation").encode())
             return {"is": "equation", "file": file, "words": block.words}
         case Table():
             return {"is": "table", **_table(block)}

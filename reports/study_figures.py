@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import MaxNLocator
 
 from reports.canvas import Figure, drawing, empty_panel, in_first_column, legend_below, redrawable
-from reports.style import ROLE_COLORS, ROLE_TITLES, ROLE_TOKENS, number
+from reports.style import ROLE_COLORS, ROLE_TITLES, ROLE_TOKENS, SERIES_STYLES, number
 
 if TYPE_CHECKING:
     from probes.study import SweepResults
@@ -20,7 +20,7 @@ def attention_over_training(sweep: "SweepResults") -> Figure:
     """Mask share of the watched pairs and of all others over the steps, one line an arm."""
     name = sweep.answer.name
     titles = {arm.arm: arm.title for arm in sweep.answer.arms if arm.trials}
-    styles = dict(zip(titles, cycle(_STYLES), strict=False))
+    styles = dict(zip(titles, cycle(SERIES_STYLES), strict=False))
     with drawing(4, 3.4) as (plot, panels):
         places = [
             (role, group) for role in ("actor", "target") for group in ("supervised", "others")
@@ -67,17 +67,6 @@ def attention_over_training(sweep: "SweepResults") -> Figure:
         ),
         plot=plot,
     )
-
-
-_STYLES = (
-    ("#000000", "-"),
-    ("#009E73", "--"),
-    ("#CC79A7", "-."),
-    ("#56B4E9", ":"),
-    ("#E69F00", (0, (6, 1))),
-    ("#0072B2", (0, (1, 1))),
-)
-"""Okabe and Ito's colours, each with a stroke of its own for grey print."""
 
 
 def _numbers(values: "Sequence[float | None]") -> list[float]:

@@ -1,5 +1,6 @@
 """One look for every figure, table and page: colours, names and how numbers are written."""
 
+import re
 from collections.abc import Sequence
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "ROLE_COLORS",
     "ROLE_TITLES",
     "ROLE_TOKENS",
+    "SERIES_STYLES",
     "TRUTH_COLOR",
     "count",
     "in_text",
@@ -20,6 +22,7 @@ __all__ = [
     "per_cent",
     "signed",
     "signed_interval",
+    "slug",
     "with_interval",
 ]
 
@@ -37,6 +40,15 @@ CAPTION_TYPE_TITLES = {
 }
 TRUTH_COLOR = "#FFFFFF"
 MAP_COLORS = "viridis"
+SERIES_STYLES = (
+    ("#000000", "-"),
+    ("#009E73", "--"),
+    ("#CC79A7", "-."),
+    ("#56B4E9", ":"),
+    ("#E69F00", (0, (6, 1))),
+    ("#0072B2", (0, (1, 1))),
+)
+"""Okabe and Ito's colours, each with a stroke of its own for grey print."""
 
 MISSING = "n/a"
 """How a number that does not exist is written; never as a zero or an empty cell."""
@@ -99,3 +111,8 @@ def p_value(p: float | None) -> str:
 def pair_label(layer: int, head: int) -> str:
     """Name of a layer-head pair as the paper writes it: L22H07, both counted from 0."""
     return f"L{layer:02d}H{head:02d}"
+
+
+def slug(text: str) -> str:
+    """``text`` as a name for files, ids and links: letters of ASCII, digits and dashes alone."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:60] or "x"

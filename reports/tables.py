@@ -12,6 +12,7 @@ from reports.style import (
     MISSING,
     PROTOCOL_TITLES,
     ROLE_TITLES,
+    ROLE_TOKENS,
     count,
     in_text,
     interval,
@@ -21,6 +22,7 @@ from reports.style import (
     per_cent,
     with_interval,
 )
+from reports.summary import model_name
 
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
@@ -29,21 +31,25 @@ if TYPE_CHECKING:
     from probes.families import FamilyAgreement
     from probes.results import AnalysisResults
     from probes.stability import SplitHalf
+    from probes.study import SweepResults
 
 __all__ = [
     "Table",
     "ablation_table",
     "correlation_table",
     "criteria_table",
+    "data_table",
     "detectable_words",
     "family_table",
     "flatten",
     "held_fixed_words",
+    "model_table",
     "protocol_table",
     "provenance_table",
     "ranking_table",
     "strata_table",
     "subset_table",
+    "sweep_provenance_table",
 ]
 
 ROLES = ("actor", "target")
@@ -108,6 +114,7 @@ def protocol_table(results: "AnalysisResults") -> Table:
         f"boundaries. Interval: {_interval_words(results)}. "
         "No token: the model named no such role; counted as 0.",
         text_columns=2,
+        name="scores",
     )
 
 
@@ -145,6 +152,7 @@ def ranking_table(
         f"{with_interval(baseline.value, baseline.ci)}.{uniform} "
         f"Intervals: {_interval_words(results)}; last column: share of the resamples.",
         text_columns=2,
+        name=f"ranking-{criterion}-{role}-table",
     )
 
 
@@ -192,6 +200,7 @@ def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
         "of the same layers there (95 % of splits). A correlation has no p for both roles. "
         "Equations and sources are in docs/criteria.md.",
         text_columns=3,
+        name="best-by-criterion",
     )
 
 
@@ -225,6 +234,7 @@ def family_table(agreement: "FamilyAgreement") -> Table:
         f"Intervals: 95 % cluster bootstrap over videos, {count(agreement.resamples, 'resample')}; "
         "noise in both measures draws them towards 0. Families are compared, never averaged.",
         text_columns=1,
+        name=f"families-{agreement.role}",
     )
 
 
@@ -273,6 +283,7 @@ def ablation_table(ablation: "AblationResults", top: int = 8) -> Table:
         f"{count(ablation.resamples, 'resample')}, not corrected for the number of pairs."
         f"{controls if compared else ''}{failed}",
         text_columns=2,
+        name=f"effects-{ablation.kind}",
     )
 
 
@@ -302,6 +313,7 @@ def subset_table(ablation: "AblationResults", top: int = 8) -> Table | None:
         "effects say nothing. Intervals: other videos and other subsets, "
         f"{count(ablation.resamples, 'resample')}, not corrected for the number of heads.",
         text_columns=2,
+        name=f"subsets-{ablation.kind}",
     )
 
 
@@ -324,6 +336,7 @@ def correlation_table(results: "AnalysisResults", role: str) -> Table:
         f"{count(correlation.n_videos, 'video')}; {count(correlation.n_excluded, 'sample')} "
         f"left out without token. {held_fixed_words(correlation)} {detectable_words(correlation)} "
         f"p: signs of the videos' shares flipped. Intervals: {_interval_words(results)}.",
+        name=f"correlation-{role}",
     )
 
 
@@ -371,10 +384,47 @@ def strata_table(results: "AnalysisResults", role: str) -> Table:
         f"J&F within groups; low, middle and high are thirds. Intervals: "
         f"{_interval_words(results)}.",
         text_columns=2,
+        name=f"strata-{role}",
     )
 
 
-def provenance_table(results: "AnalysisResults", command: str | None = None) -> Table:
+def data_table(results: "AnalysisResults") -> Table:
+    """How much data stands behind the numbers, role by role."""
+    counts = results.counts
+    rows = tuple(
+        (
+            f"{ROLE_TITLES[role]} {ROLE_TOKENS[role]}",
+            *(f"{n:,}" for n in (c.rows, c.emitted, c.missing, c.put_into_form)),
+        )
+        for role, c in counts.roles.items()
+    )
+    identity = (results.run.get("data") or {}).get("identity", MISSING)
+    return Table(
+        ("role", "samples", "named", "not named", "put into form"),
+        rows,
+        f"{count(counts.videos, 'video')}, {count(counts.expressions, 'expression')}, "
+        f"{counts.interactions:,} of them interactions with an actor and a target. A sample is "
+        "one expression and role with a true mask. Put into form: the model named no role by "
+        f"itself, so its token was put into the answer. Identity of the data: {identity}.",
+        name="data",
+    )
+
+
+def model_table(results: "AnalysisResults") -> Table:
+    """What was looked into."""
+    model = results.run.get("model")
+    model = model if isinstance(model, dict) else {}
+    pairs = ", ".join(pair_label(*pair) for pair in results.supervised_pairs)
+    rows = (
+        ("name", model_name(results.run)),
+        ("identity", str(model.get("identity", MISSING))),
+        ("language model", f"{results.num_layers} layers of {results.num_heads} heads"),
+        ("pairs whose attention was supervised", pairs or "none named"),
+    )
+    return Table(("what", "value"), rows, "", text_columns=2, name="model")
+
+
+def provenance_table(results: "AnalysisResults") -> Table:
     """Where the numbers came from: the run's header and how they were analysed."""
     run = results.run
     rows = [("run", results.name), ("status", str(run.get("status", "unknown")))]
@@ -388,9 +438,19 @@ def provenance_table(results: "AnalysisResults", command: str | None = None) -> 
         ("resamples", f"{results.resamples:,} draws of videos, seed {results.seed}"),
         ("size", f"{results.num_layers} layers x {results.num_heads} heads"),
     ]
-    if command:
-        rows.append(("command", command))
-    return Table(("what", "value"), tuple(rows), "", text_columns=2)
+    return _facts(rows, f"Capture {results.name}")
+
+
+def sweep_provenance_table(sweep: "SweepResults") -> Table:
+    """The sweep file as it was resolved."""
+    rows = [(key, text) for key, text in flatten(sweep.config) if key != "note"]
+    return _facts(rows, f"Sweep {sweep.answer.name}")
+
+
+def _facts(rows: Sequence[tuple[str, str]], title: str) -> Table:
+    return Table(
+        ("what", "value"), tuple(rows), "", text_columns=2, name=f"provenance-{title}", title=title
+    )
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

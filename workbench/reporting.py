@@ -1,16 +1,101 @@
-"""Put a run, its results and its data together into a report."""
+"""Runs and their data put together into the record of a report, and the record written down."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from probes.beside import Beside, read_beside
+from probes.analysis import analyse
+from probes.beside import BESIDE, Beside, read_beside
+from probes.contrast import contrast
+from probes.report import CapturePart, ReportResults
 from probes.results import AnalysisResults
 from probes.store import CaptureStore
+from probes.study import StudyResults, study_runs
+from probes.sweeps import SWEEP_FILE, SweepRuns, read_sweep
 from reports.gallery import build_gallery
-from reports.html import write_report
+from reviosa.errors import ConfigError, RunError
+from reviosa.run_record import read_run
 from workbench.console import note
 from workbench.datasets import find_dataset
 
-__all__ = ["make_report"]
+__all__ = ["capture_report", "gather", "make_report", "record_path", "write_report"]
+
+HEADING = "What the role tokens look at"
+SUFFIXES = (".html", ".md")
+
+
+@dataclass
+class _Found:
+    """The runs by what they are."""
+
+    captures: list[CaptureStore] = field(default_factory=list)
+    beside: list[Path] = field(default_factory=list)
+    sweeps: list[SweepRuns] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def gather(
+    runs: Sequence[Path],
+    command: str,
+    heading: str | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> ReportResults:
+    """Analyse runs and put them together.
+
+    Args:
+        runs: captures, runs of :data:`probes.beside.BESIDE` over their models, and sweeps. One that
+            is there but cannot be read is left out, and the record says so.
+        command: the command line that makes the report again.
+        heading: of the report.
+        resamples: bootstrap draws behind every interval.
+        seed: of the draws.
+
+    Raises:
+        RunError: a run is not there, is of a kind that a report has no place for, or is over a
+            model that no capture is of; or none of them can be read.
+    """
+    found = _open(runs)
+    parts: list[CapturePart] = []
+    stores: list[CaptureStore] = []
+    matched = _matched(found)
+    for index, store in enumerate(found.captures):
+        try:
+            results = analyse(store, resamples, seed)
+        except RunError as error:
+            found.problems.append(str(error))
+            continue
+        beside = _beside(store, matched.get(index, ()), results, found.problems)
+        parts.append(_part(store, results, beside))
+        stores.append(store)
+    if not parts and not found.sweeps:
+        raise RunError("; ".join(found.problems))
+    for problem in found.problems:
+        note(f"left out: {problem}")
+    captures = [part.results for part in parts]
+    return ReportResults(
+        heading=heading or ("Results" if found.sweeps else HEADING),
+        command=command,
+        captures=tuple(parts),
+        contrasts=tuple(contrast(stores[0], other, resamples, seed) for other in stores[1:]),
+        study=_study(found.sweeps, captures, resamples, seed),
+        problems=tuple(found.problems),
+    )
+
+
+def capture_report(
+    store: CaptureStore, results: AnalysisResults, command: str, beside: Beside | None = None
+) -> ReportResults:
+    """The record of a report on one capture that is analysed already."""
+    if beside is None:
+        beside = read_beside(store, (), results.resamples, results.seed)
+    return ReportResults(
+        heading=HEADING,
+        command=command,
+        captures=(_part(store, results, beside),),
+        study=_study([], [results], results.resamples, results.seed),
+    )
 
 
 def make_report(
@@ -20,10 +105,141 @@ def make_report(
     command: str,
     beside: Beside | None = None,
 ) -> None:
-    """Write the HTML report of a capture run, with pictures where its data set is at hand."""
-    if beside is None:
-        beside = read_beside(store, (), results.resamples, results.seed)
+    """Write the report of one capture, with pictures where its data set is at hand."""
+    write_report(capture_report(store, results, command, beside), path)
+
+
+def write_report(results: ReportResults, path: Path) -> None:
+    """Write the document, and the record that it is made of beside it (:func:`record_path`).
+
+    Raises:
+        ConfigError: the file's ending names no form that a report has.
+    """
+    from reports.content import content
+    from reports.html import write_html
+    from reports.markdown import write_markdown
+
+    record = record_path(path)
+    document = content(results)
+    if path.suffix == ".html":
+        write_html(document, path)
+    else:
+        write_markdown(document, path)
+    results.save(record)
+
+
+def record_path(path: Path) -> Path:
+    """Where the record of a report stands: ``NAME.json`` beside ``NAME.html``.
+
+    A page in Markdown has a folder for its pictures, and ``results.json`` in it.
+
+    Raises:
+        ConfigError: the file's ending names no form that a report has.
+    """
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(
+            f"{path}: got a file ending on {path.suffix or 'nothing'}, expected one of "
+            f"{', '.join(SUFFIXES)}; name the report so"
+        )
+    return (
+        path.with_suffix("") / "results.json" if path.suffix == ".md" else path.with_suffix(".json")
+    )
+
+
+def _open(runs: Iterable[Path]) -> _Found:
+    found = _Found()
+    for run in runs:
+        if not run.exists():
+            raise RunError(f"{run}: got nothing there, expected a run; check the path")
+        try:
+            if (run / SWEEP_FILE).is_file():
+                found.sweeps.append(read_sweep(run))
+                continue
+            kind = read_run(run)["kind"]
+        except RunError as error:
+            found.problems.append(str(error))
+            continue
+        if kind in BESIDE:
+            found.beside.append(run)
+        elif kind == "capture":
+            found.captures.append(_store(run))
+        else:
+            raise RunError(
+                f"{run}: got a run of kind {kind!r}, expected capture, {', '.join(BESIDE)} or a "
+                "sweep; a report shows no other kind"
+            )
+    if found.beside and not found.captures:
+        raise RunError(
+            f"{found.beside[0]}: got no capture beside it, expected the one over its model; give "
+            "that run too"
+        )
+    return found
+
+
+def _store(run: Path) -> CaptureStore:
+    from workbench.commands.analysis import open_store
+
+    return open_store(run)
+
+
+def _matched(found: _Found) -> dict[int, list[Path]]:
+    """Place of a capture -> runs over its model, and over its data where several have the model.
+
+    Raises:
+        RunError: a run over a model that no capture is of.
+    """
+    matched: dict[int, list[Path]] = {}
+    for run in found.beside:
+        header = read_run(run)
+        headers = [store.run for store in found.captures]
+        places = [i for i, other in enumerate(headers) if _alike(header, other, "model")]
+        if not places:
+            captures = ", ".join(str(store.directory) for store in found.captures)
+            raise RunError(
+                f"{run} is of the model {(header.get('model') or {}).get('identity')}, expected "
+                f"that of {captures}; give runs over a captured model"
+            )
+        same = [i for i in places if _alike(header, headers[i], "data")]
+        matched.setdefault((same or places)[0], []).append(run)
+    return matched
+
+
+def _alike(run: Mapping[str, Any], other: Mapping[str, Any], key: str) -> bool:
+    """Whether two headers name the same model or data, as far as both name one."""
+    one, two = ((header.get(key) or {}).get("identity") for header in (run, other))
+    return one is None or two is None or one == two
+
+
+def _beside(
+    store: CaptureStore, runs: Sequence[Path], results: AnalysisResults, problems: list[str]
+) -> Beside:
+    """What the runs say; those that cannot be read are left out and named in ``problems``."""
+    draws = (results.resamples, results.seed)
+    try:
+        return read_beside(store, runs, *draws)
+    except RunError:
+        if not runs:
+            raise
+    whole = []
+    for run in runs:
+        try:
+            read_beside(store, [run], *draws)
+        except RunError as error:
+            problems.append(str(error))
+        else:
+            whole.append(run)
+    return read_beside(store, whole, *draws)
+
+
+def _part(store: CaptureStore, results: AnalysisResults, beside: Beside) -> CapturePart:
     dataset = find_dataset(store.run, store.directory)
     if dataset is None:
-        note("the data set of this run is not at hand; the report shows no frames")
-    write_report(results, path, build_gallery(store, results, dataset), command, beside)
+        note(f"the data set of {results.name} is not at hand; the report shows no frames of it")
+    return CapturePart(results, beside, build_gallery(store, results, dataset))
+
+
+def _study(
+    sweeps: Sequence[SweepRuns], captures: Sequence[AnalysisResults], resamples: int, seed: int
+) -> StudyResults | None:
+    study = study_runs(sweeps, captures, resamples, seed)
+    return study if study.claims or study.sweeps else None

@@ -4,11 +4,14 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.commands.options import Json, Resamples, Seed
+
+if TYPE_CHECKING:
+    from probes.report import ReportResults
 
 __all__ = ["dashboard", "report"]
 
@@ -20,7 +23,8 @@ def report(
         list[Path],
         typer.Argument(
             metavar="RUN...",
-            help="Capture runs, ablations of them, and sweeps (RUNS/sweeps/NAME).",
+            help="Captures, ablations, lens and probe runs over their models, and sweeps "
+            "(RUNS/sweeps/NAME); or the .json of an earlier report in place of its runs.",
         ),
     ],
     out: Annotated[
@@ -29,8 +33,8 @@ def report(
             "--out",
             "-o",
             metavar="FILE",
-            help="Document to write: .html of one capture run and its ablations; .md of sweeps "
-            "and captures.",
+            help="Document to write, .html or .md. Its numbers go beside it: NAME.json, or "
+            "NAME/results.json of a .md page.",
         ),
     ],
     csv: Annotated[
@@ -38,83 +42,57 @@ def report(
         typer.Option("--csv", metavar="DIR", help="Also write the tables as CSV files."),
     ] = None,
     heading: Annotated[
-        str, typer.Option("--heading", metavar="TEXT", help="First line of a .md page.")
-    ] = "Results",
+        str | None, typer.Option("--heading", metavar="TEXT", help="Title of the document.")
+    ] = None,
     resamples: Resamples = 2000,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Write a report: one self-contained HTML of a capture, or a results page of several runs."""
-    from reviosa.errors import ConfigError
-
-    command = f"reviosa report {shlex.join(str(run) for run in runs)} -o {shlex.quote(str(out))}"
-    if out.suffix == ".md":
-        if csv is not None:
-            raise ConfigError("--csv goes with an .html report; a .md page has its results.json")
-        command += f" --heading {shlex.quote(heading)} --resamples {resamples} --seed {seed}"
-        _study(runs, out, command, heading, resamples, seed, json)
-        return
-    from probes.beside import BESIDE, read_beside, run_kind
-    from probes.sweeps import SWEEP_FILE
-    from reviosa.run_record import read_run
-
-    others = [run for run in runs if run_kind(run) in BESIDE]
-    captured = [run for run in runs if run not in others]
-    if len(captured) != 1 or (captured[0] / SWEEP_FILE).is_file():
-        for run in captured:
-            read_run(run)  # says what is wrong where it is no run at all
-        raise ConfigError(
-            f"{out}: got {len(captured)} runs that are no ablation, lens or probe, expected one "
-            "capture; several, or a sweep, make a page in Markdown, end it on .md"
-        )
-    from probes._json import plain
-    from probes.analysis import analyse
+    """Write a report on runs: one self-contained HTML file, or a page in Markdown."""
     from reports.csv_files import write_csv
-    from workbench.commands.analysis import open_store
     from workbench.console import print_json, progress
-    from workbench.reporting import make_report
+    from workbench.reporting import gather, record_path, write_report
 
-    store = open_store(captured[0])
-    with progress("analysis"):
-        results = analyse(store, resamples, seed)
-        beside = read_beside(store, others, resamples, seed)
+    record = record_path(out)  # says so at once where the ending is none that a report has
+    results = _earlier(runs)
+    if results is None:
+        command = _command(runs, out.suffix, heading, resamples, seed)
+        with progress("analysis"):
+            results = gather(runs, command, heading, resamples, seed)
     with progress("report"):
-        make_report(store, results, out, command, beside)
+        write_report(results, out)
         if csv is not None:
-            write_csv(results, csv, beside)
-    if json:
-        print_json({**results.to_json(), "beside": plain(beside)})
-    else:
-        print(f"report in {out}")
-
-
-def _study(
-    runs: list[Path], out: Path, command: str, heading: str, resamples: int, seed: int, json: bool
-) -> None:
-    from probes.analysis import analyse
-    from probes.study import study_runs
-    from probes.sweeps import SWEEP_FILE, read_sweep
-    from reports.study import write_study
-    from workbench.commands.analysis import open_store
-    from workbench.console import note, print_json, progress
-
-    with progress("analysis"):
-        sweeps = [read_sweep(run) for run in runs if (run / SWEEP_FILE).is_file()]
-        captures = [
-            analyse(open_store(run), resamples, seed)
-            for run in runs
-            if not (run / SWEEP_FILE).is_file()
-        ]
-        results = study_runs(sweeps, captures, resamples, seed)
-    write_study(results, out, command, heading)
-    for problem in (p for sweep in sweeps for p in sweep.problems):
-        note(f"mind: {problem}")
+            write_csv(results, csv)
     if json:
         print_json(results.to_json())
         return
-    for claim in results.claims:
+    for claim in results.study.claims if results.study and results.study.sweeps else ():
         print(f"{claim.verdict:14}  {claim.says} ({claim.source})")
-    print(f"page in {out}")
+    print(f"report in {out}, its numbers in {record}")
+
+
+def _earlier(runs: list[Path]) -> "ReportResults | None":
+    """The record of an earlier report, where that was given in place of runs."""
+    from probes.report import ReportResults
+    from reviosa.errors import ConfigError
+
+    files = [run for run in runs if run.suffix == ".json"]
+    if not files:
+        return None
+    if len(runs) > 1:
+        raise ConfigError(
+            f"{files[0]}: got it beside {len(runs) - 1} others, expected the record of a report "
+            "alone; give either the record or its runs"
+        )
+    return ReportResults.load(files[0])
+
+
+def _command(runs: list[Path], suffix: str, heading: str | None, resamples: int, seed: int) -> str:
+    """The command line that makes the report again; where to, its reader decides."""
+    words = ["reviosa", "report", *(str(run) for run in runs), "-o", f"report{suffix}"]
+    words += ["--heading", heading] if heading is not None else []
+    words += ["--resamples", str(resamples), "--seed", str(seed)]
+    return shlex.join(words)
 
 
 def dashboard(

@@ -7,6 +7,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from reports.csv_files import spreadsheet_cell
 from workbench.pages._shell import literal
 
 __all__ = ["csv_button", "csv_text", "draw", "picture"]
@@ -73,10 +74,7 @@ def csv_text(frame: pd.DataFrame) -> str:
     safe = frame.copy()
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = [
-                f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell
-                for cell in safe[name]
-            ]
+            safe[name] = [spreadsheet_cell(cell) for cell in safe[name]]
     return safe.to_csv(index=False)
 
 
