@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from reports.canvas import Figure, drawing, empty_panel
+from reports.canvas import Figure, drawing, empty_panel, redrawable
 from reports.figures import bootstrap_words, sample_words
 from reports.style import ROLE_COLORS, ROLE_TITLES, ROLE_TOKENS, SERIES_STYLES, number
 
@@ -19,6 +19,7 @@ __all__ = ["profiles"]
 ROLES = ("actor", "target")
 
 
+@redrawable
 def profiles(captures: "Sequence[AnalysisResults]") -> Figure:
     """Vision attention by layer (the paper's Fig. 6b), one line a run, one panel a role."""
     styles = [style for style, _ in zip(cycle(SERIES_STYLES), captures, strict=False)]
