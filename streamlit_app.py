@@ -51,8 +51,15 @@ page = st.navigation(
             icon=":material/play_circle:",
             help="One sentence on one video: masks, attention, and the roles exchanged.",
         ),
+        st.Page(
+            "workbench/pages/documents.py",
+            title="Reports",
+            icon=":material/description:",
+            url_path="reports",
+            help="Runs put together into documents, to download.",
+        ),
     ]
 )
-# Sweeps and trainings are chosen on their own pages.
-sidebar(captures=page.url_path not in ("sweeps", "training"))
+# Sweeps, trainings and the runs of a report are chosen on their own pages.
+sidebar(captures=page.url_path not in ("sweeps", "training", "reports"))
 page.run()

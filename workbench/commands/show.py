@@ -1,6 +1,5 @@
 """``reviosa report`` and ``reviosa dashboard``."""
 
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -51,12 +50,12 @@ def report(
     """Write a report on runs: one self-contained HTML file, or a page in Markdown."""
     from reports.csv_files import write_csv
     from workbench.console import print_json, progress
-    from workbench.reporting import gather, record_path, write_report
+    from workbench.reporting import gather, record_path, report_command, write_report
 
     record = record_path(out)  # says so at once where the ending is none that a report has
     results = _earlier(runs)
     if results is None:
-        command = _command(runs, out.suffix, heading, resamples, seed)
+        command = report_command(runs, out.suffix, heading, resamples, seed)
         with progress("analysis"):
             results = gather(runs, command, heading, resamples, seed)
     with progress("report"):
@@ -85,14 +84,6 @@ def _earlier(runs: list[Path]) -> "ReportResults | None":
             "alone; give either the record or its runs"
         )
     return ReportResults.load(files[0])
-
-
-def _command(runs: list[Path], suffix: str, heading: str | None, resamples: int, seed: int) -> str:
-    """The command line that makes the report again; where to, its reader decides."""
-    words = ["reviosa", "report", *(str(run) for run in runs), "-o", f"report{suffix}"]
-    words += ["--heading", heading] if heading is not None else []
-    words += ["--resamples", str(resamples), "--seed", str(seed)]
-    return shlex.join(words)
 
 
 def dashboard(
