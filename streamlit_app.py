@@ -28,6 +28,12 @@ page = st.navigation(
             help="Every layer-head pair on one map; click one for its samples and intervals.",
         ),
         st.Page(
+            "workbench/pages/accuracy.py",
+            title="Attention and accuracy",
+            icon=":material/scatter_plot:",
+            help="Attention against J&F for any head, layer or selection, beside its controls.",
+        ),
+        st.Page(
             "workbench/pages/samples.py",
             title="Samples",
             icon=":material/movie:",

@@ -74,7 +74,8 @@ def adjusted_correlations(
         for column in columns
     ]
     products = [sums.add(a * b) for i, a in enumerate(columns) for b in columns[i:]]
-    samples = (weights > 0) @ np.bincount(codes, minlength=weights.shape[1])
+    # In floats, as numpy multiplies matrices of whole numbers slowly.
+    samples = (weights > 0).astype(float) @ np.bincount(codes, minlength=weights.shape[1])
     enough = samples >= known.shape[1] + (own is not None) + 3
     step = max(1, _BLOCK // (len(columns) * (width + 3) * pairs))
     parts = []

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from probes.bootstrap import defined_mean, estimate_mean, estimate_means
+from probes.bins import quantile_bins
+from probes.bootstrap import defined_mean, estimate_means
 from probes.correlation import Correlation, correlate_tables
 from probes.covariates import covariates
 from probes.notes import write_notes
@@ -31,9 +32,6 @@ __all__ = ["analyse"]
 
 SHOWN = 6
 """Best and worst samples per role."""
-MAX_BINS = 8
-BIN_SIZE = 8
-"""Samples that a bin of the scatter holds at least, about."""
 
 Tables = dict[str, dict[str, HeadTable]]
 """role, metric."""
@@ -193,23 +191,13 @@ def _scatter(share: HeadTable, layer: int | None) -> tuple[ScatterPoint, ...]:
 
 
 def _bins(points: tuple[ScatterPoint, ...], resamples: int, seed: int) -> tuple[ScatterBin, ...]:
-    if len(points) < 2 * BIN_SIZE:
-        return ()  # the points themselves say more than a mean of a handful
-    share = np.array([point.mask_share for point in points])
-    jf = np.array([point.jf for point in points])
-    videos = np.array([point.video_id for point in points])
-    count = min(MAX_BINS, len(points) // BIN_SIZE)
-    edges = np.unique(np.quantile(share, np.linspace(0, 1, count + 1)))
-    place = np.searchsorted(edges[1:-1], share, side="right")
-    bins = []
-    for index in np.unique(place):
-        inside = place == index
-        members = share[inside]
-        estimate = estimate_mean(jf[inside], videos[inside], resamples, seed)
-        bins.append(
-            ScatterBin(float(members.min()), float(members.max()), float(members.mean()), estimate)
-        )
-    return tuple(bins)
+    return quantile_bins(
+        np.array([point.mask_share for point in points]),
+        np.array([point.jf for point in points]),
+        np.array([point.video_id for point in points]),
+        resamples,
+        seed,
+    )
 
 
 def _cards(

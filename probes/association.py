@@ -23,7 +23,16 @@ from probes.bootstrap import ONE_VIDEO, Estimate, draw_weights, interval, video_
 from probes.multiplicity import max_t_sign_flips, two_sided_p
 from probes.rank_statistics import CentredRanks, partial_correlation
 
-__all__ = ["Association", "Samples", "correlation_draws", "correlation_tests", "pair_draws"]
+__all__ = [
+    "Association",
+    "Samples",
+    "alike",
+    "correlation_draws",
+    "correlation_tests",
+    "estimate_of_draws",
+    "pair_draws",
+    "why_undefined",
+]
 
 PAIR_BUDGET = 2 * 10**8
 """Draws x samples x pairs that the intervals of single pairs may cost: a few seconds."""
@@ -93,7 +102,7 @@ class Samples:
         """
         result: list[Association | None] = [None] * len(labels)
         defined = np.isfinite(scores) & np.isfinite(self.area)[:, None]
-        for rows, columns in _alike(defined):
+        for rows, columns in alike(defined):
             chosen = self.take(rows)._group(
                 scores[rows][:, columns],
                 [labels[c] for c in columns],
@@ -109,7 +118,7 @@ class Samples:
     ) -> list[Association]:
         """Columns that are defined in all rows."""
         n, n_videos = len(scores), len(np.unique(self.codes))
-        reasons = [_undefined(column, self.jf) for column in scores.T]
+        reasons = [why_undefined(column, self.jf) for column in scores.T]
         usable = [index for index, reason in enumerate(reasons) if not reason]
         tested = None
         if usable:
@@ -130,7 +139,9 @@ class Samples:
                 estimates.append(
                     Estimate(None, None, n, n_videos, why)
                     if why
-                    else _estimate(point, None if draws is None else draws[:, column], n, n_videos)
+                    else estimate_of_draws(
+                        point, None if draws is None else draws[:, column], n, n_videos
+                    )
                 )
                 ps.append(None if why or not np.isfinite(p[column]) else float(p[column]))
             pearson = float(np.corrcoef(scores[:, index], self.jf)[0, 1])
@@ -240,7 +251,7 @@ def correlation_draws(
     usable = np.isfinite(outcome)
     known = np.zeros((len(outcome), 0)) if area is None else area[:, None]
     usable = usable & np.isfinite(known).all(axis=1)
-    for rows, columns in _alike(np.isfinite(scores) & usable[:, None]):
+    for rows, columns in alike(np.isfinite(scores) & usable[:, None]):
         if rows.sum() >= 3:
             found[:, columns] = adjusted_correlations(
                 scores[rows][:, columns],
@@ -285,7 +296,7 @@ def correlation_tests(
     usable = np.isfinite(outcome)
     if area is not None:
         usable = usable & np.isfinite(area)
-    for rows, columns in _alike(np.isfinite(scores) & usable[:, None]):
+    for rows, columns in alike(np.isfinite(scores) & usable[:, None]):
         if rows.sum() < 3:
             continue
         known = np.zeros((int(rows.sum()), 0)) if area is None else rankdata(area[rows])[:, None]
@@ -313,7 +324,7 @@ def _shares(columns: NDArray, outcome: NDArray, codes: NDArray) -> NDArray[np.fl
     return np.where(np.abs(sums) > 1e-12 * np.maximum(size, 1e-300), sums, 0.0)
 
 
-def _alike(defined: NDArray[np.bool_]) -> list[tuple[NDArray, list[int]]]:
+def alike(defined: NDArray[np.bool_]) -> list[tuple[NDArray, list[int]]]:
     """Columns that are defined in the same rows share their draws: mostly all of them."""
     groups: dict[bytes, list[int]] = {}
     for column in range(defined.shape[1]):
@@ -336,7 +347,11 @@ def _correlations(
     return np.stack(plain_parts, axis=1), np.stack(partial_parts, axis=1)
 
 
-def _estimate(value: float, draws: NDArray | None, n: int, n_videos: int) -> Estimate:
+def estimate_of_draws(value: float, draws: NDArray | None, n: int, n_videos: int) -> Estimate:
+    """A correlation with the interval of its draws [draw], or why there is none.
+
+    ``draws`` is None where there is one video.
+    """
     if draws is None:
         return Estimate(float(value), None, n, n_videos, ONE_VIDEO)
     if np.isfinite(draws).mean() < 0.5:
@@ -345,7 +360,8 @@ def _estimate(value: float, draws: NDArray | None, n: int, n_videos: int) -> Est
     return Estimate(float(value), interval(draws), n, n_videos)
 
 
-def _undefined(score: NDArray, jf: NDArray) -> str | None:
+def why_undefined(score: NDArray, jf: NDArray) -> str | None:
+    """Why two columns [sample] have no correlation; None if they have one."""
     if len(score) < 3:
         return f"{len(score)} samples with a defined value: at least 3 are needed"
     if np.ptp(score) == 0:

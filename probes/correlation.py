@@ -15,22 +15,28 @@ from numpy.typing import NDArray
 from probes._json import plain
 from probes.association import Association, Samples, pair_draws
 from probes.bootstrap import Estimate, defined_mean, video_codes
-from probes.covariates import COVARIATES, Covariates, covariates
+from probes.covariates import COVARIATES, Covariates, covariates, groups
 from probes.criteria import CRITERIA
 from probes.multiplicity import smallest_detectable
 from probes.ranking import role_names
 from probes.store import CaptureStore, HeadTable
 from reviosa.errors import ConfigError
 
-__all__ = ["Association", "Correlation", "Stratum", "correlate", "correlate_tables"]
+__all__ = [
+    "Association",
+    "Correlation",
+    "Stratum",
+    "control_names",
+    "correlate",
+    "correlate_tables",
+    "too_few",
+]
 
 _OWN = "visual_mass"
 """Held fixed for each pair with its own value."""
 _BESIDE = ("visual_mass", "lift")
 """Controls that are no criteria of the control family."""
-_STRATA_OF = ("mask_area", "objects")
-_LEVELS = ("low", "middle", "high")
-_FEWEST = (10, 5)
+FEWEST = (10, 5)
 """Samples and videos that a stratum has at least: fewer say nothing about other videos."""
 
 
@@ -219,28 +225,19 @@ def _strata(
 ) -> tuple[Stratum, ...]:
     """The overall correlation within captions of a type, and within thirds of area and objects."""
     found = []
-
-    def add(variable: str, level: str, rows: NDArray) -> None:
+    for variable, level, rows in groups(known) if known is not None and len(score) else ():
         group = samples.take(rows)
         n, n_videos = int(np.isfinite(score[rows]).sum()), len(np.unique(group.codes))
-        if n < _FEWEST[0] or n_videos < _FEWEST[1]:
-            reason = f"{n} samples of {n_videos} videos: a group needs {_FEWEST[0]} of {_FEWEST[1]}"
+        if reason := too_few(n, n_videos):
             found.append(Stratum(variable, level, Estimate(None, None, n, n_videos, reason)))
-            return
+            continue
         (told,) = group.associate(score[rows, None], [(None, None)], resamples)
         found.append(Stratum(variable, level, told.spearman))
-
-    if known is None or not len(score):
-        return ()
-    for level in sorted(set(known.caption_type)):
-        add("caption_type", str(level), known.caption_type == level)
-    for variable in _STRATA_OF:
-        column = known.values[variable]
-        if not np.isfinite(column).any() or np.nanmin(column) == np.nanmax(column):
-            continue
-        edges = np.nanquantile(column, [1 / 3, 2 / 3])
-        third = np.where(np.isfinite(column), np.searchsorted(edges, column), -1)
-        for index, level in enumerate(_LEVELS):
-            if (third == index).any():
-                add(variable, level, third == index)
     return tuple(found)
+
+
+def too_few(n: int, n_videos: int) -> str | None:
+    """Why a stratum of so many samples and videos gets no number; None if it gets one."""
+    if n >= FEWEST[0] and n_videos >= FEWEST[1]:
+        return None
+    return f"{n} samples of {n_videos} videos: a group needs {FEWEST[0]} of {FEWEST[1]}"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from probes.store import CaptureStore
 
-__all__ = ["COVARIATES", "Covariates", "covariates"]
+__all__ = ["COVARIATES", "Covariates", "covariates", "groups"]
 
 COVARIATES = {
     "mask_area": "log of the mask's area",
@@ -51,3 +51,30 @@ def covariates(store: CaptureStore, role: str) -> Covariates:
     # Ranks of the area and of its logarithm are the same; the name says what is meant.
     values = {name: words if name == "words" else numbers(name) for name in COVARIATES}
     return Covariates(values, rows.caption_type.to_numpy(dtype=str), numbers("centre_share"))
+
+
+_LEVELS = ("low", "middle", "high")
+
+
+def groups(known: Covariates) -> list[tuple[str, str, NDArray[np.bool_]]]:
+    """Samples that are alike in one thing: what in, which of it, and the rows [sample].
+
+    By type of caption, and by thirds of the mask area and of the number of objects; a third that
+    ties leave empty is left out, and so is a variable that is the same everywhere.
+    """
+    found = [
+        ("caption_type", str(level), known.caption_type == level)
+        for level in sorted(set(known.caption_type))
+    ]
+    for variable in ("mask_area", "objects"):
+        column = known.values[variable]
+        if not np.isfinite(column).any() or np.nanmin(column) == np.nanmax(column):
+            continue
+        edges = np.nanquantile(column, [1 / 3, 2 / 3])
+        third = np.where(np.isfinite(column), np.searchsorted(edges, column), -1)
+        found += [
+            (variable, level, third == index)
+            for index, level in enumerate(_LEVELS)
+            if (third == index).any()
+        ]
+    return found

@@ -14,7 +14,7 @@ from typing import Any
 from reviosa.errors import ConfigError
 from reviosa.io import write_json
 
-__all__ = ["PUBLISHED", "HeadSelection"]
+__all__ = ["PUBLISHED", "PUBLISHED_SHAPES", "HeadSelection"]
 
 SCHEMA = 1
 
@@ -184,3 +184,6 @@ PUBLISHED: dict[str, HeadSelection] = {
         ((33, 13), (33, 12), (33, 14), (33, 6)), "published", "visual_mass", None, "InterRVOS-127K"
     ),
 }
+
+PUBLISHED_SHAPES: dict[str, tuple[int, int]] = {"1b": (24, 14), "4b": (36, 16)}
+"""Layers and heads of the models that the published pairs are of."""
