@@ -109,11 +109,11 @@ def check(results: ReportResults, conditions: Sequence[Condition]) -> tuple[Outc
 def named_numbers(results: ReportResults) -> Iterator[tuple[str, _Number]]:
     """Every number that a condition can name, in the report's units (J&F in per cent).
 
-    ``actor.jf``, ``.j``, ``.f``, ``.n``, ``.missing`` of each protocol; ``correlation.ROLE.spearman``,
-    ``.partial`` (given the mask area), ``.adjusted``, ``.n``; ``ranking.CRITERION.ROLE.L00H00.score``
-    and ``.rank``; ``sweep.NAME.ARM.SCORE.jf``, ``.n``. What has an interval has its ends as ``.low``
-    and ``.high``. Of several captures each name begins with the run's, ``RUN.actor.jf``; a second
-    run of the same name is ``RUN-2``.
+    ``actor.jf``, ``.j``, ``.f``, ``.n``, ``.missing`` of each protocol;
+    ``correlation.ROLE.spearman``, ``.partial`` (given the mask area), ``.adjusted``, ``.n``;
+    ``ranking.CRITERION.ROLE.L00H00.score`` and ``.rank``; ``sweep.NAME.ARM.SCORE.jf``, ``.n``.
+    What has an interval has its ends as ``.low`` and ``.high``. Of several captures each name
+    begins with the run's, ``RUN.actor.jf``; a second run of the same name is ``RUN-2``.
     """
     names: list[str] = []
     for part in results.captures:

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import io
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -18,8 +17,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Plot
 from matplotlib.image import AxesImage
-from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator
+
+from reports.fitting import fit_words
 
 __all__ = [
     "Figure",
@@ -139,7 +138,7 @@ class Figure:
         return buffer.getvalue()
 
     def svg_file(self) -> str:
-        """The figure as a file of its own: with its size, and text as outlines, so in any viewer."""
+        """The figure as a file of its own: with its size, and text as outlines for any viewer."""
         buffer = io.StringIO()
         settings = {"svg.hashsalt": self.name, "svg.fonttype": "path"}
         with matplotlib.rc_context({**_style(self.plot), **settings}):
@@ -222,7 +221,7 @@ def drawing(
             spare.remove()
         yield plot, axes[:total]
         if in_print:
-            _break_lines(plot)
+            fit_words(plot, IN_PRINT["axes.titlepad"])
         # The layout is found once, here: each further draw would move it by a hair.
         plot.draw_without_rendering()
         plot.set_layout_engine("none")
@@ -241,56 +240,6 @@ def in_first_column(axes: Axes) -> bool:
     """Whether no panel stands to the left: the one that carries the labels of its row."""
     place = axes.get_subplotspec()
     return place is None or place.is_first_col()
-
-
-def _break_lines(plot: Plot) -> None:
-    """Break titles, notes and labels that are wider than their room, where they have spaces."""
-    notes = [note for axes in plot.axes for note in axes.texts if note.get_in_layout()]
-    for note in notes:
-        note.set_in_layout(False)  # a note too wide would leave the panel no room to measure
-    plot.draw_without_rendering()
-    for axes in plot.axes:
-        _break_ticks(axes, 0.4 * plot.bbox.width)
-    plot.draw_without_rendering()
-    for axes in plot.axes:
-        box = axes.get_window_extent()
-        for text in axes.findobj(Text):
-            if not isinstance(text, Text) or not text.get_visible():
-                continue
-            extent = text.get_window_extent()
-            upright = text.get_rotation() == 90
-            room, taken = (
-                (box.height, extent.height) if upright else (box.width, extent.width)
-            )
-            if taken > room and " " in text.get_text():
-                text.set_text(_broken(text.get_text(), room / taken))
-    for note in notes:
-        _clear_of_title(note)
-
-
-def _clear_of_title(note: Text) -> None:
-    """Raise the title over a note that stands between it and the panel."""
-    if note.axes is None:
-        return
-    box, extent = note.axes.get_window_extent(), note.get_window_extent()
-    if extent.y0 >= box.y1:
-        pad = 72 * (extent.y1 - box.y1) / note.axes.figure.dpi + IN_PRINT["axes.titlepad"]
-        note.axes.set_title(note.axes.get_title("left"), loc="left", pad=pad)
-
-
-def _break_ticks(axes: Axes, room: float) -> None:
-    labels = axes.get_yticklabels()
-    taken = max((label.get_window_extent().width for label in labels), default=0)
-    words = [label.get_text() for label in labels]
-    if taken > room and isinstance(axes.yaxis.get_major_locator(), FixedLocator):
-        length = max(8, int(max(map(len, words)) * room / taken))
-        axes.set_yticks(axes.get_yticks(), [textwrap.fill(word, length) for word in words])
-
-
-def _broken(words: str, share: float) -> str:
-    lines = words.split("\n")
-    length = max(8, int(max(map(len, lines)) * share))
-    return "\n".join(part for line in lines for part in textwrap.wrap(line, length) or [""])
 
 
 def empty_panel(axes: Axes, reason: str) -> None:

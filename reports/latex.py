@@ -1,8 +1,8 @@
 r"""Tables and figures for a paper: LaTeX with booktabs, figures at the widths of usual venues.
 
-What stands in the folder: ``tables/NAME.tex`` and ``figures/NAME.tex`` (one float each, to be taken
-with ``\input``), ``figures/VENUE/NAME.pdf`` and ``.svg``, ``tables.tex`` and ``figures.tex`` (all of
-them), and ``report.tex``, which sets the whole document by itself.
+What stands in the folder: ``tables/NAME.tex`` and ``figures/NAME.tex`` (one float each, to be
+taken with ``\input``), ``figures/VENUE/NAME.pdf`` and ``.svg``, ``tables.tex`` and ``figures.tex``
+(all of them), and ``report.tex``, which sets the whole document by itself.
 """
 
 import itertools
@@ -60,7 +60,9 @@ def write_latex(document: Document, directory: str | Path) -> Path:
     names = [table.name for table in document.tables()]
     tables = dict(zip(_unique(names, "table"), document.tables(), strict=True))
     figures = dict(
-        zip(_unique([f.name for f in document.figures()], "figure"), document.figures(), strict=True)
+        zip(
+            _unique([f.name for f in document.figures()], "figure"), document.figures(), strict=True
+        )
     )
     for name, table in tables.items():
         write_text(directory / "tables" / f"{name}.tex", table_tex(table, name))
@@ -213,7 +215,9 @@ def _words(block: Block) -> str:
             items = "\n".join(f"\\item {{}}{breakable(item)}" for item in block.items)
             return f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}\n" if block.items else ""
         case Equation():
-            return f"\\begin{{equation*}}\n{block.tex}\n\\end{{equation*}}\n{breakable(block.words)}\n"
+            return (
+                f"\\begin{{equation*}}\n{block.tex}\n\\end{{equation*}}\n{breakable(block.words)}\n"
+            )
         case Code():
             lines = "\\\\\n".join(breakable(line) for line in block.text.splitlines())
             return f"{{\\noindent\\ttfamily\\small\\raggedright {lines}\\par}}\n"
@@ -232,8 +236,7 @@ def _sample(sample: Sample, index: int) -> str:
         lines.append(f"Answer: {{\\ttfamily\\small {breakable(sample.answer)}}}")
     if sample.image is not None:
         lines.append(
-            "\\includegraphics[width=\\linewidth]"
-            f"{{\\reviosadir/samples/sample-{index:02d}.jpg}}"
+            f"\\includegraphics[width=\\linewidth]{{\\reviosadir/samples/sample-{index:02d}.jpg}}"
         )
     if sample.caption:
         lines.append(f"{{\\small {breakable(sample.caption)}\\par}}")

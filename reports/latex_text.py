@@ -4,6 +4,12 @@ import re
 
 __all__ = ["breakable", "tex"]
 
+LETTERS = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ"
+LETTER_NAMES = re.findall(
+    r"\w+",
+    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
+    "upsilon varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega",
+)
 SIGNS = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -38,30 +44,23 @@ SIGNS = {
     "\N{RIGHT DOUBLE QUOTATION MARK}": r"\textquotedblright{}",
     "\N{LEFT SINGLE QUOTATION MARK}": r"\textquoteleft{}",
     "\N{RIGHT SINGLE QUOTATION MARK}": r"\textquoteright{}",
-    **{
-        letter: rf"$\{name}$"
-        for letter, name in zip(
-            "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
-            "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho "
-            "sigma tau upsilon varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi "
-            "Omega".split(),
-            strict=True,
-        )
-    },
+    **{letter: rf"$\{name}$" for letter, name in zip(LETTERS, LETTER_NAMES, strict=True)},
 }
 LATIN = range(0xC0, 0x180)
 """Accented letters, which pdflatex knows as UTF-8 with the font encoding T1."""
 
 
 def tex(text: str) -> str:
-    """Plain text, escaped; a sign that pdflatex does not know stands as its number, ``[U+65E5]``."""
+    """Plain text, escaped; a sign that pdflatex lacks stands as its number, ``[U+65E5]``."""
     return _escaped(" ".join(text.split()))
 
 
 def breakable(text: str) -> str:
     """As :func:`tex`; long words such as paths and hashes may be broken."""
     parts = re.split(r"(\S{18,})", " ".join(text.split()))
-    return "".join(_broken(part) if index % 2 else _escaped(part) for index, part in enumerate(parts))
+    return "".join(
+        _broken(part) if index % 2 else _escaped(part) for index, part in enumerate(parts)
+    )
 
 
 def _broken(word: str) -> str:

@@ -28,7 +28,12 @@ def table(name="scores", rows=3, best=frozenset({(1, 2)})):
     return Table(
         ("run", "expression", "J&F", "interval"),
         tuple(
-            (f"run {i}", HOSTILE if i == 0 else "short", f"{60 + i}.5", f"[{i}.1, \N{MINUS SIGN}9.2]")
+            (
+                f"run {i}",
+                HOSTILE if i == 0 else "short",
+                f"{60 + i}.5",
+                f"[{i}.1, \N{MINUS SIGN}9.2]",
+            )
             for i in range(rows)
         ),
         f"Caption of {name}, n = 12 & more.",
@@ -79,7 +84,9 @@ def document(rows=3) -> Document:
                     Equation(r"J = \frac{|A \cap B|}{|A \cup B|}", "J is the overlap."),
                 ),
             ),
-            Section("figures", "Figures", (two_panels(), Paragraph("Small.", "caption"), one_size())),
+            Section(
+                "figures", "Figures", (two_panels(), Paragraph("Small.", "caption"), one_size())
+            ),
             Section(
                 "samples",
                 "Samples",
