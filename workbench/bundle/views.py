@@ -6,7 +6,7 @@ from pathlib import Path
 from probes.bootstrap import defined_mean
 from probes.correlation import control_names
 from probes.covariates import covariates
-from probes.pair_sets import Beside, set_accuracy
+from probes.pair_sets import Beside, SetAccuracy, set_accuracy
 from probes.results import AnalysisResults
 from probes.store import CaptureStore
 from reports.style import ROLE_TITLES, count
@@ -110,7 +110,7 @@ def write_accuracy(folder: Path, results: AnalysisResults, store: CaptureStore) 
     return views
 
 
-def _more(folder: Path, file: str, role: str, found, words: str) -> list[View]:
+def _more(folder: Path, file: str, role: str, found: SetAccuracy, words: str) -> list[View]:
     views = []
     for kind, frame, title in (
         ("controls", association_frame(found, "Mask share"), "the score beside its controls"),

@@ -1,5 +1,6 @@
 """Write a bundle: one folder for the overview, one for each run."""
 
+import contextlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from probes.criteria import CRITERIA
 from probes.report import CapturePart, ReportResults
+from probes.results import AnalysisResults
 from probes.store import CaptureStore
+from reports.gallery import build_gallery
 from reports.style import (
     CAPTION_TYPE_TITLES,
     PROTOCOL_TITLES,
@@ -28,6 +31,7 @@ from reviosa.io import atomic_directory, write_text
 from workbench.bundle.files import write_data
 from workbench.bundle.pairs import pair_files
 from workbench.bundle.views import write_accuracy, write_layers, write_maps
+from workbench.datasets import find_dataset
 
 __all__ = ["BundleSize", "write_bundle"]
 
@@ -48,7 +52,7 @@ class BundleSize:
 
 def write_bundle(
     results: ReportResults,
-    stores: Sequence[CaptureStore],
+    runs: Sequence[Path],
     directory: Path,
     progress: Callable[[str], None] = lambda step: None,
 ) -> BundleSize:
@@ -60,13 +64,13 @@ def write_bundle(
 
     Args:
         results: the record of a report on the captures.
-        stores: the captures, in the order of the record.
+        runs: directories, the captures among them; others are left aside.
         directory: to make.
         progress: called with what is written next.
 
     Raises:
         ConfigError: the folder exists.
-        RunError: the record has no capture.
+        RunError: the record has no capture, or one whose run is not given.
     """
     if directory.exists():
         raise ConfigError(
@@ -74,6 +78,7 @@ def write_bundle(
         )
     if not results.captures:
         raise RunError("got no capture, expected at least one; a bundle shows captures")
+    stores = _stores(results, runs)
     names = _names([part.results.name for part in results.captures])
     directory.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(directory) as folder:
@@ -89,6 +94,24 @@ def write_bundle(
         files = [path for path in folder.rglob("*") if path.is_file()]
         size = BundleSize(len(files), sum(path.stat().st_size for path in files))
     return size
+
+
+def _stores(results: ReportResults, runs: Sequence[Path]) -> list[CaptureStore]:
+    """The run behind each capture of the record."""
+    opened = []
+    for run in runs:
+        with contextlib.suppress(RunError):  # no capture, or left out of the record, too
+            opened.append(CaptureStore(run))
+    stores = []
+    for part in results.captures:
+        store = next((store for store in opened if store.run == part.results.run), None)
+        if store is None:
+            raise RunError(
+                f"got the record of {part.results.name} without its run, expected the run itself; "
+                "a bundle holds more of a run than a record does, give its directory"
+            )
+        stores.append(store)
+    return stores
 
 
 def _names(runs: Sequence[str]) -> list[str]:
@@ -107,7 +130,9 @@ def _assets(folder: Path) -> None:
 
     folder.mkdir()
     # Vega, Vega-Lite and Vega-Embed in one file: no other host is asked for them.
-    write_text(folder / "vega.js", vl_convert.javascript_bundle())
+    # Its types ask for a snippet, which is of no use where pages call vegaEmbed themselves.
+    bundle = vl_convert.javascript_bundle()  # pyright: ignore[reportCallIssue]
+    write_text(folder / "vega.js", bundle)
     for file in sorted((_HERE / "static").iterdir()):
         shutil.copyfile(file, folder / file.name)
 
@@ -118,7 +143,7 @@ def _run(
     data = folder / "data"
     (data / "pairs").mkdir(parents=True)
     results = part.results
-    samples = _samples(folder, part, store)
+    samples = _samples(folder, results, store)
     write_data(data / "samples.json", samples)
     layers = write_layers(data, results)
     accuracy = write_accuracy(data, results, store)
@@ -154,15 +179,17 @@ def _run(
     )  # fmt: skip
 
 
-def _samples(folder: Path, part: CapturePart, store: CaptureStore) -> dict[str, Any]:
+def _samples(folder: Path, results: AnalysisResults, store: CaptureStore) -> dict[str, Any]:
     """The table of samples, worst first, with the pictures that there are."""
     pictures: dict[tuple[str, str], dict[str, str]] = {}
     (folder / "samples").mkdir()
-    for number_, picture in enumerate(part.pictures):
+    shown = max(len(cards) for cards in (*results.best.values(), *results.worst.values()))
+    dataset = find_dataset(store.run, store.directory)
+    for place, picture in enumerate(build_gallery(store, results, dataset, shown)):
         key = picture.card.sample_id, picture.card.role
         if picture.image is None or key in pictures:
             continue
-        file = f"samples/{number_:03d}.jpg"
+        file = f"samples/{place:03d}.jpg"
         (folder / file).write_bytes(picture.image)
         pictures[key] = {"file": file, "caption": picture.caption, "alt": picture.alt}
     table = store.samples()
@@ -170,11 +197,11 @@ def _samples(folder: Path, part: CapturePart, store: CaptureStore) -> dict[str, 
     table = table.sort_values(["jf", "sample_id", "role"], kind="stable")
     rows = [
         [
-            row.sample_id, row.role, row.expression,
-            CAPTION_TYPE_TITLES.get(row.caption_type, row.caption_type), float(row.jf),
-            float(row.mask_area), row.text, pictures.get((row.sample_id, row.role)),
+            row["sample_id"], row["role"], row["expression"],
+            CAPTION_TYPE_TITLES.get(row["caption_type"], row["caption_type"]), float(row["jf"]),
+            float(row["mask_area"]), row["text"], pictures.get((row["sample_id"], row["role"])),
         ]
-        for row in table.itertuples(index=False)
+        for row in table.to_dict("records")
     ]  # fmt: skip
     columns = ["sample", "role", "expression", "kind", "jf", "area", "answer", "picture"]
     return {"columns": columns, "rows": rows}

@@ -1,5 +1,6 @@
 """``reviosa report`` and ``reviosa dashboard``."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def report(
         ),
     ],
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--out",
             "-o",
@@ -35,7 +36,15 @@ def report(
             help="Document to write, .html or .md. Its numbers go beside it: NAME.json, or "
             "NAME/results.json of a .md page.",
         ),
-    ],
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="DIR",
+            help="Also make a folder of the captures' main views that any web server can host.",
+        ),
+    ] = None,
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="DIR", help="Also write the tables as CSV files."),
@@ -49,17 +58,29 @@ def report(
 ) -> None:
     """Write a report on runs: one self-contained HTML file, or a page in Markdown."""
     from reports.csv_files import write_csv
+    from reviosa.errors import ConfigError
+    from workbench.bundle import write_bundle
     from workbench.console import print_json, progress
     from workbench.reporting import gather, record_path, report_command, write_report
 
-    record = record_path(out)  # says so at once where the ending is none that a report has
+    if out is None and bundle is None:
+        raise ConfigError(
+            "got nothing to write; name a document with -o, or a folder with --bundle"
+        )
+    # Says so at once where the ending is none that a report has.
+    size = None
+    record = None if out is None else record_path(out)
     results = _earlier(runs)
     if results is None:
-        command = report_command(runs, out.suffix, heading, resamples, seed)
+        suffix = ".html" if out is None else out.suffix
+        command = report_command(runs, suffix, heading, resamples, seed)
         with progress("analysis"):
             results = gather(runs, command, heading, resamples, seed)
     with progress("report"):
-        write_report(results, out)
+        if out is not None:
+            write_report(results, out)
+        if bundle is not None:
+            size = write_bundle(results, runs, bundle)
         if csv is not None:
             write_csv(results, csv)
     if json:
@@ -67,7 +88,13 @@ def report(
         return
     for claim in results.study.claims if results.study and results.study.sweeps else ():
         print(f"{claim.verdict:14}  {claim.says} ({claim.source})")
-    print(f"report in {out}, its numbers in {record}")
+    if out is not None:
+        print(f"report in {out}, its numbers in {record}")
+    if size is not None:
+        print(
+            f"bundle in {bundle}, {size.files:,} files of {size.bytes / 2**20:.1f} MB; to look at "
+            f"it: python -m http.server -d {shlex.quote(str(bundle))}"
+        )
 
 
 def _earlier(runs: list[Path]) -> "ReportResults | None":

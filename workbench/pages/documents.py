@@ -60,11 +60,10 @@ def _build(folder: Path) -> None:
         "Title", key="report_heading", max_chars=200, placeholder="chosen by what is in it"
     )
     left, right = st.columns([6, 1], vertical_alignment="bottom")
-    if "report_name" not in st.session_state:
-        st.session_state["report_name"] = _free_name(folder)
     name = left.text_input(
-        "Name", key="report_name", max_chars=80, help=f"Of its folder in {folder / EXPORTS}."
-    )
+        "Name", key="report_name", max_chars=80, placeholder=_free_name(folder),
+        help=f"Of its folder in {folder / EXPORTS}.",
+    )  # fmt: skip
     if right.button("Build", type="primary", icon=":material/build:", width="stretch"):
         _make(folder, names, list(forms or ()), heading.strip() or None, name)
 
@@ -95,7 +94,7 @@ def _make(folder: Path, names: list[str], forms: list[str], heading: str | None,
             # A runs folder that is itself a run has one entry, named after it.
             runs = [folder if (folder / "run.json").is_file() else below(folder, n) for n in names]
             export_report(
-                below(folder, f"{EXPORTS}/{plain_name(name)}"),
+                below(folder, f"{EXPORTS}/{plain_name(name.strip() or _free_name(folder))}"),
                 lambda: gather(runs, report_command(runs, ".html", heading), heading),
                 [form for form in FORMS if form in forms],
                 lambda step: st.write(step),
@@ -105,37 +104,34 @@ def _make(folder: Path, names: list[str], forms: list[str], heading: str | None,
             st.code(" ".join(str(error).split()), language=None, wrap_lines=True)
         else:
             status.update(label="The report is made; it is the first below.", state="complete")
-            st.session_state.pop("report_kept", None)
 
 
 def _kept(folder: Path) -> None:
     exports = kept_exports(folder)
     if not exports:
         return
-    st.subheader("Made before")
+    st.subheader("Made so far")
     st.caption(literal(str(folder / EXPORTS)))
     for path in exports[:50]:
         made = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
         files = {form.file: (form.title, form.mime) for form in FORMS.values()}
         files[RECORD] = ("results.json", "application/json")
-        row = st.columns([3, *[1.4] * len(files)], vertical_alignment="center")
-        row[0].markdown(f"**{literal(path.name)}**  \n{made:%Y-%m-%d %H:%M} UTC")
-        there = [file for file in files if (path / file).is_file()]
-        for column, file in zip(row[1:], there, strict=False):
-            title, mime = files[file]
-            size = (path / file).stat().st_size / 2**20
-            column.download_button(
+        row = st.container(horizontal=True, vertical_alignment="center")
+        row.markdown(f"**{literal(path.name)}**, {made:%Y-%m-%d %H:%M} UTC", width=260)
+        for file, (title, mime) in files.items():
+            if not (path / file).is_file():
+                continue
+            plain = file.startswith("report") or file == RECORD
+            row.download_button(
                 title,
                 # Read when asked for.
                 lambda path=path, file=file: below(path, file).read_bytes(),
-                file_name=f"{path.name}{Path(file).suffix}" if file.startswith("report")
-                else f"{path.name}-{file}",
+                file_name=f"{path.name}{Path(file).suffix}" if plain else f"{path.name}-{file}",
                 mime=mime,
                 key=f"export_{path.name}_{file}",
-                help=f"{size:.1f} MB",
+                help=f"{(path / file).stat().st_size / 2**20:.1f} MB",
                 on_click="ignore",
-                width="stretch",
-            )  # fmt: skip
+            )
     if len(exports) > 50:
         st.caption(f"{len(exports) - 50} older ones are not listed.")
 

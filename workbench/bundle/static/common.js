@@ -38,12 +38,23 @@ function interval(ci, digits = 3) {
   return ci ? `[${number(ci[0], digits)}, ${number(ci[1], digits)}]` : MISSING;
 }
 
+function look() {
+  const ink = DARK ? "#d5d8dc" : "#26282b", line = DARK ? "#3a3e44" : "#dfe2e6";
+  const words = { labelColor: ink, titleColor: ink };
+  return {
+    background: "transparent",
+    font: "DejaVu Sans, Arial, sans-serif",
+    axis: { ...words, gridColor: line, domainColor: line, tickColor: line },
+    legend: words,
+    view: { stroke: line },
+  };
+}
+
 function draw(place, spec) {
   return vegaEmbed(place, spec, {
     actions: { export: true, source: false, compiled: false, editor: false },
     renderer: "svg",
-    theme: DARK ? "dark" : undefined,
-    config: { background: "transparent", font: "DejaVu Sans, Arial, sans-serif" },
+    config: look(),
     downloadFileName: place.id || "chart",
   });
 }

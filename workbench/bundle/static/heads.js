@@ -107,7 +107,9 @@ async function drawSpread(spread, criterion, role) {
   field("spread-words").textContent =
     `Samples by their score in ${spread.edges.length - 1} bins. ${n.join("; ")}.`;
   for (const [end, title] of [["highest", "Highest scores"], ["lowest", "Lowest scores"]]) {
-    field("extremes").append(listed(title, shown.flatMap(([, found]) => found[end])));
+    const sign = end === "highest" ? -1 : 1;
+    const ends = shown.flatMap(([, found]) => found[end]);
+    field("extremes").append(listed(title, ends.sort((a, b) => sign * (a[1] - b[1]))));
   }
 }
 

@@ -25,6 +25,8 @@ function card(sample) {
     image.src = sample.picture.file;
     image.alt = sample.picture.alt;
     part.append(image, element("p", sample.picture.caption, "caption"));
+  } else {
+    part.append(element("p", "No picture of this sample was kept.", "caption"));
   }
   return part;
 }
