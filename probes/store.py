@@ -339,8 +339,10 @@ class CaptureStore:
     def _of_shard(
         self, sample_id: str, key: str, read: Callable[[Any], Kept | None]
     ) -> Kept | None:
-        """What ``read`` makes of the shard that holds a map; only those of the sample's own chunk
-        are opened, and one that is damaged is a problem."""
+        """What ``read`` makes of the shard that holds a map; a damaged one is a problem.
+
+        Only the shard of the sample's own chunk is opened.
+        """
         for chunk in self._chunks_of(self._samples.sample_id == sample_id):
             path = part(self.directory, "maps", chunk)
             if not path.exists():

@@ -14,29 +14,34 @@ __all__ = ["claim_table"]
 
 def claim_table(claims: "Sequence[Claim]") -> Table:
     """One row a claim with its verdict."""
+    trained = any(claim.seeds for claim in claims)
     rows = tuple(
         (
             claim.says,
             claim.source,
             claim.verdict,
+            claim.unit,
+            with_interval(claim.value, claim.ci, _digits(claim)),
+            *([_seeds(claim)] if trained else []),
             signed(claim.paper, 1),
             number(claim.least, 2),
-            with_interval(claim.value, claim.ci, _digits(claim)),
-            claim.unit,
-            ", ".join(number(value, 1) for value in claim.seeds.values()) or MISSING,
             f"{claim.n:,} / {claim.n_videos:,}",
         )
         for claim in claims
     )
     return Table(
-        ("claim", "source", "verdict", "paper", "least that counts", "here [95 % interval]", "unit",
-         "each seed", "samples / videos"),
+        ("claim", "source", "verdict", "unit", "here [95 % interval]",
+         *(["each seed"] if trained else []), "paper", "least that counts", "samples / videos"),
         rows,
         "Paper: what the source reports, n/a where it gives no number. Intervals: over videos and "
         "seeds; of a capture, over videos.",
-        text_columns=3,
+        text_columns=4,
         name="claims",
     )  # fmt: skip
+
+
+def _seeds(claim: "Claim") -> str:
+    return ", ".join(number(value, 1) for value in claim.seeds.values()) or MISSING
 
 
 def _digits(claim: "Claim") -> int:

@@ -1,5 +1,6 @@
 """Runs and their data put together into the record of a report, and the record written down."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,9 @@ from reviosa.run_record import read_run
 from workbench.console import note
 from workbench.datasets import find_dataset
 
-__all__ = ["capture_report", "gather", "make_report", "record_path", "write_report"]
+__all__ = [
+    "capture_report", "gather", "make_report", "record_path", "report_command", "write_report",
+]  # fmt: skip
 
 HEADING = "What the role tokens look at"
 SUFFIXES = (".html", ".md")
@@ -144,6 +147,20 @@ def record_path(path: Path) -> Path:
     return (
         path.with_suffix("") / "results.json" if path.suffix == ".md" else path.with_suffix(".json")
     )
+
+
+def report_command(
+    runs: Sequence[Path],
+    suffix: str,
+    heading: str | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> str:
+    """The command line that makes the report again; where to, its reader decides."""
+    words = ["reviosa", "report", *(str(run) for run in runs), "-o", f"report{suffix}"]
+    words += ["--heading", heading] if heading is not None else []
+    words += ["--resamples", str(resamples), "--seed", str(seed)]
+    return shlex.join(words)
 
 
 def _open(runs: Iterable[Path]) -> _Found:

@@ -30,9 +30,9 @@ def byline(results: ReportResults) -> str:
 def head(results: ReportResults) -> tuple[Block, ...]:
     """Warnings, then the summary of the first capture, or what the claims came to."""
     alone = len(results.captures) == 1
-    words = [Paragraph(text, "warning") for text in _warnings(results, alone)]
+    words: list[Block] = [Paragraph(text, "warning") for text in _warnings(results, alone)]
     if alone:
-        words.append(Paragraph(" ".join(summary(results.captures[0].results)), "lead"))
+        words.append(Bullets(summary(results.captures[0].results)))
     elif results.captures:
         words.append(
             Paragraph(
@@ -72,7 +72,7 @@ def _warnings(results: ReportResults, alone: bool) -> Iterator[str]:
 
 def _verdicts(results: ReportResults) -> str:
     claims = results.study.claims if results.study else ()
-    if not results.study or not results.study.sweeps or not claims:
+    if not claims:
         return ""
     counts: dict[str, int] = {}
     for claim in claims:

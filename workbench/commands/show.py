@@ -28,7 +28,7 @@ def report(
         ),
     ],
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--out",
             "-o",
@@ -36,7 +36,15 @@ def report(
             help="Document to write, .html or .md. Its numbers go beside it: NAME.json, or "
             "NAME/results.json of a .md page.",
         ),
-    ],
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="DIR",
+            help="Also make a folder of the captures' main views that any web server can host.",
+        ),
+    ] = None,
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="DIR", help="Also write the tables as CSV files."),
@@ -50,17 +58,29 @@ def report(
 ) -> None:
     """Write a report on runs: one self-contained HTML file, or a page in Markdown."""
     from reports.csv_files import write_csv
+    from reviosa.errors import ConfigError
+    from workbench.bundle import write_bundle
     from workbench.console import print_json, progress
-    from workbench.reporting import gather, record_path, write_report
+    from workbench.reporting import gather, record_path, report_command, write_report
 
-    record = record_path(out)  # says so at once where the ending is none that a report has
+    if out is None and bundle is None:
+        raise ConfigError(
+            "got nothing to write; name a document with -o, or a folder with --bundle"
+        )
+    # Says so at once where the ending is none that a report has.
+    size = None
+    record = None if out is None else record_path(out)
     results = _earlier(runs)
     if results is None:
-        command = _command(runs, out.suffix, heading, resamples, seed)
+        suffix = ".html" if out is None else out.suffix
+        command = report_command(runs, suffix, heading, resamples, seed)
         with progress("analysis"):
             results = gather(runs, command, heading, resamples, seed)
     with progress("report"):
-        write_report(results, out)
+        if out is not None:
+            write_report(results, out)
+        if bundle is not None:
+            size = write_bundle(results, runs, bundle)
         if csv is not None:
             write_csv(results, csv)
     if json:
@@ -68,7 +88,13 @@ def report(
         return
     for claim in results.study.claims if results.study and results.study.sweeps else ():
         print(f"{claim.verdict:14}  {claim.says} ({claim.source})")
-    print(f"report in {out}, its numbers in {record}")
+    if out is not None:
+        print(f"report in {out}, its numbers in {record}")
+    if size is not None:
+        print(
+            f"bundle in {bundle}, {size.files:,} files of {size.bytes / 2**20:.1f} MB; to look at "
+            f"it: python -m http.server -d {shlex.quote(str(bundle))}"
+        )
 
 
 def _earlier(runs: list[Path]) -> "ReportResults | None":
@@ -87,14 +113,6 @@ def _earlier(runs: list[Path]) -> "ReportResults | None":
     return ReportResults.load(files[0])
 
 
-def _command(runs: list[Path], suffix: str, heading: str | None, resamples: int, seed: int) -> str:
-    """The command line that makes the report again; where to, its reader decides."""
-    words = ["reviosa", "report", *(str(run) for run in runs), "-o", f"report{suffix}"]
-    words += ["--heading", heading] if heading is not None else []
-    words += ["--resamples", str(resamples), "--seed", str(seed)]
-    return shlex.join(words)
-
-
 def dashboard(
     runs: Annotated[
         Path, typer.Argument(metavar="RUNS", help="Folder with run directories.")
@@ -103,6 +121,7 @@ def dashboard(
 ) -> None:
     """Open the dashboard on a folder of runs."""
     from reviosa.errors import RunError
+    from workbench.uploads import MAX_MB
 
     if not runs.is_dir():
         raise RunError(f"{runs}: got no folder there, expected one with runs; try: reviosa demo")
@@ -113,6 +132,7 @@ def dashboard(
         "server.address": "127.0.0.1",
         "server.port": str(port),
         "server.headless": "true",
+        "server.maxUploadSize": str(MAX_MB),
         "browser.gatherUsageStats": "false",
     }
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
