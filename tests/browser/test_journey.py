@@ -80,6 +80,26 @@ def test_a_selection_is_gathered_saved_and_linked(page, app, runs):
         expect(chips.get_by_text(pair)).to_be_visible()
 
 
+def test_a_report_is_built_and_downloaded(page, app, runs):
+    page.goto(f"{app}/reports")
+    expect(page.get_by_role("heading", name="Reports", exact=True)).to_be_visible()
+    settled(page)
+    name = page.get_by_role("textbox", name="Name", exact=True)
+    name.fill("from-the-page")
+    name.press("Enter")
+    settled(page)
+    page.get_by_role("button", name="Build", exact=True).click()
+    expect(page.get_by_text("The report is made")).to_be_visible(timeout=90_000)
+    settled(page)
+    row = page.get_by_test_id("stDownloadButton")
+    for title, start in (("HTML", b"<!doctype html>"), ("PDF", b"%PDF-")):
+        with page.expect_download() as got:
+            row.get_by_role("button", name=re.compile(title)).first.click()
+        assert got.value.path().read_bytes().lower().startswith(start.lower())
+    made = runs / "exports" / "from-the-page" / "results.json"
+    assert json.loads(made.read_text())["schema"]
+
+
 def test_a_chart_gives_its_data_and_its_picture(page, app):
     open_heads(page, app)
     page.get_by_test_id("stPopover").first.get_by_role("button").click()
