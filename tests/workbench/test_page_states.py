@@ -96,7 +96,7 @@ def test_a_damaged_analysis_is_computed_anew_and_told(monkeypatch, runs, planted
     planted_results.save(path)
     DAMAGE[damage](path)
     app = open_page(monkeypatch, runs, "layers")
-    assert len(app.get("vega_lite_chart")) == 2
+    assert len(app.get("vega_lite_chart")) >= 2
     assert "analysis.json: " in told(app)
 
 
@@ -114,7 +114,7 @@ def test_a_large_run_is_analysed_when_asked_for(monkeypatch, runs):
     app = open_page(monkeypatch, runs, "heads")
     assert "There is no analysis of this run yet" in app.info[0].value
     assert not app.get("vega_lite_chart")
-    app.button[-1].click().run()
+    app.button(key="compute").click().run()
     assert not app.exception and not app.info and len(app.get("vega_lite_chart")) == 3
     # Another reader finds it computed.
     assert not open_page(monkeypatch, runs, "layers").info
@@ -136,5 +136,5 @@ def test_an_analysis_of_an_older_state_is_shown_as_such(monkeypatch, runs):
     app = open_page(monkeypatch, runs, "samples")
     assert f"older state of this run: {before:,} of now {now:,}" in app.warning[0].value
     assert len(app.dataframe[0].value) > before / 2
-    app.button[-1].click().run()
+    app.button(key="compute").click().run()
     assert not app.exception and not app.warning

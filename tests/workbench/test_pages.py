@@ -49,7 +49,7 @@ def words(app: AppTest) -> str:
 def test_finished_run(monkeypatch, planted_runs, page):
     app = open_page(monkeypatch, planted_runs, page)
     assert app.title[0].value == page.capitalize()
-    assert not app.error and not app.warning and not app.info
+    assert not app.error and not app.warning and not app.info, words(app)
     assert app.selectbox(key="run").value == "planted"
     charts = {"layers": 3, "heads": 3, "samples": 1}
     assert len(app.get("vega_lite_chart")) == charts[page]

@@ -224,7 +224,7 @@ def _analysed(entry: RunEntry, mark: tuple) -> bool:
                 "There is no analysis of this run yet, and computing one takes about "
                 f"{_minutes(entry, mark)}. A capture leaves it when it ends."
             )
-            asked = st.button("Compute the analysis", icon=":material/calculate:")
+            asked = st.button("Compute the analysis", icon=":material/calculate:", key="compute")
         known = False
     else:
         rows = len(store_of(entry.directory, mark).samples())
@@ -237,7 +237,9 @@ def _analysed(entry: RunEntry, mark: tuple) -> bool:
                 f"{rows:,} samples and roles. Computing them anew takes about "
                 f"{_minutes(entry, mark)}."
             )
-            asked = st.button("Compute the analysis anew", icon=":material/calculate:")
+            asked = st.button(
+                "Compute the analysis anew", icon=":material/calculate:", key="compute"
+            )
         known = True
     if asked:
         slot.empty()
