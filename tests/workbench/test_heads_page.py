@@ -202,11 +202,15 @@ def test_outlines_have_a_frame_and_colour_each(planted_results):
         for layer in chart["layer"]
         if "stroke" in layer["encoding"]
     ]
-    assert len(strokes) == 4 and all(scale == strokes[0] for scale in strokes)
+    # a and b share a cell, and so do "opened" and "supervised": the inner frames are smaller.
+    assert len(strokes) == 5 and all(scale == strokes[0] for scale in strokes)
     assert strokes[0]["domain"] == ["opened", "supervised by AML", "a", "b"]
     assert len(set(strokes[0]["range"])) == 4
-    bands = {layer["mark"]["width"]["band"] for layer in chart["layer"] if "width" in layer["mark"]}
-    assert len(bands) == 4
+    sizes = [
+        layer["mark"]["width"]["band"] for layer in chart["layer"]
+        if "stroke" in layer["encoding"]
+    ]  # fmt: skip
+    assert sorted(sizes) == pytest.approx([0.78, 0.78, 1, 1, 1])
 
 
 def test_distribution_counts_every_sample_once(planted_runs):
