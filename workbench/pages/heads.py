@@ -187,8 +187,12 @@ def _ranking(chosen: Chosen, criterion: str, role: str) -> None:
 
     def choose() -> None:
         rows = st.session_state["ranking_table"].selection.rows
-        if rows:
-            _open((int(table.layer.iloc[rows[0]]), int(table["head"].iloc[rows[0]])))
+        last = st.session_state.get("ranking_row")
+        # A second click on a row takes its mark away, and its pair out of the selection.
+        row = rows[0] if rows else last if st.session_state.get("gather") else None
+        st.session_state["ranking_row"] = rows[0] if rows else None
+        if row is not None and row < len(table):
+            _open((int(table.layer.iloc[row]), int(table["head"].iloc[row])))
 
     st.subheader("Ranking")
     best = f"among best {ranking.top_k}"

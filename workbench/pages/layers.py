@@ -213,7 +213,11 @@ def _other(entry: RunEntry, criterion: str, roles: list[str]) -> dict | None:
     """Curves of the other run; None, told why, where it has none."""
     try:
         mark = fingerprint(entry.directory)
-        return {role: layer_means_of(entry.directory, mark, criterion, role) for role in roles}
+        curves = {role: layer_means_of(entry.directory, mark, criterion, role) for role in roles}
+        if any(curves.values()):
+            return curves
+        st.info(f"No part of {literal(entry.name)} is complete, so there is nothing to compare.")
+        return None
     except ReviosaError as error:
         st.warning(f"{literal(entry.name)} cannot be drawn beside it.")
         st.code(str(error), language=None, wrap_lines=True)
