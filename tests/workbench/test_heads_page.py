@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from probes.causal.effects import EFFECTS_FILE, append_effects, plan_to_json
@@ -32,6 +33,17 @@ def specs(app) -> str:
     return "\n".join(chart.proto.spec for chart in app.get("vega_lite_chart"))
 
 
+def framed(app) -> dict[str, set[tuple[int, int]]]:
+    """Pairs that the map frames, by set."""
+    found: dict[str, set[tuple[int, int]]] = {}
+    for dataset in app.get("vega_lite_chart")[0].proto.datasets:
+        table = pa.ipc.open_stream(dataset.data.data).read_all().to_pandas()
+        if "set" in table:
+            for row in table.to_dict("records"):
+                found.setdefault(row["set"], set()).add((row["layer"], row["head"]))
+    return found
+
+
 def pairs_in_address(app):
     found = app.query_params.get("pairs")
     return found[0] if isinstance(found, list) else found
@@ -51,6 +63,19 @@ def test_address_gathers_and_reload_gives_the_same(monkeypatch, runs):
     app.run()
     assert pairs_in_address(app) == "2.1,0.3"
     assert '"gathered"' in specs(app)
+
+
+def test_the_map_frames_what_the_address_asks_for(monkeypatch, runs):
+    """Also at once, when the address has just been opened."""
+    HeadSelection(((3, 0), (3, 2))).save(runs / "demo" / "heads.json")
+    app = open_page(
+        monkeypatch, runs, "heads",
+        layer="3", head="2", pairs="0.1,3.2", overlay="demo/heads.json",
+    )  # fmt: skip
+    assert framed(app) == {
+        "opened": {(3, 2)}, "gathered": {(0, 1), (3, 2)}, "supervised by AML": {(2, 1)},
+        "demo/heads.json": {(3, 0), (3, 2)},
+    }  # fmt: skip
 
 
 def test_pairs_that_the_model_does_not_have_are_told(monkeypatch, runs):
@@ -202,11 +227,15 @@ def test_outlines_have_a_frame_and_colour_each(planted_results):
         for layer in chart["layer"]
         if "stroke" in layer["encoding"]
     ]
-    assert len(strokes) == 4 and all(scale == strokes[0] for scale in strokes)
+    # a and b share a cell, and so do "opened" and "supervised": the inner frames are smaller.
+    assert len(strokes) == 5 and all(scale == strokes[0] for scale in strokes)
     assert strokes[0]["domain"] == ["opened", "supervised by AML", "a", "b"]
     assert len(set(strokes[0]["range"])) == 4
-    bands = {layer["mark"]["width"]["band"] for layer in chart["layer"] if "width" in layer["mark"]}
-    assert len(bands) == 4
+    sizes = [
+        layer["mark"]["width"]["band"] for layer in chart["layer"]
+        if "stroke" in layer["encoding"]
+    ]  # fmt: skip
+    assert sorted(sizes) == pytest.approx([0.78, 0.78, 1, 1, 1])
 
 
 def test_distribution_counts_every_sample_once(planted_runs):

@@ -21,6 +21,8 @@ __all__ = [
 ]  # fmt: skip
 
 KINDS: Final = {"plain": "plain", "partial": "given mask area"}
+MANY: Final = 800
+"""More dots than this cover each other, and are drawn paler."""
 _CONTROLS: Final = {"mask_area": "Mask area alone", "centre_share": "Centre prior"}
 _VARIABLES: Final = {"mask_area": "mask area", "objects": "objects"}
 
@@ -64,7 +66,7 @@ def scatter_chart(
     pick = alt.selection_point("picked", fields=["sample_id"], on="click", empty=False)
     samples = (
         alt.Chart(dots(points))
-        .mark_circle(size=40, opacity=0.3, color=color)
+        .mark_circle(size=40, opacity=0.3 if len(points) <= MANY else 0.12, color=color)
         .encode(
             x=x,
             y=y,

@@ -72,9 +72,9 @@ def draw_scores(chosen: Chosen, role: str, pair: Pair, gathered: list[Pair]) -> 
         hide_index=True,
         height=420,
         column_config={
-            "criterion": st.column_config.TextColumn(width=150),
-            "score [interval]": st.column_config.TextColumn(width=145),
-            "rank (interval)": st.column_config.TextColumn(width=90),
+            "criterion": st.column_config.TextColumn(width=130),
+            "score [interval]": st.column_config.TextColumn(width=140),
+            "rank (interval)": st.column_config.TextColumn(width=112),
         },
         alt=f"Scores and ranks of {pair_label(*pair)} by each criterion",
     )

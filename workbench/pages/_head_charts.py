@@ -35,8 +35,8 @@ Pair = tuple[int, int]
 
 OPENED, SUPERVISED, GATHERED = "opened", "supervised by AML", "gathered"
 _OUTLINES: Final = {OPENED: "#FF3B30", SUPERVISED: "#FFFFFF", GATHERED: "#FF8AD8"}
-_OVERLAYS: Final = ("#F0A030", "#56B4E9", "#000000", "#D9D9D9")
-"""Seen on every colour of the map, in a frame of their own each."""
+_OVERLAYS: Final = ("#F0A030", "#56B4E9", "#BBBBBB", "#00E5A8")
+"""Told apart from the others and from each other; there are as many as can be outlined at once."""
 
 
 def map_frame(results: AnalysisResults, criterion: str, role: str) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def _outlines(
     tooltip: Sequence[alt.Tooltip],
     data: pd.DataFrame,
 ) -> list[alt.Chart]:
-    """A layer of frames for each set, one inside the other, so that a cell may be of several."""
+    """Frames for each set; one inside the other where a cell is of several."""
     named = {name: pairs for name, pairs in sets.items() if pairs}
     others = [name for name in named if name not in _OUTLINES]
     colors = {**_OUTLINES, **dict(zip(others, _OVERLAYS, strict=False))}
@@ -145,26 +145,22 @@ def _outlines(
     )  # fmt: skip
     layers = []
     # The opened pair last, on top of the others.
-    for place, (name, pairs) in reversed(list(enumerate(named.items()))):
-        wanted = set(pairs)
-        inside = [(r.layer, r.head) in wanted for r in data.itertuples()]
-        band = 1 - 0.14 * (0 if name == OPENED else place)
-        layers.append(
-            alt.Chart(data[inside].assign(set=name))
-            .mark_rect(
-                fill="#777777",
-                fillOpacity=0,
-                strokeWidth=3,
-                width=alt.RelativeBandSize(band=band),
-                height=alt.RelativeBandSize(band=band),
-            )  # fmt: skip
-            .encode(
-                x=x,
-                y=y,
-                stroke=alt.Stroke("set:N", scale=scale, legend=legend),
-                tooltip=list(tooltip),
-            )
-        )
+    for name, pairs in reversed(named.items()):
+        earlier = [set(named[other]) for other in list(named)[: list(named).index(name)]]
+        depths = {pair: sum(pair in held for held in earlier) for pair in pairs}
+        for depth in sorted(set(depths.values())):
+            inside = [depths.get((r.layer, r.head)) == depth for r in data.itertuples()]
+            size = alt.RelativeBandSize(band=1 - 0.22 * depth)
+            base = alt.Chart(data[inside].assign(set=name)).encode(x=x, y=y, tooltip=list(tooltip))
+            # Dark behind each frame, so that none is lost on a cell of its own colour.
+            layers += [
+                base.mark_rect(
+                    fillOpacity=0, stroke="#222222", strokeWidth=5, width=size, height=size
+                ),
+                base.mark_rect(
+                    fill="#777777", fillOpacity=0, strokeWidth=2.5, width=size, height=size
+                ).encode(stroke=alt.Stroke("set:N", scale=scale, legend=legend)),
+            ]
     return layers
 
 

@@ -114,7 +114,8 @@ def curves_chart(
     """A criterion by layer, a line a role and run; over relative depth where ``layers`` is None."""
     title = in_text(CRITERIA[criterion].title)
     x = _layer(layers) if layers is not None else alt.X(
-        "depth:Q", title="relative depth: 0 the first layer, 1 the last", axis=alt.Axis(grid=False)
+        "depth:Q", title="relative depth: 0 the first layer, 1 the last",
+ axis=alt.Axis(grid=False, tickCount=5)
     )  # fmt: skip
     base = alt.Chart(data.dropna(subset=["value"])).encode(
         x=x, color=role_color(roles), detail=alt.Detail("run:N")

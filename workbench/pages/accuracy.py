@@ -120,7 +120,7 @@ def _choices(chosen: Chosen) -> tuple[str, list[str]]:
 def _looked(chosen: Chosen) -> Looked | None:
     results = chosen.results
     shape = results.num_layers, results.num_heads
-    left, right = st.columns([5, 4], gap="large", vertical_alignment="bottom")
+    left, right = st.columns([5, 4], gap="large")
     with left:
         of = choose(
             "Heads", list(OF), "of", "all", lambda name: OF[name],
