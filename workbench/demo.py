@@ -23,7 +23,7 @@ VIDEOS = 20
 SEED = 7
 """Of the synthetic world; the shipped model has never seen a video of it."""
 
-CAUSE_VIDEOS = 8
+CAUSE_VIDEOS = 6
 """Videos that heads are silenced on, the first ones: of all 20 it would take minutes."""
 DRAWS = 10
 """Random sets of the same layer for each number of silenced heads."""
@@ -210,12 +210,15 @@ def _caused(
     if selection is None or videos < 2:
         return (), False
     dataset = InterRVOSDataset(out / "data", min(videos, CAUSE_VIDEOS))
+    twins = sum(twin(sample) is not None for sample in dataset.samples)
+    asked = {"ablation": len(dataset.samples), "roles": twins}
     steps = {"ablation": "silencing heads", "roles": "exchanging roles"}
-    if not any(twin(sample) is not None for sample in dataset.samples):
+    if not twins:
         del steps["roles"]
     shape = _shape(out / "capture")
     plans = {"ablation": _sets(selection, shape), "roles": _every(shape)}
-    left = [n for n in steps if not _finished(out / n, identity, dataset.identity, plans[n])]
+    of = identity, dataset.identity
+    left = [n for n in steps if not _finished(out / n, of, plans[n], asked[n])]
     loaded = None
     for name in left:
         loaded = loaded or load_model(model)
@@ -259,8 +262,17 @@ def _every(shape: tuple[int, int]) -> "tuple[Ablation, ...]":
     return (*single_ablations(pairs), *layer_ablations(shape))
 
 
-def _finished(folder: Path, model: str, data: str, plan: "tuple[Ablation, ...]") -> bool:
-    """Whether a run of that plan is done; one of other heads, model or data is removed."""
+def _finished(
+    folder: Path, of: tuple[str, str], plan: "tuple[Ablation, ...]", samples: int
+) -> bool:
+    """Whether a run of that plan is done; one of other heads, model, data or size is removed.
+
+    Args:
+        folder: of the run.
+        of: identities of model and data.
+        plan: sets of heads.
+        samples: expressions.
+    """
     from probes.causal.effects import plan_to_json
     from reviosa.process import locked_directory
     from reviosa.run_record import read_run
@@ -268,8 +280,10 @@ def _finished(folder: Path, model: str, data: str, plan: "tuple[Ablation, ...]")
     if not (folder / "run.json").is_file():
         return False
     header = read_run(folder)
-    before = [(header.get(key) or {}).get("identity") for key in ("model", "data")]
-    if before != [model, data] or header["config"].get("ablations") != plan_to_json(plan):
+    before = tuple((header.get(key) or {}).get("identity") for key in ("model", "data"))
+    config = header["config"]
+    planned = config.get("ablations"), config.get("samples")
+    if before != of or planned != (plan_to_json(plan), samples):
         with locked_directory(folder):
             shutil.rmtree(folder)
         return False

@@ -234,3 +234,12 @@ def test_progress_counts_what_is_there(runs, tmp_path):
         (record.directory / "effects.jsonl").write_text("{}\n{}\n{}\n")
     assert _runs.progress_of(entry_of(runs, "ab")) == (3, 4)
     assert _runs.progress_of(entry_of(runs, "planted")) is None  # its header says no number
+
+
+def test_other_pages_go_on_with_a_capture(monkeypatch, runs):
+    evaluation(runs / "scored")
+    app = open_page(monkeypatch, runs, "runs", run="scored")
+    assert app.selectbox(key="run").value == "scored"
+    app.switch_page("workbench/pages/layers.py").run()
+    assert not app.exception and not app.warning
+    assert app.selectbox(key="run").value == "planted"
