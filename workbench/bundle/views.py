@@ -72,7 +72,7 @@ def write_accuracy(folder: Path, results: AnalysisResults, store: CaptureStore) 
     views: list[View] = []
     for role in ROLES:
         points = results.layer_profile[role]
-        if not points or SCORE not in store.criteria:
+        if SCORE not in store.criteria or not results.counts.roles[role].emitted:
             continue
         means = {
             name: defined_mean(store.head_array(name, role).flat, axis=1)

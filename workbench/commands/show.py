@@ -59,7 +59,7 @@ def report(
     """Write a report on runs: one self-contained HTML file, or a page in Markdown."""
     from reports.csv_files import write_csv
     from reviosa.errors import ConfigError
-    from workbench.bundle import write_bundle
+    from workbench.bundle import require_new, write_bundle
     from workbench.console import print_json, progress
     from workbench.reporting import gather, record_path, report_command, write_report
 
@@ -68,6 +68,8 @@ def report(
             "got nothing to write; name a document with -o, or a folder with --bundle"
         )
     # Says so at once where the ending is none that a report has.
+    if bundle is not None:
+        require_new(bundle)
     size = None
     record = None if out is None else record_path(out)
     results = _earlier(runs)
