@@ -49,6 +49,7 @@ def report(
     json: Json = False,
 ) -> None:
     """Write a report on runs: one self-contained HTML file, or a page in Markdown."""
+    from reports.claims import stated_in
     from reports.csv_files import write_csv
     from workbench.console import print_json, progress
     from workbench.reporting import gather, record_path, write_report
@@ -66,8 +67,9 @@ def report(
     if json:
         print_json(results.to_json())
         return
-    for claim in results.study.claims if results.study and results.study.sweeps else ():
-        print(f"{claim.verdict:14}  {claim.says} ({claim.source})")
+    claims = results.study.claims if results.study else ()
+    for claim in claims:
+        print(f"{claim.verdict:14}  {claim.says} ({stated_in(claim, claims)})")
     print(f"report in {out}, its numbers in {record}")
 
 
