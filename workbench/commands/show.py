@@ -11,6 +11,9 @@ import typer
 from workbench.commands.options import Json, Resamples, Seed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from probes.conditions import Condition
     from probes.report import ReportResults
 
 __all__ = ["dashboard", "report"]
@@ -28,7 +31,7 @@ def report(
         ),
     ],
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--out",
             "-o",
@@ -36,10 +39,31 @@ def report(
             help="Document to write, .html or .md. Its numbers go beside it: NAME.json, or "
             "NAME/results.json of a .md page.",
         ),
-    ],
+    ] = None,
+    pdf: Annotated[
+        Path | None,
+        typer.Option("--pdf", metavar="FILE", help="Also write it as PDF (extra: pdf)."),
+    ] = None,
+    latex: Annotated[
+        Path | None,
+        typer.Option(
+            "--latex",
+            metavar="DIR",
+            help="Also write its tables and figures for a paper in LaTeX.",
+        ),
+    ] = None,
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="DIR", help="Also write the tables as CSV files."),
+    ] = None,
+    check: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--check",
+            metavar="CONDITION",
+            help="Exit 1 where a number of the report does not hold it, such as 'actor.jf>=70'; "
+            "may be given several times.",
+        ),
     ] = None,
     heading: Annotated[
         str | None, typer.Option("--heading", metavar="TEXT", help="Title of the document.")
@@ -49,28 +73,71 @@ def report(
     json: Json = False,
 ) -> None:
     """Write a report on runs: one self-contained HTML file, or a page in Markdown."""
+    from probes.conditions import check as check_conditions
+    from probes.conditions import parse_condition
     from reports.claims import stated_in
     from reports.csv_files import write_csv
     from workbench.console import print_json, progress
-    from workbench.reporting import gather, record_path, write_report
+    from workbench.reporting import gather, write_report
 
-    record = record_path(out)  # says so at once where the ending is none that a report has
+    conditions = [parse_condition(text) for text in check or ()]
+    _require_forms(out, pdf, latex, csv, conditions)
     results = _earlier(runs)
     if results is None:
-        command = _command(runs, out.suffix, heading, resamples, seed)
+        command = _command(runs, out.suffix if out else ".html", heading, resamples, seed)
         with progress("analysis"):
             results = gather(runs, command, heading, resamples, seed)
-    with progress("report"):
-        write_report(results, out)
-        if csv is not None:
-            write_csv(results, csv)
+    # A name that is not there is said before anything is written.
+    outcomes = check_conditions(results, conditions)
+    record = None
+    written = [str(path) for path in (out, pdf, latex, csv) if path is not None]
+    if written:
+        with progress("report"):
+            record = write_report(results, out, pdf, latex)
+            if csv is not None:
+                write_csv(results, csv)
+    failed = any(not outcome.passed for outcome in outcomes)
     if json:
-        print_json(results.to_json())
-        return
+        held = {"conditions": [outcome.to_json() for outcome in outcomes]} if outcomes else {}
+        print_json({**results.to_json(), **held})
+        raise typer.Exit(1 if failed else 0)
     claims = results.study.claims if results.study else ()
     for claim in claims:
         print(f"{claim.verdict:14}  {claim.says} ({stated_in(claim, claims)})")
-    print(f"report in {out}, its numbers in {record}")
+    for outcome in outcomes:
+        value = f"n/a ({outcome.reason})" if outcome.value is None else f"{outcome.value:g}"
+        print(f"{'pass' if outcome.passed else 'fail'}  {outcome.condition}: {value}")
+    if written:
+        print(f"report in {', '.join(written)}" + (f", its numbers in {record}" if record else ""))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _require_forms(
+    out: Path | None,
+    pdf: Path | None,
+    latex: Path | None,
+    csv: Path | None,
+    conditions: "Sequence[Condition]",
+) -> None:
+    """Say at once what cannot be written, and that nothing was asked for."""
+    from reports.pdf import require_typst
+    from reviosa.errors import ConfigError
+    from workbench.reporting import record_path
+
+    if out is not None:
+        record_path(out)
+    if pdf is not None:
+        if pdf.suffix != ".pdf":
+            raise ConfigError(
+                f"{pdf}: got a file ending on {pdf.suffix or 'nothing'}, expected .pdf"
+            )
+        require_typst(pdf)
+    if not conditions and out is pdf is latex is csv is None:
+        raise ConfigError(
+            "got nothing to write or to check; give -o FILE, --pdf FILE, --latex DIR, --csv DIR or "
+            "--check CONDITION"
+        )
 
 
 def _earlier(runs: list[Path]) -> "ReportResults | None":
