@@ -1,4 +1,4 @@
-"""Each number of a report is the store's: some are worked out by hand and looked for in the page."""
+"""Each number of a report is the store's: some are worked out by hand and looked for in it."""
 
 import html
 import re

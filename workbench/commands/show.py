@@ -75,6 +75,7 @@ def report(
     """Write a report on runs: one self-contained HTML file, or a page in Markdown."""
     from probes.conditions import check as check_conditions
     from probes.conditions import parse_condition
+    from reports.claims import stated_in
     from reports.csv_files import write_csv
     from workbench.console import print_json, progress
     from workbench.reporting import gather, write_report
@@ -100,8 +101,9 @@ def report(
         held = {"conditions": [outcome.to_json() for outcome in outcomes]} if outcomes else {}
         print_json({**results.to_json(), **held})
         raise typer.Exit(1 if failed else 0)
-    for claim in results.study.claims if results.study and results.study.sweeps else ():
-        print(f"{claim.verdict:14}  {claim.says} ({claim.source})")
+    claims = results.study.claims if results.study else ()
+    for claim in claims:
+        print(f"{claim.verdict:14}  {claim.says} ({stated_in(claim, claims)})")
     for outcome in outcomes:
         value = f"n/a ({outcome.reason})" if outcome.value is None else f"{outcome.value:g}"
         print(f"{'pass' if outcome.passed else 'fail'}  {outcome.condition}: {value}")
