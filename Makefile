@@ -90,7 +90,7 @@ results: $(BASE)  ## Run the paper's comparisons on the nano model and write doc
 	@$(OFFLINE) $(BIN)/reviosa sweep configs/sweeps/figure-6c.yaml --out $(PAPER)
 	@rm -rf $(KEPT) && mkdir -p $(KEPT)
 	@tar -C $(PAPER) --exclude=model --exclude=features --exclude=checkpoints --exclude=predictions --exclude=.lock \
-		--exclude=predictions.json --exclude='*.log' --exclude=log.txt -cf - . | tar -C $(KEPT) -xf -
+		--exclude=predictions.json --exclude=analysis.json --exclude='*.log' --exclude=log.txt -cf - . | tar -C $(KEPT) -xf -
 	@$(BIN)/reviosa report $(KEPT)/sweeps/table-3 $(KEPT)/sweeps/figure-6c $(KEPT)/nano-on-test \
 		-o docs/results.md --heading "The paper's analysis on the nano model"
 

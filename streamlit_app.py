@@ -9,11 +9,11 @@ st.set_page_config(page_title="ReVIOSa workbench", page_icon=tab_icon(), layout=
 page = st.navigation(
     [
         st.Page(
-            "workbench/pages/overview.py",
-            title="Overview",
+            "workbench/pages/runs.py",
+            title="Runs",
             icon=":material/home:",
             default=True,
-            help="Scores of the chosen run, where it came from, and all runs of the folder.",
+            help="Every run of the folder with its scores; where one came from; two compared.",
         ),
         st.Page(
             "workbench/pages/layers.py",
@@ -38,6 +38,12 @@ page = st.navigation(
             title="Samples",
             icon=":material/movie:",
             help="Frames with truth, prediction and attention, worst J&F first.",
+        ),
+        st.Page(
+            "workbench/pages/causes.py",
+            title="Causes",
+            icon=":material/bolt:",
+            help="What heads cause: silenced, kept alone, or lent by the exchanged sentence.",
         ),
         st.Page(
             "workbench/pages/sweeps.py",
@@ -66,6 +72,6 @@ page = st.navigation(
         ),
     ]
 )
-# Sweeps, trainings and the runs of a report are chosen on their own pages.
-sidebar(captures=page.url_path not in ("sweeps", "training", "reports"))
+# Runs of any kind, sweeps, trainings and the runs of a report are chosen on their own pages.
+sidebar(captures=page.url_path not in ("", "sweeps", "training", "reports"))
 page.run()

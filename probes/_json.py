@@ -3,11 +3,13 @@
 import base64
 import binascii
 import dataclasses
+import itertools
 import json
 import math
 import types
 import typing
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,90 +83,146 @@ def record(kind: Any, value: Any, where: str = "record") -> Any:
     Raises:
         RunError: a key that is missing or unknown, a value of another type; names the place.
     """
+    try:
+        return _reader(kind)(value)
+    except _Misfit as misfit:
+        got = repr(misfit.value)
+        got = got if len(got) <= 60 else got[:57] + "..."
+        raise RunError(
+            f"analysis results: {where}{misfit.place} should be {misfit.expected}, got {got}; run "
+            "the analysis again"
+        ) from None
+
+
+class _Misfit(Exception):
+    """A value that is not what was declared; every level above adds its part of the place."""
+
+    def __init__(self, expected: str, value: Any) -> None:
+        super().__init__(expected)
+        self.expected, self.value, self.place = expected, value, ""
+
+    def within(self, place: str) -> "_Misfit":
+        self.place = place + self.place
+        return self
+
+
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What reads a value of a type. Made once for each: a large analysis has 40,000 records."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
-        return value
+        return lambda value: value
     if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        (inner,) = (arg for arg in args if arg is not type(None))
-        return record(inner, value, where)
+        (inner,) = (_reader(arg) for arg in args if arg is not type(None))
+        return lambda value: None if value is None else inner(value)
     if dataclasses.is_dataclass(kind):
-        return _dataclass(kind, value, where)
+        return _dataclass_reader(kind)
     if origin is tuple:
-        _expect(isinstance(value, list), where, "a list", value)
-        if args[-1] is Ellipsis:
-            return tuple(record(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-        _expect(len(value) == len(args), where, f"{len(args)} values", value)
-        return tuple(
-            record(arg, item, f"{where}[{i}]")
-            for i, (arg, item) in enumerate(zip(args, value, strict=True))
-        )
+        return _tuple_reader(args)
     if origin is dict:
-        _expect(isinstance(value, dict), where, "an object", value)
-        return {
-            _key(args[0], key, where): record(args[1], item, f"{where}.{key}")
-            for key, item in value.items()
-        }
+        return _dict_reader(args[0], _reader(args[1]))
     if kind is float:
-        _expect(
-            isinstance(value, int | float) and not isinstance(value, bool), where, "a number", value
-        )
-        return float(value)
+        return _float
     if kind is int:
-        _expect(isinstance(value, int) and not isinstance(value, bool), where, "an integer", value)
-        return value
+        return _int
     if kind is bytes:
-        return _bytes(value, where)
-    _expect(isinstance(value, kind), where, kind.__name__, value)
+        return _bytes
+
+    def other(value: Any) -> Any:
+        _expect(isinstance(value, kind), kind.__name__, value)
+        return value
+
+    return other
+
+
+def _float(value: Any) -> float:
+    _expect(isinstance(value, int | float) and not isinstance(value, bool), "a number", value)
+    return float(value)
+
+
+def _int(value: Any) -> int:
+    _expect(isinstance(value, int) and not isinstance(value, bool), "an integer", value)
     return value
 
 
-def _bytes(value: Any, where: str) -> bytes:
+def _bytes(value: Any) -> bytes:
     try:
         return base64.b64decode(value, validate=True)
     except (TypeError, ValueError, binascii.Error):
-        _expect(False, where, "base64", value)
-        raise
+        raise _Misfit("base64", value) from None
 
 
-def _key(kind: Any, key: str, where: str) -> Any:
+def _tuple_reader(args: tuple[Any, ...]) -> Callable[[Any], Any]:
+    same = args[-1] is Ellipsis
+    readers = [_reader(arg) for arg in args if arg is not Ellipsis]
+
+    def read(value: Any) -> Any:
+        _expect(isinstance(value, list), "a list", value)
+        if not same:
+            _expect(len(value) == len(readers), f"{len(readers)} values", value)
+        inner = itertools.repeat(readers[0]) if same else readers
+        items: list[Any] = []
+        try:
+            for reader, item in zip(inner, value, strict=False):
+                items.append(reader(item))
+        except _Misfit as misfit:
+            raise misfit.within(f"[{len(items)}]") from None
+        return tuple(items)
+
+    return read
+
+
+def _dict_reader(key_kind: Any, reader: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        _expect(isinstance(value, dict), "an object", value)
+        items, key = {}, ""
+        for key, item in value.items():
+            try:
+                items[_key(key_kind, key)] = reader(item)
+            except _Misfit as misfit:
+                raise misfit.within(f".{key}" if misfit.value is not key else "") from None
+        return items
+
+    return read
+
+
+def _key(kind: Any, key: str) -> Any:
     """JSON has text for keys; a record may have numbers."""
     if kind is not int:
         return key
-    _expect(key.removeprefix("-").isdecimal(), where, "whole numbers for keys", key)
+    _expect(key.removeprefix("-").isdecimal(), "whole numbers for keys", key)
     return int(key)
 
 
-def _dataclass(kind: Any, value: Any, where: str) -> Any:
-    _expect(isinstance(value, dict), where, "an object", value)
-    hints, required = _declared(kind)
-    for name in value:
-        _expect(name in hints, where, f"no key {name!r}", value)
-    for name in required:
-        _expect(name in value, where, f"a key {name!r}", value)
-    return kind(
-        **{n: record(hint, value[n], f"{where}.{n}") for n, hint in hints.items() if n in value}
-    )
-
-
-@lru_cache
-def _declared(kind: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Types of a record's fields, and those that must be given; a report asks 20,000 times."""
+def _dataclass_reader(kind: Any) -> Callable[[Any], Any]:
     hints = typing.get_type_hints(kind)
     fields = dataclasses.fields(kind)
-    required = tuple(
+    readers: dict[str, Callable[[Any], Any]] = {}
+    required = [
         f.name
         for f in fields
         if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    )
-    return {f.name: hints[f.name] for f in fields}, required
+    ]
+
+    def read(value: Any) -> Any:
+        if not readers:  # not before: a record may hold records of its own kind
+            readers.update((f.name, _reader(hints[f.name])) for f in fields)
+        _expect(isinstance(value, dict), "an object", value)
+        for name in value:
+            _expect(name in readers, f"no key {name!r}", value)
+        for name in required:
+            _expect(name in value, f"a key {name!r}", value)
+        items, name = {}, ""
+        try:
+            for name, item in value.items():
+                items[name] = readers[name](item)
+        except _Misfit as misfit:
+            raise misfit.within(f".{name}") from None
+        return kind(**items)
+
+    return read
 
 
-def _expect(holds: bool, where: str, expected: str, value: Any) -> None:
+def _expect(holds: bool, expected: str, value: Any) -> None:
     if not holds:
-        got = repr(value)
-        got = got if len(got) <= 60 else got[:57] + "..."
-        raise RunError(
-            f"analysis results: {where} should be {expected}, got {got}; run the analysis again"
-        )
+        raise _Misfit(expected, value)

@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from probes.bins import quantile_bins
 from probes.bootstrap import defined_mean, estimate_means
-from probes.correlation import Correlation, correlate_tables
+from probes.correlation import Correlation, control_names, correlate_tables
 from probes.covariates import covariates
 from probes.notes import write_notes
+from probes.protocol_scores import protocol_scores
 from probes.ranking import Ranking, rank_pairs
 from probes.results import (
     AnalysisResults,
     Counts,
     LayerPoint,
-    ProtocolScore,
     RoleCount,
     SampleCard,
     ScatterBin,
@@ -26,12 +26,15 @@ from probes.selection import top_layer
 from probes.store import CaptureStore, HeadTable
 from reviosa.data.records import ROLES
 from reviosa.errors import ConfigError
-from reviosa.evaluation import protocol_rows
 
 __all__ = ["analyse"]
 
 SHOWN = 6
 """Best and worst samples per role."""
+
+AT_ONCE = 6
+"""Criteria that are read in one go."""
+_USED = ("visual_mass", "text_mass", "mask_share", "lift")
 
 Tables = dict[str, dict[str, HeadTable]]
 """role, metric."""
@@ -61,8 +64,8 @@ def analyse(
     if resamples < 1:
         raise ConfigError(f"resamples is {resamples}; it must be at least 1")
     samples = store.samples()
-    tables: Tables = {role: store.head_tables(role) for role in ROLES}
-    rankings = _rankings(tables, resamples, seed)
+    tables: Tables = {role: store.head_tables(role, _kept(store.criteria)) for role in ROLES}
+    rankings = _rankings(store, tables, resamples, seed)
     tops = {role: _top_layer(rankings["visual_mass"][role]) for role in ROLES}
     correlations: dict[str, Correlation] = {
         role: correlate_tables(
@@ -73,7 +76,7 @@ def analyse(
     scatter = {role: _scatter(tables[role]["mask_share"], tops[role]) for role in ROLES}
     cards = {role: _cards(samples.loc[samples.role == role, :], tables[role]) for role in ROLES}
     counts = _counts(samples)
-    protocols = _protocols(samples, resamples, seed)
+    protocols = protocol_scores(samples, resamples, seed)
     supervised = _supervised(store.run)
     return AnalysisResults(
         name=store.directory.resolve().name,
@@ -106,14 +109,27 @@ def analyse(
     )
 
 
-def _rankings(tables: Tables, resamples: int, seed: int) -> dict[str, dict[str, Ranking]]:
-    def one(criterion: str, *roles: str) -> Ranking:
-        return rank_pairs([tables[role][criterion] for role in roles], resamples, seed)
+def _kept(criteria: tuple[str, ...]) -> tuple[str, ...]:
+    """Criteria that more than one part of the analysis needs; the others are read in turn."""
+    wanted = {*_USED, *control_names(criteria)}
+    return tuple(name for name in criteria if name in wanted)
 
-    return {
-        criterion: {role: one(criterion, role) for role in ROLES} | {"both": one(criterion, *ROLES)}
-        for criterion in tables[ROLES[0]]
-    }
+
+def _rankings(
+    store: CaptureStore, kept: Tables, resamples: int, seed: int
+) -> dict[str, dict[str, Ranking]]:
+    """Of every criterion. All tables of a large capture together would take a gigabyte."""
+    found = {}
+    for start in range(0, len(store.criteria), AT_ONCE):
+        names = store.criteria[start : start + AT_ONCE]
+        others = [name for name in names if name not in kept[ROLES[0]]]
+        read = {role: store.head_tables(role, others) for role in ROLES}
+        for name in names:
+            tables = {role: (kept[role] | read[role])[name] for role in ROLES}
+            found[name] = {role: rank_pairs([tables[role]], resamples, seed) for role in ROLES} | {
+                "both": rank_pairs([tables[role] for role in ROLES], resamples, seed)
+            }
+    return found
 
 
 def _top_layer(ranking: Ranking) -> int | None:
@@ -137,22 +153,6 @@ def _counts(samples: pd.DataFrame) -> Counts:
         interactions=interactions.sample_id.nunique(),
         roles=roles,
     )
-
-
-def _protocols(samples: pd.DataFrame, resamples: int, seed: int) -> dict[str, ProtocolScore]:
-    return {
-        name: _protocol(subset, resamples, seed) for name, subset in protocol_rows(samples).items()
-    }
-
-
-def _protocol(subset: pd.DataFrame, resamples: int, seed: int) -> ProtocolScore:
-    emitted = subset.emitted.to_numpy(dtype=bool)
-    columns = subset[["j", "f", "jf"]].to_numpy(dtype=np.float64)
-    # A role that was not given has no mask: 0, whatever the capture wrote (EVALUATION).
-    columns = np.where(emitted[:, None], columns, 0.0) * 100
-    j, f, jf = estimate_means(columns, subset.video_id.to_numpy(dtype=str), resamples, seed)
-    missing = int((~emitted).sum())
-    return ProtocolScore(j.value, f.value, jf.value, jf.ci, len(subset), missing, jf.reason)
 
 
 def _profile(tables: dict[str, HeadTable], resamples: int, seed: int) -> tuple[LayerPoint, ...]:

@@ -1,8 +1,11 @@
 """Which chunks of a capture run are whole, and the samples they hold."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,7 +16,7 @@ from probes.criteria import CRITERIA, OUTCOME_OF, SCORED
 from probes.layout import LATER, READABLE, SAMPLES_SCHEMA, SHAPE_KEY, chunk_of, part
 from reviosa.errors import RunError
 
-__all__ = ["LoadedSamples", "load_samples", "problem"]
+__all__ = ["LoadedSamples", "check_part", "load_samples", "problem"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def load_samples(directory: Path) -> LoadedSamples:
             frame, found, columns = _read_chunk(directory, chunk)
             if shape not in (None, found):
                 raise RunError(f"shape {found}, but the chunks before have {shape}")
-        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        except (RunError, OSError, KeyError, ValueError, pa.ArrowException) as error:
             problems.append(problem(f"chunk {chunk} left out", error))
             continue
         shape = found
@@ -77,14 +80,32 @@ def problem(what: str, error: Exception) -> str:
     return f"{what}: {reason[0] if reason else type(error).__name__}"
 
 
+def check_part(path: Path) -> pa.Schema:
+    """Read a Parquet part to its end and give its schema; a part is read once in each state.
+
+    The writer keeps a checksum of every page. Without a look at them, numbers that were damaged on
+    the disk are read as other numbers.
+
+    Raises:
+        OSError: it is missing, cut off or damaged.
+        ArrowException: likewise.
+    """
+    state = path.stat()
+    return _checked(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _checked(path: Path, changed: int, size: int) -> pa.Schema:
+    return pq.read_table(path, page_checksum_verification=True).schema
+
+
 def _read_chunk(directory: Path, chunk: int) -> tuple[pd.DataFrame, tuple[int, int], list[str]]:
     path, heads = part(directory, "samples", chunk), part(directory, "heads", chunk)
-    table = pq.read_table(path)
+    table = _told(path, lambda: pq.read_table(path, page_checksum_verification=True))
     shape = _shape(table.schema.metadata, path)
-    # The footer stands at a Parquet file's end: a part that was cut off fails here.
-    schema = pq.read_schema(heads)
+    schema = _told(heads, lambda: check_part(heads))
     if _shape(schema.metadata, heads) != shape:
-        raise RunError(f"{heads.name} has another model shape than {path}")
+        raise RunError(f"{_name(heads)} has another model shape than {_name(path)}")
     for name in LATER:
         if name not in table.column_names:
             nothing = pa.nulls(len(table), SAMPLES_SCHEMA.field(name).type)
@@ -93,8 +114,29 @@ def _read_chunk(directory: Path, chunk: int) -> tuple[pd.DataFrame, tuple[int, i
     return frame.assign(chunk=chunk), shape, schema.names
 
 
+Read = TypeVar("Read")
+
+
+def _told(path: Path, read: Callable[[], Read]) -> Read:
+    """What ``read`` gives; what is wrong with the part is told with its name and the remedy."""
+    try:
+        return read()
+    except FileNotFoundError:
+        got = "it is missing"
+    except (OSError, ValueError, pa.ArrowException) as error:
+        got = problem("it is damaged", error)
+    raise RunError(f"{_name(path)}: {got}; capture again with --resume") from None
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
 def _shape(metadata: dict[bytes, bytes] | None, path: Path) -> tuple[int, int]:
     value = json.loads((metadata or {}).get(SHAPE_KEY, b"{}"))
     if value.get("schema") not in READABLE:
-        raise RunError(f"{path} has schema {value.get('schema')}, expected one of {READABLE}")
+        raise RunError(
+            f"{_name(path)} has schema {value.get('schema')}, expected one of {READABLE}; open it "
+            "with the version of the project that wrote it, or capture again"
+        )
     return value["layers"], value["heads"]

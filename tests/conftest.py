@@ -34,3 +34,15 @@ def planted_results(planted_store):
     from probes.analysis import analyse
 
     return analyse(planted_store, resamples=200)
+
+
+@pytest.fixture
+def fresh_caches():
+    """What pages cached of another test's folder must not answer here."""
+    import streamlit as st
+
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()

@@ -47,18 +47,6 @@ def cli(capfd, monkeypatch):
     return call
 
 
-@pytest.fixture
-def fresh_caches():
-    """What pages cached of another test's folder must not answer here."""
-    import streamlit as st
-
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
-
-
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory):
     return make_dataset(tmp_path_factory.mktemp("set") / "data", videos=2)

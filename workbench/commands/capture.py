@@ -107,6 +107,7 @@ def capture(
             "--features-limit", str(features_limit),
         ]  # fmt: skip
         run_shards(command, out, join_captures, places, resume)
+        _analyse(out)
         _print(out, len(dataset.samples), json)
         return
     loaded = load_model(model, device, frames, shuffle)
@@ -127,9 +128,21 @@ def capture(
             store=store,
         )
     tell_features(store)
+    if part is None:
+        _analyse(out)
     if maps is Maps.selected and selection is None and not loaded.model.config.aml_pairs:
         note("no attention maps were kept: the model names no supervised pairs; give --heads FILE")
     _print(out, summary.samples, json)
+
+
+def _analyse(out: Path) -> None:
+    """Leave what pages show, so that they open at once however large the capture is."""
+    from probes.analysis import analyse
+    from probes.store import CaptureStore
+    from workbench.console import progress
+
+    with progress("analysis"):
+        analyse(CaptureStore(out)).save(out / "analysis.json")
 
 
 def _print(out: Path, samples: int, json: bool) -> None:

@@ -25,8 +25,8 @@ _CONTROLS: Final = {"mask_area": "Mask area alone", "centre_share": "Centre prio
 _VARIABLES: Final = {"mask_area": "mask area", "objects": "objects"}
 
 
-def points_frame(found: SetAccuracy, expressions: Mapping[str, str]) -> pd.DataFrame:
-    """One row a sample: its score, J&F, mask area and expression."""
+def points_frame(found: SetAccuracy, expressions: pd.Series) -> pd.DataFrame:
+    """One row a sample: its score, J&F, mask area and expression, which stand by sample_id."""
     return pd.DataFrame(
         {
             "sample_id": found.sample_ids,
@@ -34,7 +34,7 @@ def points_frame(found: SetAccuracy, expressions: Mapping[str, str]) -> pd.DataF
             "score": found.score,
             "jf": found.jf,
             "mask_area": found.mask_area,
-            "expression": [expressions.get(name, "") for name in found.sample_ids],
+            "expression": expressions.reindex(list(found.sample_ids)).to_numpy(),
         }
     )
 
@@ -68,18 +68,29 @@ def scatter_chart(
         .encode(
             x=x,
             y=y,
-            tooltip=["sample_id:N", "expression:N", *numbers(["score", "jf", "mask_area"])],
+            tooltip=[
+                alt.Tooltip("sample_id:N"),
+                alt.Tooltip("expression:N"),
+                *numbers(["score", "jf", "mask_area"]),
+            ],
         )
         .add_params(pick)
     )
     base = alt.Chart(bins).encode(x=x)
     means = base.mark_line(color=color, strokeWidth=2).encode(y=y)
     spread = base.mark_rule(color=color, strokeWidth=3).encode(
-        y=alt.Y("low:Q", title="J&F"), y2="high:Q"
+        y=alt.Y("low:Q", title="J&F"), y2=alt.Y2("high:Q")
     )
     marks = base.mark_point(
         filled=True, size=110, opacity=1, color=color, stroke="white", strokeWidth=1.5
-    ).encode(y=y, tooltip=[*numbers(["score", "jf", "low", "high"]), "samples:Q", "videos:Q"])
+    ).encode(
+        y=y,
+        tooltip=[
+            *numbers(["score", "jf", "low", "high"]),
+            alt.Tooltip("samples:Q"),
+            alt.Tooltip("videos:Q"),
+        ],
+    )
     return alt.layer(samples, means, spread, marks).properties(height=340)
 
 
@@ -132,11 +143,11 @@ def association_chart(data: pd.DataFrame, role: str, order: Sequence[str]) -> al
     )
     title = "rank correlation with J&F"
     scale = alt.Scale(domain=[-1, 1])
-    zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color="#888888").encode(x="x:Q")
+    zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color="#888888").encode(x=alt.X("x:Q"))
     return alt.layer(
         zero,
         base.mark_rule(strokeWidth=2, opacity=0.6, color=ROLE_COLORS[role]).encode(
-            x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"
+            x=alt.X("low:Q", title=title, scale=scale), x2=alt.X2("high:Q")
         ),
         base.mark_point(size=70, opacity=1, color=ROLE_COLORS[role], strokeWidth=2).encode(
             x=alt.X("correlation:Q", title=title, scale=scale),
@@ -146,6 +157,11 @@ def association_chart(data: pd.DataFrame, role: str, order: Sequence[str]) -> al
                 scale=alt.Scale(domain=kinds, range=["circle", "diamond"]),
                 legend=alt.Legend(orient="top", symbolStrokeColor="#888888"),
             ),
-            tooltip=["of:N", "kind:N", *numbers(["correlation", "low", "high"]), "samples:Q"],
+            tooltip=[
+                alt.Tooltip("of:N"),
+                alt.Tooltip("kind:N"),
+                *numbers(["correlation", "low", "high"]),
+                alt.Tooltip("samples:Q"),
+            ],
         ),
     ).properties(height=90 + 34 * len(order))

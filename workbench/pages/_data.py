@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from probes.analysis import analyse
-from probes.results import AnalysisResults
+from probes.results import AnalysisResults, Counts
 from probes.store import AttentionMap, CaptureStore
 from reports.sample_pictures import SamplePictures, load_pictures
 from reviosa.data import InterRVOSDataset
@@ -30,12 +30,19 @@ from workbench.pages._paths import is_below
 
 __all__ = [
     "FrameShare",
+    "Left",
+    "NotAnalysed",
     "RunEntry",
+    "analysis_seconds",
     "attention_map",
+    "compute_analysis",
     "dataset_of",
     "files_mark",
     "fingerprint",
     "frame_shares",
+    "is_large",
+    "kept_results_of",
+    "left_analysis",
     "list_runs",
     "pair_values",
     "pictures_of",
@@ -44,6 +51,10 @@ __all__ = [
     "sample_table",
     "store_of",
 ]
+
+PATIENCE_S = 15.0
+S_PER_CELL = 77 / (10_096 * 336)
+"""Of a sample-role and pair: docs/benchmarks.md, the dashboard on a large capture."""
 
 DEPTH = 3
 """How far below the runs folder a run may lie: runs/sweep/trial."""
@@ -142,21 +153,103 @@ def store_of(directory: Path, mark: tuple) -> CaptureStore:
     return CaptureStore(directory)
 
 
-@st.cache_resource(max_entries=4, show_spinner="Computing rankings and intervals")
-def results_of(directory: Path, mark: tuple) -> AnalysisResults:
-    """The analysis of a run: the file that a command left, if it is of this state, else anew.
+@dataclass(frozen=True)
+class Left:
+    """The analysis that a command left beside a run."""
+
+    results: AnalysisResults | None
+    """None where there is none, or none that can be used."""
+    current: bool
+    """Whether it is of the run's present state."""
+    problem: str
+    """Why a file that lies there cannot be used; else empty."""
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the analysis")
+def left_analysis(directory: Path, mark: tuple) -> Left:
+    """The analysis beside a run, if it is of the run at all.
 
     Raises:
-        RunError: not a capture run, or a part is damaged inside.
+        RunError: not a capture run.
     """
-    store = store_of(directory, mark)
+    store, older, problem = store_of(directory, mark), None, ""
     for path in (directory / "analysis.json", directory.parent / "analysis.json"):
-        if path.is_file():
-            with contextlib.suppress(ReviosaError):  # of another version: computed again
-                found = AnalysisResults.load(path)
-                if _fits(found, store):
-                    return found
-    return analyse(store)
+        if not path.is_file():
+            continue
+        try:
+            found = AnalysisResults.load(path)
+        except ReviosaError as error:  # damaged, or of another version
+            problem = problem or f"{path.name}: {error}"
+            continue
+        if _fits(found, store):
+            return Left(found, True, "")
+        if older is None and _begun(found.run) == _begun(store.run):
+            older = found
+    return Left(older, False, problem)
+
+
+def kept_results_of(directory: Path, mark: tuple) -> AnalysisResults | None:
+    """The analysis that a command left beside or in a run; None without one of this state.
+
+    Raises:
+        RunError: not a capture run.
+    """
+    left = left_analysis(directory, mark)
+    return left.results if left.current else None
+
+
+def results_of(directory: Path, mark: tuple) -> AnalysisResults:
+    """The analysis of a run: the file that a command left, or computed where that is quick.
+
+    Of a large run without a file of this state: what :func:`compute_analysis` made, else an older
+    file.
+
+    Raises:
+        RunError: not a capture run; or a large one of which there is no analysis yet.
+    """
+    left = left_analysis(directory, mark)
+    if left.current and left.results is not None:
+        return left.results
+    if not is_large(directory, mark) or (directory, mark) in _wanted():
+        return _computed(directory, mark)
+    if left.results is not None:
+        return left.results
+    raise NotAnalysed(
+        f"{directory}: got a large capture without an analysis, expected analysis.json in it; "
+        "compute it on the page"
+    )
+
+
+class NotAnalysed(RunError):
+    """A capture so large that its analysis is computed only when asked for."""
+
+
+def is_large(directory: Path, mark: tuple) -> bool:
+    """Whether the analysis of a run takes longer than a reader waits without being asked."""
+    return analysis_seconds(directory, mark) > PATIENCE_S
+
+
+def analysis_seconds(directory: Path, mark: tuple) -> float:
+    """About how long the analysis of a run takes."""
+    store = store_of(directory, mark)
+    return len(store.samples()) * store.num_layers * store.num_heads * S_PER_CELL
+
+
+def compute_analysis(directory: Path, mark: tuple) -> None:
+    """Compute the analysis of a large run; :func:`results_of` gives it from now on."""
+    _wanted().add((directory, mark))
+    _computed(directory, mark)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _wanted() -> set[tuple[Path, tuple]]:
+    """Large runs of which a reader asked for the analysis."""
+    return set()
+
+
+@st.cache_resource(max_entries=4, show_spinner="Computing rankings and intervals", show_time=True)
+def _computed(directory: Path, mark: tuple) -> AnalysisResults:
+    return analyse(store_of(directory, mark))
 
 
 def _fits(results: AnalysisResults, store: CaptureStore) -> bool:
@@ -166,18 +259,29 @@ def _fits(results: AnalysisResults, store: CaptureStore) -> bool:
     )
 
 
+def _begun(run: dict[str, Any]) -> tuple[Any, ...]:
+    """What stays the same of a run's header while it grows."""
+    return tuple(run.get(name) for name in ("created", "kind", "config", "seed"))
+
+
 @st.cache_resource(max_entries=4, show_spinner="Opening the data set")
 def dataset_of(directory: Path, mark: tuple) -> InterRVOSDataset | None:
     """The data set behind a run, None where it is not at hand any more."""
     return find_dataset(store_of(directory, mark).run, directory)
 
 
-@st.cache_data(max_entries=8, show_spinner="Reading the samples")
 def sample_table(directory: Path, mark: tuple) -> pd.DataFrame:
     """One row per sample and role: the store's columns with J&F 0 where no token was given.
 
-    Added: ``mask_share`` (mean of all heads) and ``key`` (``sample_id|role``).
+    Added: ``mask_share`` (mean of all heads; NaN of samples that the analysis does not know yet)
+    and ``key`` (``sample_id|role``).
     """
+    return _sample_table(directory, mark, results_of(directory, mark).counts)
+
+
+@st.cache_data(max_entries=8, show_spinner="Reading the samples", hash_funcs={Counts: repr})
+def _sample_table(directory: Path, mark: tuple, counts: Counts) -> pd.DataFrame:
+    """``counts`` tells the analyses of a run apart."""
     samples = store_of(directory, mark).samples()
     shares = {
         (point.sample_id, point.role): point.mask_share

@@ -115,7 +115,7 @@ def head_map_chart(
         middle = (data.score.min() + data.score.max()) / 2
         layers.append(
             base.mark_text(fontSize=11).encode(
-                text="label:N",
+                text=alt.Text("label:N"),
                 color=alt.condition(
                     f"datum.score > {middle}", alt.value("black"), alt.value("white")
                 ),
@@ -188,10 +188,10 @@ def distribution_chart(frame: pd.DataFrame, criterion: str) -> alt.Chart:
         .mark_bar()
         .encode(
             x=alt.X("low:Q", bin="binned", title=in_text(CRITERIA[criterion].title)),
-            x2="high:Q",
+            x2=alt.X2("high:Q"),
             y=alt.Y("samples:Q", title="samples", stack="zero"),
             color=role_color([r for r in ROLE_COLORS if ROLE_TITLES[r] in set(frame.role)]),
-            tooltip=["role:N", *numbers(["low", "high"]), "samples:Q"],
+            tooltip=[alt.Tooltip("role:N"), *numbers(["low", "high"]), alt.Tooltip("samples:Q")],
         )
         .properties(height=280)
     )
@@ -218,7 +218,12 @@ def outcome_chart(values: pd.DataFrame, criterion: str) -> alt.Chart:
             ),
             y=alt.Y("jf:Q", title="J&F", scale=alt.Scale(domain=[0, 1])),
             color=role_color(roles),
-            tooltip=["sample_id:N", "role:N", "expression:N", *numbers(["value", "jf"])],
+            tooltip=[
+                alt.Tooltip("sample_id:N"),
+                alt.Tooltip("role:N"),
+                alt.Tooltip("expression:N"),
+                *numbers(["value", "jf"]),
+            ],
         )
         .add_params(pick)
         .properties(height=280)

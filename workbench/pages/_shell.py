@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,18 @@ from PIL import Image, ImageDraw
 from probes.results import AnalysisResults
 from reports.style import ROLE_COLORS, ROLE_TITLES, count
 from reviosa.errors import ReviosaError
-from workbench.pages._data import RunEntry, fingerprint, list_runs, results_of, runs_folder
+from workbench.pages._data import (
+    NotAnalysed,
+    RunEntry,
+    analysis_seconds,
+    compute_analysis,
+    fingerprint,
+    left_analysis,
+    list_runs,
+    results_of,
+    runs_folder,
+    store_of,
+)
 
 __all__ = [
     "Chosen",
@@ -47,13 +59,36 @@ class Chosen:
         return self.entry.directory
 
 
+_SHOWN: ContextVar["Chosen | None"] = ContextVar("shown", default=None)
+"""The run that the page of this script run shows."""
+
+
 def show(render: Callable[[], None]) -> None:
-    """Draw a page; what is wrong with a run is told on it in one line, without a traceback."""
+    """Draw a page; what is wrong with a run is told on it in one line, without a traceback.
+
+    Above it stand the parts of the run that could not be read, of which some show only while the
+    page is drawn.
+    """
+    token, told = _SHOWN.set(None), st.container()
     try:
         render()
+        if chosen := _SHOWN.get():
+            with told:
+                _problems(chosen)
     except ReviosaError as error:
         st.error("This run cannot be shown.")
         st.code(str(error), language=None, wrap_lines=True)
+    finally:
+        _SHOWN.reset(token)
+
+
+def _problems(chosen: "Chosen") -> None:
+    problems = [*store_of(chosen.directory, chosen.mark).problems]
+    if left := left_analysis(chosen.directory, chosen.mark).problem:
+        problems.append(left)
+    if problems:
+        st.warning("Some parts of the run could not be read and are left out.")
+        st.code("\n".join(problems), language=None, wrap_lines=True)
 
 
 def literal(text: str) -> str:
@@ -168,11 +203,50 @@ def opened_run() -> Chosen | None:
         return None
     mark = fingerprint(entry.directory)
     _banner(entry)
+    if not _analysed(entry, mark):
+        return None
     results = results_of(entry.directory, mark)
+    _SHOWN.set(Chosen(entry, mark, results))
     if not results.counts.expressions:
         st.info("No part of this run is complete, so there is nothing to show.")
         return None
     return Chosen(entry, mark, results)
+
+
+def _analysed(entry: RunEntry, mark: tuple) -> bool:
+    """Whether there is an analysis to show; of a large run it is offered, not begun."""
+    slot = st.empty()
+    try:
+        results = results_of(entry.directory, mark)
+    except NotAnalysed:
+        with slot.container():
+            st.info(
+                "There is no analysis of this run yet, and computing one takes about "
+                f"{_minutes(entry, mark)}. A capture leaves it when it ends."
+            )
+            asked = st.button("Compute the analysis", icon=":material/calculate:")
+        known = False
+    else:
+        rows = len(store_of(entry.directory, mark).samples())
+        held = sum(count.rows for count in results.counts.roles.values())
+        if results.run == entry.header and held == rows:
+            return True
+        with slot.container():
+            st.warning(
+                f"Rankings and intervals are of an older state of this run: {held:,} of now "
+                f"{rows:,} samples and roles. Computing them anew takes about "
+                f"{_minutes(entry, mark)}."
+            )
+            asked = st.button("Compute the analysis anew", icon=":material/calculate:")
+        known = True
+    if asked:
+        slot.empty()
+        compute_analysis(entry.directory, mark)
+    return known or asked
+
+
+def _minutes(entry: RunEntry, mark: tuple) -> str:
+    return count(max(1, round(analysis_seconds(entry.directory, mark) / 60)), "minute")
 
 
 def _banner(entry: RunEntry) -> None:

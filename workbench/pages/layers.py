@@ -165,18 +165,18 @@ def _criterion(chosen: Chosen, roles: list[str]) -> None:
     }
     with right:
         against = choose(
-            "Against",
+            "Other run",
             [ALONE, *others],
             "against",
             ALONE,
             lambda name: (
-                "no other run"
+                "none"
                 if name == ALONE
                 else f"{name} ({others[name].status})"
                 if name in others and others[name].status != "done"
                 else name
             ),
-            "Another capture run of the folder, drawn dashed.",
+            "Another capture run of the folder, drawn dashed beside this one.",
         )
     entry = CRITERIA[criterion]
     mine = {role: layer_means_of(chosen.directory, chosen.mark, criterion, role) for role in roles}
