@@ -140,7 +140,7 @@ class Figure:
     def svg_file(self) -> str:
         """The figure as a file of its own: with its size, and text as outlines for any viewer."""
         buffer = io.StringIO()
-        settings = {"svg.hashsalt": self.name, "svg.fonttype": "path"}
+        settings: Any = {"svg.hashsalt": self.name, "svg.fonttype": "path"}
         with matplotlib.rc_context({**_style(self.plot), **settings}):
             self.plot.savefig(buffer, format="svg", metadata=NO_METADATA)
         return buffer.getvalue()

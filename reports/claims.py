@@ -9,7 +9,7 @@ from reports.tables import Table
 if TYPE_CHECKING:
     from probes.study import Claim
 
-__all__ = ["claim_table"]
+__all__ = ["claim_table", "stated_in"]
 
 
 def claim_table(claims: "Sequence[Claim]") -> Table:
@@ -18,7 +18,7 @@ def claim_table(claims: "Sequence[Claim]") -> Table:
     rows = tuple(
         (
             claim.says,
-            claim.source,
+            stated_in(claim, claims),
             claim.verdict,
             claim.unit,
             with_interval(claim.value, claim.ci, _digits(claim)),
@@ -38,6 +38,12 @@ def claim_table(claims: "Sequence[Claim]") -> Table:
         text_columns=4,
         name="claims",
     )  # fmt: skip
+
+
+def stated_in(claim: "Claim", claims: "Sequence[Claim]") -> str:
+    """Where a claim is stated; and the run, where the same claim is judged by several."""
+    alike = [other for other in claims if other.says == claim.says]
+    return f"{claim.source}; {', '.join(claim.runs)}" if len(alike) > 1 else claim.source
 
 
 def _seeds(claim: "Claim") -> str:

@@ -40,19 +40,20 @@ def fit_words(plot: Plot, pad: float) -> None:
             if taken > room and " " in text.get_text():
                 text.set_text(_broken(text.get_text(), room / taken))
     for note in notes:
-        _clear_of_title(note, pad)
+        _clear_of_title(plot, note, pad)
     for axes in plot.axes:
         _part_titles(axes)
 
 
-def _clear_of_title(note: Text, pad: float) -> None:
+def _clear_of_title(plot: Plot, note: Text, pad: float) -> None:
     """Raise the title over a note that stands between it and the panel."""
-    if note.axes is None:
+    axes = note.axes
+    if not isinstance(axes, Axes):
         return
-    box, extent = note.axes.get_window_extent(), note.get_window_extent()
+    box, extent = axes.get_window_extent(), note.get_window_extent()
     if extent.y0 >= box.y1:
-        over = 72 * (extent.y1 - box.y1) / note.axes.figure.dpi
-        note.axes.set_title(note.axes.get_title("left"), loc="left", pad=over + pad)
+        over = 72 * (extent.y1 - box.y1) / plot.dpi
+        axes.set_title(axes.get_title("left"), loc="left", pad=over + pad)
 
 
 def _part_titles(axes: Axes) -> None:

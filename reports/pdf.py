@@ -30,7 +30,7 @@ from reports.tables import Table
 from reviosa.errors import ReviosaError, first_line
 from reviosa.io import atomic_path
 
-__all__ = ["write_pdf"]
+__all__ = ["require_typst", "write_pdf"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE_WIDTH = 6.69
@@ -52,13 +52,9 @@ def write_pdf(document: Document, path: str | Path) -> Path:
     Raises:
         ReviosaError: typst is not installed, or refuses the document.
     """
-    try:
-        import typst
-    except ImportError as error:
-        raise ReviosaError(
-            f"{path}: a PDF needs the package typst, which is not installed; "
-            "pip install 'reviosa-workbench[pdf]'"
-        ) from error
+    require_typst(path)
+    import typst
+
     path = Path(path)
     with tempfile.TemporaryDirectory(prefix="reviosa-pdf-") as folder:
         root = Path(folder)
@@ -80,6 +76,21 @@ def write_pdf(document: Document, path: str | Path) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
     return path
+
+
+def require_typst(path: str | Path) -> None:
+    """Say that ``path`` cannot be written where typst is missing: before hours of work, not after.
+
+    Raises:
+        ReviosaError: typst is not installed.
+    """
+    try:
+        import typst  # noqa: F401
+    except ImportError as error:
+        raise ReviosaError(
+            f"{path}: a PDF needs the package typst, which is not installed; "
+            "pip install 'reviosa-workbench[pdf]'"
+        ) from error
 
 
 def _content(document: Document, root: Path) -> dict[str, Any]:

@@ -112,23 +112,47 @@ def make_report(
     write_report(capture_report(store, results, command, beside), path)
 
 
-def write_report(results: ReportResults, path: Path) -> None:
-    """Write the document, and the record that it is made of beside it (:func:`record_path`).
+def write_report(
+    results: ReportResults, path: Path | None, pdf: Path | None = None, latex: Path | None = None
+) -> Path | None:
+    """Write the document in each form that is asked for, and the record that it is made of.
+
+    Args:
+        results: the record.
+        path: an HTML or Markdown file; the record stands beside it (:func:`record_path`).
+        pdf: a PDF file; without ``path`` the record stands beside it, as ``NAME.json``.
+        latex: folder for tables and figures in LaTeX; alone, it holds the ``results.json``.
+
+    Returns:
+        Where the record stands; None where no form was asked for.
 
     Raises:
         ConfigError: the file's ending names no form that a report has.
+        ReviosaError: typst is not installed, or cannot set the document.
     """
     from reports.content import content
     from reports.html import write_html
+    from reports.latex import write_latex
     from reports.markdown import write_markdown
+    from reports.pdf import write_pdf
 
-    record = record_path(path)
-    document = content(results)
-    if path.suffix == ".html":
-        write_html(document, path)
+    if path is not None:
+        record = record_path(path)
+    elif pdf is not None:
+        record = pdf.with_suffix(".json")
+    elif latex is not None:
+        record = latex / "results.json"
     else:
-        write_markdown(document, path)
+        return None
+    document = content(results)
+    if path is not None:
+        (write_html if path.suffix == ".html" else write_markdown)(document, path)
+    if pdf is not None:
+        write_pdf(document, pdf)
+    if latex is not None:
+        write_latex(document, latex)
     results.save(record)
+    return record
 
 
 def record_path(path: Path) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from probes.report import ReportResults
 from reports.document import Block, Bullets, Paragraph, Section
 from reports.style import count
-from reports.summary import model_name, summary
+from reports.summary import model_name, score_words, summary
 
 __all__ = ["byline", "head", "question"]
 
@@ -38,6 +38,15 @@ def head(results: ReportResults) -> tuple[Block, ...]:
             Paragraph(
                 f"{count(len(results.captures), 'capture')} side by side, then one part for each.",
                 "lead",
+            )
+        )
+        words.append(
+            Bullets(
+                tuple(
+                    f"{part.results.name}: {said}"
+                    for part in results.captures
+                    for said in score_words(part.results)
+                )
             )
         )
     if found := _verdicts(results):

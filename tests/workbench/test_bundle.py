@@ -133,9 +133,9 @@ def test_the_command_writes_it_and_says_how_large(cli, planted_runs, tmp_path):
     assert result.code == 0, result.err
     assert re.search(r"bundle in .*, \d+ files of \d+\.\d MB", result.out.replace("\n", " "))
     again = cli("report", planted_runs / "planted", "--bundle", tmp_path / "b", "--resamples", 20)
-    assert again.code == 1 and "expected a new folder" in again.err
+    assert again.code == 2 and "expected a new folder" in again.err
     nothing = cli("report", planted_runs / "planted")
-    assert nothing.code == 1 and "nothing to write" in nothing.err
+    assert nothing.code == 2 and "nothing to write" in nothing.err
 
 
 def test_runs_of_one_name_have_folders_of_their_own(planted_runs, tmp_path):
@@ -150,4 +150,6 @@ def test_a_model_that_names_no_role(tmp_path):
     dataset = make_dataset(tmp_path / "data", videos=2, seed=3)
     runs = [make_capture(tmp_path / "silent", dataset, silent=True)]
     write_bundle(gather(runs, "x", None, 20), runs, tmp_path / "b")
-    assert "undefined" in (tmp_path / "b/run-silent/heads.html").read_text()
+    assert "nothing to draw" in (tmp_path / "b/run-silent/accuracy.html").read_text()
+    pair = read(tmp_path / "b/run-silent/data/pairs/L00H00.json")
+    assert {score["score"] for score in pair["scores"]} == {None}

@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.fixtures_capture import set_status
-from workbench.pages._tokens import token_html
+from workbench.pages._words import words_html
 
 APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
 
@@ -185,9 +185,9 @@ def test_trained_models_of_the_folder_are_offered(monkeypatch, planted_runs, tmp
 
 
 def test_words_are_coloured_by_their_attention():
-    html = token_html(["<b>", "\n", "cat"], [0.0, 0.04, 0.16], "actor")
+    html = words_html(["<b>", "\n", "cat"], [0.0, 0.04, 0.16], "actor")
     assert "&lt;b&gt;" in html and "<b>" not in html
     # sqrt(0.04 / 0.16) is a half of 0.62; the strongest has all of it, the first none.
     assert [f",{x:.3f})" in html for x in (0.0, 0.31, 0.62)] == [True] * 3
     assert 'title="16.00 %"' in html
-    assert ",0.000)" in token_html(["x"], [0.0], "target")
+    assert ",0.000)" in words_html(["x"], [0.0], "target")

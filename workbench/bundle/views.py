@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from probes.bootstrap import defined_mean
 from probes.correlation import control_names
 from probes.covariates import covariates
@@ -70,9 +72,11 @@ def write_layers(folder: Path, results: AnalysisResults) -> list[View]:
 def write_accuracy(folder: Path, results: AnalysisResults, store: CaptureStore) -> list[View]:
     """Attention on the object against J&F, for all heads and for the top layer."""
     views: list[View] = []
+    samples = store.samples()
+    texts = pd.Series(dict(zip(samples.sample_id, samples.expression, strict=True)), dtype=str)
     for role in ROLES:
         points = results.layer_profile[role]
-        if not points or SCORE not in store.criteria:
+        if SCORE not in store.criteria or not results.counts.roles[role].emitted:
             continue
         means = {
             name: defined_mean(store.head_array(name, role).flat, axis=1)
@@ -88,8 +92,8 @@ def write_accuracy(folder: Path, results: AnalysisResults, store: CaptureStore) 
         ):
             found = set_accuracy(table, chosen, beside, results.resamples, results.seed)
             file = f"accuracy-{role}-{name}"
-            dots, bins = points_frame(found, {}).drop(columns="expression"), bins_frame(found)
-            chart = scatter_chart(dots.assign(expression=""), bins, SCORE, role)
+            dots, bins = points_frame(found, texts), bins_frame(found)
+            chart = scatter_chart(dots, bins, SCORE, role)
             write_data(folder / f"{file}.json", chart_spec(chart))
             write_table(folder / f"{file}.csv", dots)
             n = count(len(found.sample_ids), "sample")

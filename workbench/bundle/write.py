@@ -33,7 +33,7 @@ from workbench.bundle.pairs import pair_files
 from workbench.bundle.views import write_accuracy, write_layers, write_maps
 from workbench.datasets import find_dataset
 
-__all__ = ["BundleSize", "write_bundle"]
+__all__ = ["BundleSize", "require_new", "write_bundle"]
 
 _HERE = Path(__file__).parent
 PAGES = {
@@ -48,6 +48,18 @@ class BundleSize:
 
     files: int
     bytes: int
+
+
+def require_new(directory: Path) -> None:
+    """Say at once that a bundle cannot be made there.
+
+    Raises:
+        ConfigError: the path exists.
+    """
+    if directory.exists():
+        raise ConfigError(
+            f"{directory}: got a path that exists, expected a new folder; choose another"
+        )
 
 
 def write_bundle(
@@ -72,10 +84,7 @@ def write_bundle(
         ConfigError: the folder exists.
         RunError: the record has no capture, or one whose run is not given.
     """
-    if directory.exists():
-        raise ConfigError(
-            f"{directory}: got a path that exists, expected a new folder; choose another"
-        )
+    require_new(directory)
     if not results.captures:
         raise RunError("got no capture, expected at least one; a bundle shows captures")
     stores = _stores(results, runs)

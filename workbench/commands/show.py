@@ -11,6 +11,9 @@ import typer
 from workbench.commands.options import Json, Resamples, Seed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from probes.conditions import Condition
     from probes.report import ReportResults
 
 __all__ = ["dashboard", "report"]
@@ -45,9 +48,30 @@ def report(
             help="Also make a folder of the captures' main views that any web server can host.",
         ),
     ] = None,
+    pdf: Annotated[
+        Path | None,
+        typer.Option("--pdf", metavar="FILE", help="Also write it as PDF (extra: pdf)."),
+    ] = None,
+    latex: Annotated[
+        Path | None,
+        typer.Option(
+            "--latex",
+            metavar="DIR",
+            help="Also write its tables and figures for a paper in LaTeX.",
+        ),
+    ] = None,
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="DIR", help="Also write the tables as CSV files."),
+    ] = None,
+    check: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--check",
+            metavar="CONDITION",
+            help="Exit 1 where a number of the report does not hold it, such as 'actor.jf>=70'; "
+            "may be given several times.",
+        ),
     ] = None,
     heading: Annotated[
         str | None, typer.Option("--heading", metavar="TEXT", help="Title of the document.")
@@ -57,43 +81,85 @@ def report(
     json: Json = False,
 ) -> None:
     """Write a report on runs: one self-contained HTML file, or a page in Markdown."""
+    from probes.conditions import check as check_conditions
+    from probes.conditions import parse_condition
+    from reports.claims import stated_in
     from reports.csv_files import write_csv
-    from reviosa.errors import ConfigError
-    from workbench.bundle import write_bundle
     from workbench.console import print_json, progress
-    from workbench.reporting import gather, record_path, report_command, write_report
+    from workbench.reporting import gather, report_command, write_report
 
-    if out is None and bundle is None:
-        raise ConfigError(
-            "got nothing to write; name a document with -o, or a folder with --bundle"
-        )
-    # Says so at once where the ending is none that a report has.
-    size = None
-    record = None if out is None else record_path(out)
+    conditions = [parse_condition(text) for text in check or ()]
+    _require_forms(out, pdf, latex, csv, bundle, conditions)
     results = _earlier(runs)
     if results is None:
-        suffix = ".html" if out is None else out.suffix
-        command = report_command(runs, suffix, heading, resamples, seed)
+        command = report_command(runs, out.suffix if out else ".html", heading, resamples, seed)
         with progress("analysis"):
             results = gather(runs, command, heading, resamples, seed)
-    with progress("report"):
-        if out is not None:
-            write_report(results, out)
-        if bundle is not None:
+    # A name that is not there is said before anything is written.
+    outcomes = check_conditions(results, conditions)
+    record = None
+    written = [str(path) for path in (out, pdf, latex, csv) if path is not None]
+    if written:
+        with progress("report"):
+            record = write_report(results, out, pdf, latex)
+            if csv is not None:
+                write_csv(results, csv)
+    if bundle is not None:
+        from workbench.bundle import write_bundle
+
+        with progress("bundle"):
             size = write_bundle(results, runs, bundle)
-        if csv is not None:
-            write_csv(results, csv)
+        if not json:
+            print(
+                f"bundle in {bundle}, {size.files:,} files of {size.bytes / 2**20:.1f} MB; to look "
+                f"at it: python -m http.server -d {shlex.quote(str(bundle))}"
+            )
+    failed = any(not outcome.passed for outcome in outcomes)
     if json:
-        print_json(results.to_json())
-        return
-    for claim in results.study.claims if results.study and results.study.sweeps else ():
-        print(f"{claim.verdict:14}  {claim.says} ({claim.source})")
+        held = {"conditions": [outcome.to_json() for outcome in outcomes]} if outcomes else {}
+        print_json({**results.to_json(), **held})
+        raise typer.Exit(1 if failed else 0)
+    claims = results.study.claims if results.study else ()
+    for claim in claims:
+        print(f"{claim.verdict:14}  {claim.says} ({stated_in(claim, claims)})")
+    for outcome in outcomes:
+        value = f"n/a ({outcome.reason})" if outcome.value is None else f"{outcome.value:g}"
+        print(f"{'pass' if outcome.passed else 'fail'}  {outcome.condition}: {value}")
+    if written:
+        print(f"report in {', '.join(written)}" + (f", its numbers in {record}" if record else ""))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _require_forms(
+    out: Path | None,
+    pdf: Path | None,
+    latex: Path | None,
+    csv: Path | None,
+    bundle: Path | None,
+    conditions: "Sequence[Condition]",
+) -> None:
+    """Say at once what cannot be written, and that nothing was asked for."""
+    from reports.pdf import require_typst
+    from reviosa.errors import ConfigError
+    from workbench.reporting import record_path
+
     if out is not None:
-        print(f"report in {out}, its numbers in {record}")
-    if size is not None:
-        print(
-            f"bundle in {bundle}, {size.files:,} files of {size.bytes / 2**20:.1f} MB; to look at "
-            f"it: python -m http.server -d {shlex.quote(str(bundle))}"
+        record_path(out)
+    if bundle is not None:
+        from workbench.bundle import require_new
+
+        require_new(bundle)
+    if pdf is not None:
+        if pdf.suffix != ".pdf":
+            raise ConfigError(
+                f"{pdf}: got a file ending on {pdf.suffix or 'nothing'}, expected .pdf"
+            )
+        require_typst(pdf)
+    if not conditions and out is pdf is latex is csv is bundle is None:
+        raise ConfigError(
+            "got nothing to write or to check; give -o FILE, --pdf FILE, --latex DIR, --csv "
+            "DIR, --bundle DIR or --check CONDITION"
         )
 
 
