@@ -32,7 +32,7 @@ export SAM2_BUILD_CUDA ?= 0
 # After the install nothing may reach for the network.
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1 WANDB_MODE=disabled
 
-.PHONY: help setup demo test check dashboard doctor nano results
+.PHONY: help setup demo test check dashboard doctor nano results screenshots
 
 help:  ## Show the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -93,6 +93,9 @@ results: $(BASE)  ## Run the paper's comparisons on the nano model and write doc
 		--exclude=predictions.json --exclude=analysis.json --exclude='*.log' --exclude=log.txt -cf - . | tar -C $(KEPT) -xf -
 	@$(BIN)/reviosa report $(KEPT)/sweeps/table-3 $(KEPT)/sweeps/figure-6c $(KEPT)/nano-on-test \
 		-o docs/results.md --heading "The paper's analysis on the nano model"
+
+screenshots: $(DEV)  ## Pictures of every page and of the report, from the demo's runs
+	@$(OFFLINE) $(BIN)/python docs/make_screenshots.py --demo $(OUT)
 
 check: $(DEV)  ## Lint, formatting, types
 	@$(BIN)/ruff check .

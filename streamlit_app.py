@@ -63,8 +63,15 @@ page = st.navigation(
             icon=":material/play_circle:",
             help="One sentence on one video: masks, attention, and the roles exchanged.",
         ),
+        st.Page(
+            "workbench/pages/documents.py",
+            title="Reports",
+            icon=":material/description:",
+            url_path="reports",
+            help="Runs put together into documents, to download.",
+        ),
     ]
 )
-# Runs of any kind, sweeps and trainings are chosen on their own pages.
-sidebar(captures=page.url_path not in ("", "sweeps", "training"))
+# Runs of any kind, sweeps, trainings and the runs of a report are chosen on their own pages.
+sidebar(captures=page.url_path not in ("", "sweeps", "training", "reports"))
 page.run()

@@ -30,6 +30,7 @@ _MODULES = {
     "statistics": "statistics",
     "scaling": "items",
     "sweep-cache": "sweep_cache",
+    "dashboard": "dashboard",
 }
 """Where each part is measured."""
 
@@ -45,6 +46,7 @@ def main() -> None:
         "statistics",
         "scaling",
         "sweep-cache",
+        "dashboard",
         "table",
     ]
     parser.add_argument("part", choices=parts)
@@ -70,7 +72,7 @@ def main() -> None:
 def _measure(asked: argparse.Namespace) -> dict[str, Any]:
     # Here, so that a part needs its own packages alone: on a borrowed GPU not all are there.
     part = importlib.import_module(f"benchmarks.{_MODULES[asked.part]}")
-    if asked.part == "statistics":
+    if asked.part in ("statistics", "dashboard"):
         return {"shape": "1b", "layers": None, **part.measure()}
     if asked.part == "memory":
         return {"shape": "nano", "layers": None, "peak_mib": part.memory()}

@@ -23,7 +23,7 @@ FRAMES, SEEN = 16, (0, 4, 8, 12)
 """Frames of a video, and those that the language model sees."""
 HEIGHT, WIDTH, GRID = 480, 854, 16
 OBJECTS = 4
-WORDS = "person dog ball horse cup child bicycle red small left holding pushing chasing".split()
+WORDS = ("person", "dog", "ball", "horse", "cup", "child", "red", "small", "holding", "chasing")
 GAIN = 0.4
 """How much of a sample's J&F the planted scores follow."""
 
@@ -43,7 +43,7 @@ class Size:
 
 
 BIG = Size(expressions=5048, videos=404, layers=24, heads=14, chunks=40, kept_every=8)
-"""10,096 sample-roles on the 1B model's 24 layers of 14 heads: twice the test split of InterRVOS."""
+"""10,096 sample-roles on the 1B model's 24 layers of 14 heads."""
 
 
 def write_big_run(folder: Path, size: Size = BIG, seed: int = 0) -> Path:

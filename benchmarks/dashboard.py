@@ -119,8 +119,8 @@ class _Session:
         self.app.switch_page(f"workbench/pages/{page}.py")
 
     def run(self) -> dict[str, Any]:
-        """Run the script once: seconds, MiB sent, shards opened."""
-        self.spent, before = 0.0, len(self.opened)
+        """Run the script once: seconds, those of processors, MiB sent, shards opened."""
+        self.spent, before, worked = 0.0, len(self.opened), time.process_time()
         self.app.run()
         if self.app.exception:
             raise RuntimeError(self.app.exception[0].message)
@@ -128,8 +128,8 @@ class _Session:
         sent = sum(len(message.SerializeToString()) for message in self.messages)
         self.spent += time.perf_counter() - start
         return {
-            "seconds": self.spent, "sent_mib": sent / 2**20,
-            "shards": len(self.opened) - before,
+            "seconds": self.spent, "processor_s": time.process_time() - worked,
+            "sent_mib": sent / 2**20, "shards": len(self.opened) - before,
         }  # fmt: skip
 
     def results(self) -> Any:
@@ -139,10 +139,9 @@ class _Session:
 
 
 Click = Callable[[Any, int], None]
-_CRITERIA = ("mask_share", "auroc", "lift", "soft_iou", "pointing")
 
 
-def _state(key: str, values: tuple) -> Click:
+def _state(key: str, *values: Any) -> Click:
     def click(app: Any, turn: int) -> None:
         app.session_state[key] = values[turn % len(values)]
 
@@ -154,27 +153,29 @@ def _pair(app: Any, turn: int) -> None:
 
 
 def _sample(app: Any, turn: int) -> None:
-    # Of three videos, with maps and without.
+    # Of several videos, with maps and without.
     app.session_state["sample"] = f"video{100 + turn:04d}/{turn}"
 
 
 _CLICKS: dict[str, dict[str, Click]] = {
-    "overview": {"again": lambda app, turn: None},
+    "runs": {"order": _state("run_order", "name", "rvos", "seconds")},
     "layers": {
-        "role": _state("layers_role", ("actor", "target", "both")),
-        "layer": _state("at_layer", (3, 12, 20)),
+        "role": _state("layers_role", "actor", "target", "both"),
+        "layer": _state("at_layer", 3, 12, 20),
     },
     "heads": {
-        "criterion": _state("criterion", _CRITERIA),
-        "role": _state("heads_role", ("actor", "target", "both")),
+        "criterion": _state("criterion", "mask_share", "auroc", "lift", "soft_iou", "pointing"),
+        "role": _state("heads_role", "actor", "target", "both"),
         "pair": _pair,
     },
+    "accuracy": {"role": _state("accuracy_role", "target", "actor", "target"), "pair": _pair},
     "samples": {
         "next sample": _sample,
-        "order": _state("order", ("best", "share", "video")),
-        "filter": _state("words", ("dog", "red", "ball")),
-        "role": _state("role", ("target", "actor", "target")),
+        "order": _state("order", "best", "share", "video"),
+        "filter": _state("words", "dog", "red", "ball"),
+        "role": _state("role", "target", "actor", "target"),
     },
+    "causes": {},
 }
 """What is clicked on each page, by name."""
 

@@ -9,7 +9,7 @@ import math
 import types
 import typing
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ class _Misfit(Exception):
         return self
 
 
-@lru_cache(maxsize=None)
+@cache
 def _reader(kind: Any) -> Callable[[Any], Any]:
     """What reads a value of a type. Made once for each: a large analysis has 40,000 records."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
@@ -161,12 +161,12 @@ def _tuple_reader(args: tuple[Any, ...]) -> Callable[[Any], Any]:
         if not same:
             _expect(len(value) == len(readers), f"{len(readers)} values", value)
         inner = itertools.repeat(readers[0]) if same else readers
-        items, index = [], 0
+        items: list[Any] = []
         try:
-            for index, (reader, item) in enumerate(zip(inner, value, strict=False)):
+            for reader, item in zip(inner, value, strict=False):
                 items.append(reader(item))
         except _Misfit as misfit:
-            raise misfit.within(f"[{index}]") from None
+            raise misfit.within(f"[{len(items)}]") from None
         return tuple(items)
 
     return read

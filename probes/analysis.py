@@ -126,9 +126,9 @@ def _rankings(
         read = {role: store.head_tables(role, others) for role in ROLES}
         for name in names:
             tables = {role: (kept[role] | read[role])[name] for role in ROLES}
-            found[name] = {
-                role: rank_pairs([tables[role]], resamples, seed) for role in ROLES
-            } | {"both": rank_pairs([tables[role] for role in ROLES], resamples, seed)}
+            found[name] = {role: rank_pairs([tables[role]], resamples, seed) for role in ROLES} | {
+                "both": rank_pairs([tables[role] for role in ROLES], resamples, seed)
+            }
     return found
 
 

@@ -176,10 +176,29 @@ class _Session:
         self.segmenter, self.pairs, self.gradients = segmenter, pairs, gradients
         self.blank = BlankFrames(segmenter)
         self.grid = segmenter.model.config.grid
+        self._words: dict[int, str] = {}
 
     def key_grid(self, ids: Tensor) -> Tensor:
         """Where the patches of a sequence lie, int64 [batch, token, 3]."""
         return vision_grid(ids, self.segmenter.model.config.image_token_id, self.grid)
+
+    def tokens(self, ids: Sequence[int], is_vision: np.ndarray) -> tuple[str | int, ...]:
+        """A sequence as it reads, with a number in place of so many vision tokens in a row."""
+        found: list[str | int] = []
+        for token, vision in zip(ids, is_vision, strict=True):
+            if not vision:
+                found.append(self._word(token))
+            elif found and isinstance(found[-1], int):
+                found[-1] += 1
+            else:
+                found.append(1)
+        return tuple(found)
+
+    def _word(self, token: int) -> str:
+        if token not in self._words:
+            tokenizer = self.segmenter.processor.tokenizer
+            self._words[token] = tokenizer.decode([token], skip_special_tokens=False)
+        return self._words[token]
 
     def pooled(self, sample: VideoSample, role: int) -> np.ndarray:
         """Truth on the frames that the language model sees, [patch]."""
@@ -254,7 +273,7 @@ def _capture_video(
             else:
                 output, written = segmenter.read(features, [reply.ids]), (None, None)
         prompts += role_pairs(output, 1)
-        looks.append(_look(record, tokens, written, bool(session.pairs)))
+        looks.append(_look(record, reply.ids, tokens, written, bool(session.pairs)))
     results = segmenter.finish(features, replies, prompts)
     seen = [len(segmenter.seen_frames(sample.video.num_frames)) for sample in part]
     found = []
@@ -265,7 +284,7 @@ def _capture_video(
             lender = next_of_another_video(part, place, role, seen)
             elsewhere = None if lender is None else session.pooled(lender, role)
             view = replace(_view(session, look, sample, role, shape, sinks), elsewhere=elsewhere)
-            _capture_role(captured, view, look, result, sample, role, session.pairs)
+            _capture_role(captured, view, look, result, sample, role, session)
             if captured.rows[-1].emitted:
                 means.add(sample.video.video_id, role, view.patches)
         found.append(captured)
@@ -276,6 +295,8 @@ def _capture_video(
 class _Look:
     """What the role tokens of one conversation attended to, off the device."""
 
+    ids: Sequence[int]
+    """Question and answer, [key]."""
     attention: np.ndarray
     """float32 [role, layer, head, key]"""
     anywhere: np.ndarray
@@ -300,6 +321,7 @@ def _any_token(
 
 def _look(
     record: AttentionRecord,
+    ids: Sequence[int],
     tokens: tuple[int, int],
     written: tuple[HeadOutputs | None, HeadOutputs | None],
     with_maps: bool,
@@ -308,7 +330,7 @@ def _look(
     attention = record.attention[0].detach().cpu().numpy()
     maps = record.on_patches()[0, :2].detach().cpu().numpy() if with_maps else None
     is_vision = (record.vision_grid[0, :, 0] >= 0).cpu().numpy()
-    return _Look(attention[:2], attention[2], is_vision, tokens, written, maps)
+    return _Look(ids, attention[:2], attention[2], is_vision, tokens, written, maps)
 
 
 def _view(
@@ -341,7 +363,7 @@ def _capture_role(
     result: SegmentationResult,
     sample: VideoSample,
     role: int,
-    pairs: Sequence[tuple[int, int]],
+    session: _Session,
 ) -> None:
     """Add one role of one sample: its scores, its head metrics and its maps."""
     expression = sample.expression
@@ -376,13 +398,22 @@ def _capture_role(
     if emitted:
         metrics = head_metrics(view)
         if look.maps is not None:
-            values = np.stack([look.maps[role, layer, head] for layer, head in pairs])
-            captured.maps.append(MapRow(expression.sample_id, ROLES[role], values))
+            values = np.stack([look.maps[role, layer, head] for layer, head in session.pairs])
+            text, tokens = _on_text(session, look, role)
+            captured.maps.append(MapRow(expression.sample_id, ROLES[role], values, text, tokens))
     else:
         shape = look.attention.shape[1:3]
         metrics = {name: np.full(shape, np.nan, np.float32) for name in SCORED}
     captured.metrics.append(metrics)
     captured.truths.append(view.truth)
+
+
+def _on_text(session: _Session, look: _Look, role: int) -> tuple[np.ndarray, tuple[str | int, ...]]:
+    """What is left of the rows of a role's maps: attention on text, and the sequence it is of."""
+    end = look.position[role] + 1  # a token sees itself and what is before it
+    is_vision = look.is_vision[:end]
+    rows = [look.attention[role, layer, head, :end][~is_vision] for layer, head in session.pairs]
+    return np.stack(rows), session.tokens(look.ids[:end], is_vision)
 
 
 def _said(result: SegmentationResult) -> str:

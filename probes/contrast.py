@@ -28,11 +28,11 @@ def contrast(
     if shapes[0] == shapes[1] and all(shapes[0]):
         for criterion in CRITERIA_COMPARED:
             if criterion in first.criteria and criterion in second.criteria:
-                tables = [
+                one, two = (
                     [store.head_array(criterion, role) for role in ROLES]
                     for store in (first, second)
-                ]
-                agreements.append(compare_runs(*tables, resamples=resamples, seed=seed))
+                )
+                agreements.append(compare_runs(one, two, resamples=resamples, seed=seed))
     else:
         sizes = " and ".join(f"{layers} layers of {heads} heads" for layers, heads in shapes)
         notes.append(f"rankings of models with {sizes}")

@@ -8,6 +8,7 @@ import pyarrow as pa
 from probes.criteria import SCORED
 
 __all__ = [
+    "BESIDE_MAPS",
     "FOLDERS",
     "HEADS_SCHEMA",
     "LATER",
@@ -20,12 +21,13 @@ __all__ = [
     "part",
 ]
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the layout, kept in every Parquet part."""
 
-READABLE = (2, 3, 4)
+READABLE = (2, 3, 4, 5)
 """Versions that are read. Before 3 there were four criteria; before 4 samples had no ``objects``,
-``centrality`` and ``centre_share``, and heads no gradients."""
+``centrality`` and ``centre_share``, and heads no gradients; before 5 maps kept no attention on text
+tokens."""
 
 SHAPE_KEY = b"reviosa.shape"
 """Parquet metadata key of the JSON value {"schema", "layers", "heads"}."""
@@ -78,6 +80,11 @@ HEADS_SCHEMA = pa.schema(
 _PART = re.compile(r"part-(\d{5,})\.[a-z]+")
 
 
+BESIDE_MAPS = ("scale", "text", "tokens")
+"""Added to the name of a sample's maps behind a ``|``: the scale of each map, attention on text
+tokens, and in the metadata the tokens themselves."""
+
+
 def part(directory: Path, folder: str, chunk: int) -> Path:
     """Path of one part, for example ``run/heads/part-00003.parquet``."""
     return directory / folder / f"part-{chunk:05d}.{FOLDERS[folder]}"
@@ -90,5 +97,5 @@ def chunk_of(path: Path) -> int | None:
 
 
 def map_key(sample_id: str, role: str) -> str:
-    """Name of a sample's maps inside a shard; ``|scale`` is added for their scales."""
+    """Name of a sample's maps inside a shard; see :data:`BESIDE_MAPS` for what is beside them."""
     return f"{sample_id}|{role}"

@@ -167,6 +167,8 @@ def _associate(
     weights: NDArray | None,
 ) -> list[RankAssociation]:
     """Of each column [sample]; ``weights`` [draw, video], None where there is one video."""
+    if not columns:
+        return []
     one = np.ones((1, 1 + int(codes.max(initial=0)) if weights is None else weights.shape[1]))
     # The first draw holds every video once: it is the value itself.
     draws = one if weights is None else np.concatenate([one, weights])

@@ -9,10 +9,10 @@ may run beside a capture.
 
 import glob
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
@@ -22,14 +22,25 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from probes.criteria import CRITERIA, OUTCOME_OF, SCORED
-from probes.layout import HEADS_SCHEMA, SAMPLES_SCHEMA, map_key, part
+from probes.layout import BESIDE_MAPS, HEADS_SCHEMA, SAMPLES_SCHEMA, map_key, part
 from probes.parts import load_samples, problem
 from probes.writer import CaptureWriter, MapRow, SampleRow
 from reviosa.data.records import ROLES
 from reviosa.errors import ConfigError, RunError
 from reviosa.run_record import read_run
 
-__all__ = ["AttentionMap", "CaptureStore", "CaptureWriter", "HeadTable", "MapRow", "SampleRow"]
+__all__ = [
+    "AttentionMap",
+    "CaptureStore",
+    "CaptureWriter",
+    "HeadTable",
+    "MapRow",
+    "SampleRow",
+    "TextAttention",
+]
+
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,19 @@ class AttentionMap:
     """(layer, head) of each map."""
     values: NDArray[np.float32]
     """[pair, frame, row, column], attention weights (a whole row sums to at most 1)."""
+
+
+@dataclass(frozen=True)
+class TextAttention:
+    """Attention of one role token on everything that is no patch: the rest of the same rows."""
+
+    pairs: tuple[tuple[int, int], ...]
+    """(layer, head) of each row."""
+    tokens: tuple[str | int, ...]
+    """The sequence up to the role token: a text token as it reads, a number in place of so many
+    vision tokens."""
+    values: NDArray[np.float32]
+    """[pair, text token], attention weights."""
 
 
 class CaptureStore:
@@ -198,25 +222,30 @@ class CaptureStore:
     def map(self, sample_id: str, role: str) -> AttentionMap | None:
         """Attention maps of one sample and role; None where none were kept."""
         key = map_key(sample_id, role)
-        for chunk in self._chunks_of(self._samples.sample_id == sample_id):
-            # Only the shard of the sample's own chunk is opened.
-            path = part(self.directory, "maps", chunk)
-            if not path.exists():
-                continue
-            try:
-                with safe_open(path, framework="numpy") as file:
-                    if key not in file.keys():  # noqa: SIM118
-                        continue
-                    pairs = json.loads(file.metadata()["pairs"])
-                    scale = file.get_tensor(f"{key}|scale")
-                    values = file.get_tensor(key).astype(np.float32)
-                _expect_whole(values, scale, key)
-            except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-                self._problem(f"maps of chunk {chunk} left out", error)
-                continue
-            values *= scale[:, None, None, None]
-            return AttentionMap(tuple((int(layer), int(head)) for layer, head in pairs), values)
-        return None
+
+        def read(file: Any) -> AttentionMap | None:
+            scale = file.get_tensor(f"{key}|scale")
+            values = file.get_tensor(key).astype(np.float32)
+            _expect_whole(values, scale, key)
+            return AttentionMap(_kept_pairs(file), values * scale[:, None, None, None])
+
+        return self._of_shard(sample_id, key, read)
+
+    def text_attention(self, sample_id: str, role: str) -> TextAttention | None:
+        """Attention of one sample and role on text tokens.
+
+        None where no map was kept, or by a version before 5 or a bridge that did not take it.
+        """
+        key = map_key(sample_id, role)
+
+        def read(file: Any) -> TextAttention | None:
+            if f"{key}|tokens" not in file.metadata():
+                return None
+            tokens = json.loads(file.metadata()[f"{key}|tokens"])
+            values = file.get_tensor(f"{key}|text").astype(np.float32)
+            return TextAttention(_kept_pairs(file), tuple(tokens), values)
+
+        return self._of_shard(sample_id, key, read)
 
     def map_keys(self) -> frozenset[tuple[str, str]]:
         """(sample_id, role) of all samples whose maps were kept."""
@@ -227,7 +256,11 @@ class CaptureStore:
                 continue
             try:
                 with safe_open(path, framework="numpy") as file:
-                    keys = [key for key in file.keys() if not key.endswith("|scale")]  # noqa: SIM118
+                    keys = [
+                        key
+                        for key in file.keys()  # noqa: SIM118
+                        if key.rpartition("|")[2] not in BESIDE_MAPS
+                    ]
             except (OSError, SafetensorError) as error:
                 self._problem(f"maps of chunk {chunk} left out", error)
                 continue
@@ -303,6 +336,25 @@ class CaptureStore:
             self._problem(f"predictions of chunk {chunk} left out", error)
             return {}
 
+    def _of_shard(
+        self, sample_id: str, key: str, read: Callable[[Any], Kept | None]
+    ) -> Kept | None:
+        """What ``read`` makes of the shard that holds a map; a damaged one is a problem.
+
+        Only the shard of the sample's own chunk is opened.
+        """
+        for chunk in self._chunks_of(self._samples.sample_id == sample_id):
+            path = part(self.directory, "maps", chunk)
+            if not path.exists():
+                continue
+            try:
+                with safe_open(path, framework="numpy") as file:
+                    if key in file.keys():  # noqa: SIM118
+                        return read(file)
+            except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+                self._problem(f"maps of chunk {chunk} left out", error)
+        return None
+
     def _chunks_of(self, wanted: pd.Series) -> list[int]:
         return [int(chunk) for chunk in self._samples.chunk[wanted].unique()]
 
@@ -327,6 +379,10 @@ class CaptureStore:
                 f"{self.directory} holds no sample {sample_id!r} with role {role!r}; see the "
                 "samples table for what it holds"
             )
+
+
+def _kept_pairs(file: Any) -> tuple[tuple[int, int], ...]:
+    return tuple((int(layer), int(head)) for layer, head in json.loads(file.metadata()["pairs"]))
 
 
 def _expect_whole(values: NDArray, scale: NDArray, key: str) -> None:

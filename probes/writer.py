@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 
 from probes.criteria import SCORED
 from probes.layout import (
+    BESIDE_MAPS,
     HEADS_SCHEMA,
     SAMPLES_SCHEMA,
     SCHEMA,
@@ -72,8 +73,11 @@ class SampleRow:
     """Frames that the language model saw."""
 
     def __post_init__(self) -> None:
-        if not self.role or "|" in self.role:
-            raise ValueError(f"role {self.role!r} of {self.sample_id}; expected a name without |")
+        if not self.role or "|" in self.role or self.role in BESIDE_MAPS:
+            raise ValueError(
+                f"role {self.role!r} of {self.sample_id}; expected a name without | that is none "
+                f"of {', '.join(BESIDE_MAPS)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,11 @@ class MapRow:
     role: str
     values: NDArray
     """[pair, frame, row, column], attention weights; the writer normalises them."""
+    text: NDArray | None = None
+    """[pair, text token], the rest of the same rows of attention; None where it was not taken."""
+    tokens: tuple[str | int, ...] = ()
+    """With ``text``: the sequence up to the role token, each text token as it reads, and a number
+    in place of so many vision tokens."""
 
 
 class CaptureWriter:
@@ -171,6 +180,10 @@ class CaptureWriter:
             path.unlink(missing_ok=True)
             return
         tensors = {}
+        metadata = {
+            "schema": str(SCHEMA),
+            "pairs": json.dumps([[int(layer), int(head)] for layer, head in pairs]),
+        }
         for item in maps:
             values = np.asarray(item.values, dtype=np.float32)
             # Peaked heads underflow in float16; dividing by the pair's maximum keeps the small
@@ -180,10 +193,9 @@ class CaptureWriter:
             key = map_key(item.sample_id, item.role)
             tensors[key] = np.ascontiguousarray((values / divisor).astype(np.float16))
             tensors[f"{key}|scale"] = scale.astype(np.float32)
-        metadata = {
-            "schema": str(SCHEMA),
-            "pairs": json.dumps([[int(layer), int(head)] for layer, head in pairs]),
-        }
+            if item.text is not None:
+                tensors[f"{key}|text"] = np.ascontiguousarray(item.text, dtype=np.float16)
+                metadata[f"{key}|tokens"] = json.dumps(item.tokens)
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, metadata)
 
@@ -223,6 +235,12 @@ def _check(
             raise ValueError(
                 f"map of {item.sample_id} {item.role} has shape {np.shape(item.values)} for "
                 f"{len(pairs)} pairs; expected [pair, frame, row, column]"
+            )
+        words = sum(isinstance(token, str) for token in item.tokens)
+        if item.text is not None and np.shape(item.text) != (len(pairs), words):
+            raise ValueError(
+                f"text attention of {item.sample_id} {item.role} has shape {np.shape(item.text)} "
+                f"for {len(pairs)} pairs and {words} text tokens; expected [pair, text token]"
             )
     return shape
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 
 from reports.answer_words import SCORE_TITLES, halving_words, n_words, state_words
-from reports.canvas import Figure, drawing
+from reports.canvas import Figure, drawing, in_first_column, redrawable
 from reports.style import ROLE_COLORS, with_interval
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _STAR = "\N{BLACK STAR}"
 _GREY = "#666666"
 
 
+@redrawable
 def strategies(answer: "SweepAnswer") -> Figure | None:
     """J&F of every arm with its interval, every seed as a stroke, and the baseline as a line.
 
@@ -52,7 +53,7 @@ def strategies(answer: "SweepAnswer") -> Figure | None:
                 _draw_arm(axes, arm, score, place, 4.5 if many else 6)
             axes.set_ylim(len(arms) - 0.5, -0.5)
             axes.set_yticks(range(len(arms)))
-            axes.set_yticklabels(labels if axes is panels[0] else [""] * len(arms))
+            axes.set_yticklabels(labels if in_first_column(axes) else [""] * len(arms))
             axes.set_xlabel("J&F, per cent")
         for place, arm in enumerate(arms):
             if not arm.scores:

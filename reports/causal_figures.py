@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from reports.canvas import Figure, drawing, empty_panel
+from reports.canvas import Figure, drawing, empty_panel, redrawable
 from reports.causal_maps import effect_map, subset_map
 from reports.causal_words import ROLES, WHAT, change_words, effects_of, in_points, whole_words
 from reports.style import ROLE_COLORS, ROLE_TITLES, ROLE_TOKENS, count
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["dose_curve", "effect_map", "kept_curve", "paired_changes", "subset_map"]
 
 
+@redrawable
 def dose_curve(results: "AblationResults") -> Figure | None:
     """Change by the first k chosen pairs against random sets of the same layers; None without."""
     lines = (
@@ -36,6 +37,7 @@ def dose_curve(results: "AblationResults") -> Figure | None:
     )
 
 
+@redrawable
 def kept_curve(results: "AblationResults") -> Figure | None:
     """Change when the first k chosen pairs alone are kept; None where none were."""
     return _curves(
@@ -51,6 +53,7 @@ def kept_curve(results: "AblationResults") -> Figure | None:
     )
 
 
+@redrawable
 def paired_changes(results: "AblationResults") -> Figure | None:
     """Change of each video by the most chosen pairs, by random sets and from the other end."""
     sizes = {e.k for e in results.effects if e.group == "chosen"}

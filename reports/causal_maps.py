@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Plot
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from reports.canvas import Figure, diverging_map, drawing, empty_panel
+from reports.canvas import Figure, diverging_map, drawing, empty_panel, redrawable
 from reports.causal_words import ROLES, WHAT, change_words, effects_of, in_points, whole_words
 from reports.style import (
     ROLE_COLORS,
@@ -35,6 +35,7 @@ _MARKED = (
 """Purple below zero, orange above: told apart with any colour vision."""
 
 
+@redrawable
 def effect_map(results: "AblationResults") -> Figure | None:
     """Change by each single pair, both roles on one scale; None where not all pairs were tried."""
     singles = {role: effects_of(results, role, "single") for role in ROLES}
@@ -61,6 +62,7 @@ def effect_map(results: "AblationResults") -> Figure | None:
     )
 
 
+@redrawable
 def subset_map(results: "AblationResults") -> Figure | None:
     """Effect of each head beside random losses of others; None without random subsets."""
     models = {model.role: model for model in results.subsets}

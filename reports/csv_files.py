@@ -183,7 +183,8 @@ def _subset_rows(beside: "Beside") -> Iterable[dict[str, Any]]:
             for effect in model.effects:
                 yield {
                     "number": number, "kind": ablation.kind, "role": model.role,
-                    "layer": effect.layer, "head": effect.head, **estimate_cells("effect", effect.effect),
+                    "layer": effect.layer, "head": effect.head,
+                    **estimate_cells("effect", effect.effect),
                     "r2": model.r2.value, "subsets": model.n_subsets, "rate": model.rate,
                 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure as Plot
@@ -24,7 +25,7 @@ def equation_svg(tex: str, name: str) -> str:
     Raises:
         ValueError: matplotlib does not know a command in it.
     """
-    settings = {"svg.fonttype": "path", "svg.hashsalt": name, "mathtext.fontset": "stix"}
+    settings: Any = {"svg.fonttype": "path", "svg.hashsalt": name, "mathtext.fontset": "stix"}
     buffer = io.StringIO()
     with matplotlib.rc_context(settings):
         plot = Plot()
@@ -40,6 +41,6 @@ def equation_svg(tex: str, name: str) -> str:
     text = text.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
 
     def scaled(found: re.Match[str]) -> str:
-        return f' {found[1]}="{float(found[2]) / _SIZE * 1.1:.2f}em"'
+        return f' {found[1]}="{float(found[2]) / _SIZE * 1.2:.2f}em"'
 
     return re.sub(r' (width|height)="([\d.]+)pt"', scaled, text, count=2)

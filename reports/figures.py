@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from probes.criteria import CRITERIA
-from reports.canvas import Figure, drawing, empty_panel
+from reports.canvas import Figure, drawing, empty_panel, redrawable
 from reports.style import (
     MAP_COLORS,
     ROLE_COLORS,
@@ -56,6 +56,7 @@ def sample_words(results: "AnalysisResults", role: str) -> str:
     )
 
 
+@redrawable
 def layer_profile(results: "AnalysisResults") -> Figure:
     """Vision and text attention by layer and role (the paper's Fig. 6b)."""
     supervised = sorted({layer for layer, _ in results.supervised_pairs})
@@ -117,6 +118,7 @@ def _both_roles(results: "AnalysisResults") -> str:
     return "; ".join(sample_words(results, role) for role in ("actor", "target")).capitalize()
 
 
+@redrawable
 def head_map(results: "AnalysisResults", criterion: str) -> Figure:
     """One criterion for every pair and both roles, on one colour scale."""
     maps = {
@@ -216,6 +218,7 @@ def _map_words(role: str, values: np.ndarray) -> str:
     )
 
 
+@redrawable
 def ranking_plot(
     results: "AnalysisResults", criterion: str, role: str = "both", top: int = 12
 ) -> Figure:

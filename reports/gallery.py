@@ -38,6 +38,7 @@ def sample_strip(
     *,
     role: str = "actor",
     labels: Sequence[str] = (),
+    names: Sequence[str] = (),
     width: int = STRIP_WIDTH,
 ) -> NDArray[np.uint8]:
     """Frames side by side: a row with predicted masks, then one row for each attention map.
@@ -51,6 +52,7 @@ def sample_strip(
             own colour scale (:func:`reports.overlay.heat_scale`).
         role: whose attention is drawn.
         labels: one a frame, written into its corner.
+        names: one a map, written into the corner of its first frame.
         width: of the picture in pixels; a little less where frames are high.
 
     Returns:
@@ -67,7 +69,7 @@ def sample_strip(
         )
         first.append(label_frame(drawn, labels[index]) if labels else drawn)
     rows = [_join(first, axis=1)]
-    for values in attention:
+    for row, values in enumerate(attention):
         peak = heat_scale(values)
         drawn = [
             compose_frame(
@@ -79,6 +81,8 @@ def sample_strip(
             )
             for index, frame in enumerate(frames)
         ]
+        if names:
+            drawn[0] = label_frame(drawn[0], names[row])
         rows.append(_join(drawn, axis=1))
     return _join(rows, axis=0)
 
@@ -127,6 +131,7 @@ def _item(
         [values[chosen] for _, values in rows.values()],
         role=card.role,
         labels=[f"frame {pictures.frame_indices[index]}" for index in chosen],
+        names=[pair_label(*pair) for pair in rows],
     )
     return Picture(
         kind=kind,

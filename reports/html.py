@@ -1,10 +1,11 @@
 """A document as one HTML file that needs no other file, no network and no script."""
 
 import base64
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from reports.canvas import Figure
 from reports.document import Block, Document, Equation
@@ -56,11 +57,18 @@ def render_html(document: Document) -> str:
         kind=_kind,
         drawing=drawing,
         data_uri=_data_uri,
+        whole=_whole,
     )
 
 
 def _kind(block: Block) -> str:
     return type(block).__name__
+
+
+def _whole(cell: str) -> Markup:
+    """A number whose interval does not break over two lines."""
+    span = r'<span class="ci">\g<0></span>'
+    return Markup(re.sub(r"\[[^][]*\]", span, str(escape(cell))))  # noqa: S704
 
 
 def _data_uri(image: bytes) -> str:

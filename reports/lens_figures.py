@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from reports.canvas import Figure, diverging_map, drawing, empty_panel
+from reports.canvas import Figure, diverging_map, drawing, empty_panel, redrawable
 from reports.style import ROLE_COLORS, ROLE_TOKENS, count, number, pair_label
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _PANELS = {
 }
 
 
+@redrawable
 def lens_curves(results: "LensResults") -> Figure | None:
     """Probability of each role token, and the log-odds that a target follows, after each layer.
 
@@ -89,6 +90,7 @@ def lens_curves(results: "LensResults") -> Figure | None:
     )
 
 
+@redrawable
 def attribution_map(results: "LensResults") -> Figure | None:
     """What each head and MLP adds to the role tokens' scores; None where nothing was read."""
     if not results.n:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 
-from reports.canvas import Figure, drawing, empty_panel
+from reports.canvas import Figure, drawing, empty_panel, in_first_column, legend_below, redrawable
 from reports.style import count, per_cent, with_interval
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _MOST_TICKS = 10
 _ACCURACY, _UNSAID, _CONTROL, _MAJORITY = "#0072B2", "#D55E00", "#444444", "#999999"
 
 
+@redrawable
 def layer_curves(results: "ProbeResults") -> Figure | None:
     """Accuracy of each task by layer with its controls; None where no task has a number."""
     tasks = [task for task in results.tasks if task.layers or task.reason]
@@ -34,16 +35,15 @@ def layer_curves(results: "ProbeResults") -> Figure | None:
             _draw(axes, task, results.layers)
         for axes in panels[len(tasks) :]:
             axes.set_axis_off()
-        for index in range(0, len(tasks), _COLUMNS):
-            panels[index].set_ylabel("balanced accuracy (%)")
+        for axes in panels:
+            if in_first_column(axes):
+                axes.set_ylabel("balanced accuracy (%)")
         handles = {
             label: line
             for axes in panels
             for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
-        plot.legend(
-            list(handles.values()), list(handles), loc="outside lower center", ncols=len(handles)
-        )
+        legend_below(plot, list(handles.values()), list(handles))
     known = [task for task in tasks if task.layers]
     return Figure(
         name="linear-probes",

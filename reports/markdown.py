@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from markupsafe import escape
 
@@ -58,10 +59,16 @@ def render_markdown(document: Document, folder: str) -> Page:
 
     Args:
         document: what to write.
-        folder: name of the folder, beside the page, that its pictures are in.
+        folder: name of the folder, beside the page, that its pictures are in, and the record of
+            its numbers, ``results.json``.
     """
     writer = _Writer(folder)
-    parts = [f"# {_text(document.title)}", _text(document.byline)]
+    record = f"{folder}/results.json"
+    parts = [
+        f"# {_text(document.title)}",
+        _text(document.byline),
+        f"Every number also stands in [{_text(record)}]({quote(record)}).",
+    ]
     for block in document.head:
         parts += writer.block(block)
     for section in document.sections:
@@ -114,7 +121,7 @@ class _Writer:
     def _picture(self, name: str, content: bytes, alt: str) -> str:
         self.files[name] = content
         words = _text(alt.replace("[", "(").replace("]", ")"))
-        return f"![{words}](<{self.folder}/{name}>)"
+        return f"![{words}]({quote(f'{self.folder}/{name}')})"
 
 
 def _table(table: Table) -> Iterator[str]:

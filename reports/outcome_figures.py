@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from reports.canvas import Figure, drawing, empty_panel
+from reports.canvas import Figure, drawing, empty_panel, redrawable
 from reports.figures import bootstrap_words
 from reports.style import ROLE_COLORS, ROLE_TITLES, ROLE_TOKENS, count, number, with_interval
 
@@ -23,6 +23,7 @@ MANY_POINTS = 800
 ROLES = ("actor", "target")
 
 
+@redrawable
 def share_against_jf(results: "AnalysisResults") -> Figure:
     """Mask share against J&F for every sample (the paper's Fig. 6a)."""
     with drawing(2, 3.6) as (plot, panels):
@@ -102,6 +103,7 @@ def _estimate(estimate: "Estimate") -> str:
     return with_interval(estimate.value, estimate.ci, 2)
 
 
+@redrawable
 def correlation_by_layer(results: "AnalysisResults") -> Figure:
     """Rank correlation of each layer's mask share with J&F, plain and given mask area."""
     with drawing(2, 2.9) as (plot, panels):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from reports.canvas import Figure, drawing, empty_panel
+from reports.canvas import Figure, drawing, empty_panel, legend_below, redrawable
 from reports.figures import bootstrap_words, sample_words
 from reports.style import ROLE_COLORS, ROLE_TITLES, ROLE_TOKENS, SERIES_STYLES, number
 
@@ -19,6 +19,7 @@ __all__ = ["profiles"]
 ROLES = ("actor", "target")
 
 
+@redrawable
 def profiles(captures: "Sequence[AnalysisResults]") -> Figure:
     """Vision attention by layer (the paper's Fig. 6b), one line a run, one panel a role."""
     styles = [style for style, _ in zip(cycle(SERIES_STYLES), captures, strict=False)]
@@ -49,7 +50,7 @@ def profiles(captures: "Sequence[AnalysisResults]") -> Figure:
         found = (axes.get_legend_handles_labels() for axes in panels)
         handles, labels = next((x for x in found if x[0]), ([], []))
         if handles:
-            plot.legend(handles, labels, loc="outside lower center", ncols=min(3, len(handles)))
+            legend_below(plot, handles, labels)
     intervals = "; ".join(dict.fromkeys(bootstrap_words(results) for results in captures))
     counts = "; ".join(
         f"{results.name}: {', '.join(sample_words(results, role) for role in ROLES)}"

@@ -40,17 +40,22 @@ def runs_table(captures: "Sequence[AnalysisResults]") -> Table:
         )
         for results in captures
     )
+    best = _best(captures)
     return Table(
         ("run", "model", *(f"{title} J&F" for title in PROTOCOL_TITLES.values()),
          "layer that looks most", "first pair", "expressions / videos"),
         rows,
-        "J&F in per cent [95 % interval of a bootstrap over videos]. Bold: highest mean of a "
-        "column, whether or not intervals overlap; runs over other data are not comparable. Layer "
-        "that looks most: most visual attention, for actor / target. First pair: by visual "
+        "J&F in per cent [95 % interval of a bootstrap over videos]. "
+        + (
+            "Bold: highest mean of a column, whether or not intervals overlap. "
+            if best
+            else "The runs are over other data: which is higher says nothing of the models. "
+        )
+        + "Layer that looks most: most visual attention, for actor / target. First pair: by visual "
         "attention, both roles.",
         text_columns=2,
         name="runs",
-        best=_best(captures),
+        best=best,
     )  # fmt: skip
 
 
@@ -116,6 +121,8 @@ def _score(results: "AnalysisResults", name: str) -> str:
 
 
 def _best(captures: "Sequence[AnalysisResults]") -> frozenset[tuple[int, int]]:
+    if len({(results.run.get("data") or {}).get("identity") for results in captures}) > 1:
+        return frozenset()  # of other data nothing is better or worse
     cells = set()
     for column, name in enumerate(PROTOCOL_TITLES, start=2):
         found = [results.protocols.get(name) for results in captures]

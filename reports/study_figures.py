@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.ticker import MaxNLocator
 
-from reports.canvas import Figure, drawing, empty_panel
+from reports.canvas import Figure, drawing, empty_panel, in_first_column, legend_below, redrawable
 from reports.style import ROLE_COLORS, ROLE_TITLES, ROLE_TOKENS, SERIES_STYLES, number
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["attention_over_training"]
 
 
+@redrawable
 def attention_over_training(sweep: "SweepResults") -> Figure:
     """Mask share of the watched pairs and of all others over the steps, one line an arm."""
     name = sweep.answer.name
@@ -43,10 +44,12 @@ def attention_over_training(sweep: "SweepResults") -> Figure:
             axes.set_ylim(0, 1.05 * top)
             axes.set_xlabel("optimiser step")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
-        panels[0].set_ylabel("mask share")
+        for axes in panels:
+            if in_first_column(axes):
+                axes.set_ylabel("mask share")
         handles, labels = panels[0].get_legend_handles_labels()
         if handles:
-            plot.legend(handles, labels, loc="outside lower center", ncols=min(4, len(handles)))
+            legend_below(plot, handles, labels)
     return Figure(
         name=f"{name}-attention",
         title=f"Sweep {name}: attention as training goes",

@@ -1,4 +1,4 @@
-"""The key numbers of a run as one paragraph."""
+"""The key numbers of a run in sentences."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from probes.bootstrap import Estimate
     from probes.results import AnalysisResults
 
-__all__ = ["model_name", "summary"]
+__all__ = ["model_name", "score_words", "summary"]
 
 
 def model_name(run: dict[str, Any]) -> str:
@@ -39,10 +39,13 @@ def summary(results: "AnalysisResults") -> tuple[str, ...]:
     ]
     if not any(role.emitted for role in counts.roles.values()):
         text.append("The model gave no role token at all, so there is no attention to report.")
-    return tuple(text + _scores(results) + _layers(results) + _pair(results) + _outcome(results))
+    return tuple(
+        text + score_words(results) + _layers(results) + _pair(results) + _outcome(results)
+    )
 
 
-def _scores(results: "AnalysisResults") -> list[str]:
+def score_words(results: "AnalysisResults") -> list[str]:
+    """J&F of every protocol in one sentence; none where no expression was asked."""
     names = {"actor": "actors", "target": "targets", "rvos": "all expressions"}
     parts = [
         f"{with_interval(score.jf, score.jf_ci, 1)} for {names[name]}"

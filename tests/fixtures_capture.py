@@ -28,6 +28,8 @@ KEPT = (LOOKING, MASSIVE, (3, 3))
 """Pairs whose maps are kept."""
 HOSTILE = "</script><img src=x onerror=alert(1)> ![](http://example.org/x.png) [SEG_ACT]"
 """An answer of a model that must be shown as text and never run."""
+WORDS = ("<s>", "Who", " acts", "?", *(f" w{n}" for n in range(12)), "<b>x</b>", '"', "It", " is")
+"""The text tokens of every made-up sample; the patches stand behind the fourth."""
 
 
 def make_dataset(folder: Path, videos: int = 4, seed: int = 0) -> InterRVOSDataset:
@@ -62,11 +64,12 @@ def make_capture(
                 if sample.expression.sample_id == last and not silent:
                     missing = ROLES[1:]
                 made = _sample(rng, sample, text, missing)
-                for row, values, attention in made["rows"]:
+                for row, values, attention, words in made["rows"]:
                     rows.append(row)
                     metrics.append(values)
                     if row.emitted and maps:
-                        kept.append(MapRow(row.sample_id, row.role, attention))
+                        tokens = (*WORDS[:4], attention[0].size, *WORDS[4:])
+                        kept.append(MapRow(row.sample_id, row.role, attention, words, tokens))
                 video = predictions.setdefault(sample.video.video_id, {})
                 video[sample.expression.exp_id] = made["prediction"]
             stacked = {name: np.stack([values[name] for values in metrics]) for name in SCORED}
@@ -92,7 +95,7 @@ def _sample(rng, sample, text, missing):
     for role in roles:
         truth = sample.masks(ROLES.index(role))
         emitted = role in named
-        values, attention = _attention(rng, truth[list(indices)], quality, emitted)
+        values, attention, words = _attention(rng, truth[list(indices)], quality, emitted)
         j = f = 0.0
         if emitted:
             shift = int(round((1 - quality) * 20))
@@ -107,7 +110,7 @@ def _sample(rng, sample, text, missing):
             float(pooled.mean()), objects, centrality(pooled, pooled.shape),
             centre_share(pooled, pooled.shape), len(truth), 100 if emitted else -1, text, indices,
         )  # fmt: skip
-        rows.append((row, values, attention))
+        rows.append((row, values, attention, words))
     prediction = encode_prediction(
         expression.text, sample.video.frame_names, text, masks["actor"], masks["target"]
     )
@@ -117,7 +120,7 @@ def _sample(rng, sample, text, missing):
 def _attention(rng, truth, quality, emitted):
     pooled = _pool(truth)
     if not emitted:
-        return {name: np.full((LAYERS, HEADS), np.nan, np.float32) for name in SCORED}, None
+        return {name: np.full((LAYERS, HEADS), np.nan, np.float32) for name in SCORED}, None, None
     patches = pooled.size
     noise = rng.dirichlet(np.full(patches, 0.5), size=(LAYERS, HEADS))
     noise[MASSIVE] = 1 / patches
@@ -135,7 +138,7 @@ def _attention(rng, truth, quality, emitted):
     is_vision = np.arange(attention.shape[-1]) >= TEXT_KEYS
     kept = np.stack([vision[pair].reshape(pooled.shape) for pair in KEPT])
     view = View(attention, is_vision, pooled.shape, pooled.ravel())
-    return head_metrics(view), kept
+    return head_metrics(view), kept, np.stack([text[pair] for pair in KEPT])
 
 
 def _pool(masks):

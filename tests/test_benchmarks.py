@@ -5,8 +5,12 @@ import time
 import pytest
 import torch
 
+from benchmarks.big_run import Size, write_big_run
 from benchmarks.report import write_table
 from benchmarks.timing import compare
+from probes.store import CaptureStore
+from reports.sample_pictures import load_pictures
+from reviosa.data import InterRVOSDataset
 
 
 def test_alternatives_are_run_in_turn_and_their_medians_kept():
@@ -76,3 +80,33 @@ def test_the_table_says_what_was_not_measured(tmp_path):
     lacking = (tmp_path / "t").read_text().split("## Not measured")[1]
     assert "* aml-step, 4b: on a GPU\n" in lacking and "aml-step, 1b" not in lacking
     assert "* role-rows, 1b: on a CPU and on a GPU\n" in lacking
+
+
+def test_the_dashboards_table_has_every_view(tmp_path):
+    view = {"page": "heads", "view": "pair", "seconds": 0.21, "processor_s": 0.2, "sent_mib": 0.5,
+            "shards": 1}  # fmt: skip
+    record = {
+        "device": {"name": "a CPU, 2 threads of 2 cores", "torch": "2.13", "transformers": "5"},
+        "part": "dashboard", "shape": "1b", "layers": None, "sample_roles": 10_096, "pairs": 336,
+        "criteria": 28, "parts": 40, "seconds": {"analyse it": 77.5}, "views": [view],
+        "peak_mib": {"heads": 424.0},
+    }  # fmt: skip
+    write_table([record], tmp_path / "t")
+    text = (tmp_path / "t").read_text()
+    assert "10,096 samples and roles of 336 pairs by 28 criteria" in text
+    assert "| heads | pair | 0.21 | 0.20 | 0.50 | 1 |" in text and "heads 424." in text
+
+
+def test_a_large_run_is_one_that_pages_can_open(tmp_path):
+    size = Size(expressions=6, videos=2, layers=2, heads=2, chunks=2, kept_every=2)
+    run = write_big_run(tmp_path, size)
+    store = CaptureStore(run)
+    assert not store.problems and len(store.samples()) == 12
+    # Of expressions 0, 2 and 4 both roles are kept, as far as they were emitted.
+    emitted = store.samples().set_index(["sample_id", "role"]).emitted
+    kept = store.map_keys()
+    assert kept and all(emitted[key] and int(key[0].split("/")[1]) in (0, 1, 2) for key in kept)
+    data = InterRVOSDataset(tmp_path / "data")
+    assert len(data.samples) == 6 and data.identity == store.run["data"]["identity"]
+    sample = data.samples[0]
+    assert load_pictures(store, data, sample.expression.sample_id, (0, 4)).frames.shape[0] == 2

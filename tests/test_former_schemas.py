@@ -101,7 +101,7 @@ def test_a_page_on_a_former_run(monkeypatch, tmp_path, schema):
     assert not app.exception and not app.error
     text = "\n".join(item.value for item in app.code)
     if schema in READ:
-        assert len(app.get("vega_lite_chart")) == 2
+        assert len(app.get("vega_lite_chart")) >= 2
     else:
         assert f"chunk 0 left out: samples/part-00000.parquet has schema {schema}" in text
     if schema != results.SCHEMA:

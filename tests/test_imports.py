@@ -79,3 +79,18 @@ def test_every_package_says_what_it_is():
         for path in modules(room):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             assert ast.get_docstring(tree), f"{path.relative_to(ROOT)} has no docstring"
+
+
+def test_pages_that_only_read_open_without_torch():
+    """Loading it takes seconds, before anything is shown."""
+    names = [
+        f"workbench.pages.{path.stem}"
+        for path in sorted((ROOT / "workbench" / "pages").glob("_*.py"))
+        if "try" not in path.stem and "trial" not in path.stem and path.stem != "__init__"
+    ]
+    code = "import sys\n" + "".join(
+        f"import {name}\nassert 'torch' not in sys.modules, '{name} loads torch'\n"
+        for name in names
+    )
+    assert len(names) > 5
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,5 +1,6 @@
 """Runs and their data put together into the record of a report, and the record written down."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,9 @@ from reviosa.run_record import read_run
 from workbench.console import note
 from workbench.datasets import find_dataset
 
-__all__ = ["capture_report", "gather", "make_report", "record_path", "write_report"]
+__all__ = [
+    "capture_report", "gather", "make_report", "record_path", "report_command", "write_report",
+]  # fmt: skip
 
 HEADING = "What the role tokens look at"
 SUFFIXES = (".html", ".md")
@@ -109,23 +112,47 @@ def make_report(
     write_report(capture_report(store, results, command, beside), path)
 
 
-def write_report(results: ReportResults, path: Path) -> None:
-    """Write the document, and the record that it is made of beside it (:func:`record_path`).
+def write_report(
+    results: ReportResults, path: Path | None, pdf: Path | None = None, latex: Path | None = None
+) -> Path | None:
+    """Write the document in each form that is asked for, and the record that it is made of.
+
+    Args:
+        results: the record.
+        path: an HTML or Markdown file; the record stands beside it (:func:`record_path`).
+        pdf: a PDF file; without ``path`` the record stands beside it, as ``NAME.json``.
+        latex: folder for tables and figures in LaTeX; alone, it holds the ``results.json``.
+
+    Returns:
+        Where the record stands; None where no form was asked for.
 
     Raises:
         ConfigError: the file's ending names no form that a report has.
+        ReviosaError: typst is not installed, or cannot set the document.
     """
     from reports.content import content
     from reports.html import write_html
+    from reports.latex import write_latex
     from reports.markdown import write_markdown
+    from reports.pdf import write_pdf
 
-    record = record_path(path)
-    document = content(results)
-    if path.suffix == ".html":
-        write_html(document, path)
+    if path is not None:
+        record = record_path(path)
+    elif pdf is not None:
+        record = pdf.with_suffix(".json")
+    elif latex is not None:
+        record = latex / "results.json"
     else:
-        write_markdown(document, path)
+        return None
+    document = content(results)
+    if path is not None:
+        (write_html if path.suffix == ".html" else write_markdown)(document, path)
+    if pdf is not None:
+        write_pdf(document, pdf)
+    if latex is not None:
+        write_latex(document, latex)
     results.save(record)
+    return record
 
 
 def record_path(path: Path) -> Path:
@@ -144,6 +171,20 @@ def record_path(path: Path) -> Path:
     return (
         path.with_suffix("") / "results.json" if path.suffix == ".md" else path.with_suffix(".json")
     )
+
+
+def report_command(
+    runs: Sequence[Path],
+    suffix: str,
+    heading: str | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> str:
+    """The command line that makes the report again; where to, its reader decides."""
+    words = ["reviosa", "report", *(str(run) for run in runs), "-o", f"report{suffix}"]
+    words += ["--heading", heading] if heading is not None else []
+    words += ["--resamples", str(resamples), "--seed", str(seed)]
+    return shlex.join(words)
 
 
 def _open(runs: Iterable[Path]) -> _Found:

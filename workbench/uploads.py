@@ -96,7 +96,8 @@ def _frames(name: str, data: bytes) -> Iterator[Any]:
     import av
 
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
-    with av.open(io.BytesIO(data), options=options) as container:
+    with av.open(io.BytesIO(data), options=options) as opened:
+        container: Any = opened  # its type says it may be one that is written
         if not container.streams.video:
             raise DataError(f"{name}: got a file without pictures, expected a video; check it")
         stream = container.streams.video[0]

@@ -14,6 +14,8 @@ that each difference is paired.
   heads, and it is measured how far actor and target change places.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from probes.causal.effects import read_effects
 from probes.causal.plan import (
     Ablation,
@@ -24,8 +26,10 @@ from probes.causal.plan import (
     subset_ablations,
 )
 from probes.causal.regression import HeadEffect, SubsetRegression, regress_subsets
-from probes.causal.run import ablate
 from probes.causal.summary import AblationEffect, AblationResults, summarise
+
+if TYPE_CHECKING:
+    from probes.causal.run import ablate
 
 __all__ = [
     "Ablation",
@@ -43,3 +47,12 @@ __all__ = [
     "subset_ablations",
     "summarise",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Whoever only reads effects, as pages do, must not wait for torch and transformers.
+    if name == "ablate":
+        from probes.causal.run import ablate
+
+        return ablate
+    raise AttributeError(f"module 'probes.causal' has no attribute {name!r}")

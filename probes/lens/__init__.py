@@ -4,7 +4,9 @@
 and of direct logit attribution, ``run`` measures a data set and ``results`` says what came of it.
 """
 
-from probes.lens.bridge import Conversation, Lens, LensRun, conversations
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from probes.lens.results import (
     Attribution,
     DepthPoint,
@@ -13,7 +15,10 @@ from probes.lens.results import (
     read_lines,
     summarise,
 )
-from probes.lens.run import measure
+
+if TYPE_CHECKING:
+    from probes.lens.bridge import Conversation, Lens, LensRun, conversations
+    from probes.lens.run import measure
 
 __all__ = [
     "Attribution",
@@ -28,3 +33,18 @@ __all__ = [
     "read_lines",
     "summarise",
 ]
+
+_WITH_MODEL = {
+    "Conversation": "bridge",
+    "Lens": "bridge",
+    "LensRun": "bridge",
+    "conversations": "bridge",
+    "measure": "run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Whoever only reads results, as pages do, must not wait for torch and transformers.
+    if name in _WITH_MODEL:
+        return getattr(import_module(f"probes.lens.{_WITH_MODEL[name]}"), name)
+    raise AttributeError(f"module 'probes.lens' has no attribute {name!r}")

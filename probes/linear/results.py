@@ -4,16 +4,19 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from probes._json import plain, record
 from probes.linear.accuracy import TaskAccuracy, probe_layers
 from probes.linear.facts import TASKS
-from probes.linear.states import RoleStates
 from reviosa.errors import RunError
 from reviosa.io import write_json
+
+if TYPE_CHECKING:
+    # Results are read where no model is: states load torch.
+    from probes.linear.states import RoleStates
 
 __all__ = ["ProbeResults", "probe_tasks", "read_results", "write_results"]
 
@@ -49,7 +52,7 @@ class ProbeResults:
 
 
 def probe_tasks(
-    found: RoleStates,
+    found: "RoleStates",
     folds: int = 5,
     draws: int = 5,
     resamples: int = 2000,

@@ -7,7 +7,7 @@ from probes.report import CapturePart, ReportResults
 from reports.canvas import Figure
 from reports.content.capture import capture_sections
 from reports.content.closing import limits, provenance, rebuild
-from reports.content.methods import methods
+from reports.content.methods import all_criteria, methods
 from reports.content.opening import byline, head, question
 from reports.content.runs import side_by_side
 from reports.content.sweeps import claims, sweep_sections
@@ -33,7 +33,7 @@ def content(results: ReportResults) -> Document:
     else:
         parts += side_by_side(results)
         parts += [_one_section(part) for part in results.captures]
-    parts += [limits(results), provenance(results), rebuild(results)]
+    parts += [limits(results), *all_criteria(results), provenance(results), rebuild(results)]
     return _unique(
         Document(results.heading, byline(results), head(results), tuple(parts)),
     )

@@ -7,15 +7,15 @@ from probes.report import ReportResults
 from reports.document import Block, Equation, Paragraph, Section, Subheading
 from reports.tables import Table
 
-__all__ = ["MAPPED", "methods"]
+__all__ = ["MAPPED", "all_criteria", "methods"]
 
 MAPPED = ("visual_mass", "mask_share", "lift")
 """Criteria shown as maps and rankings; all others stand in one table, and in the CSV."""
 
 _SCORES = Equation(
-    r"\mathcal{J} = \frac{|P \cap G|}{|P \cup G|}, \quad "
-    r"\mathcal{F} = \frac{2\,p\,r}{p + r}, \quad "
-    r"\mathcal{Q} = \frac{\mathcal{J} + \mathcal{F}}{2}",
+    r"\mathcal{J} = \dfrac{|P \cap G|}{|P \cup G|}, \quad "
+    r"\mathcal{F} = \dfrac{2\,p\,r}{p + r}, \quad "
+    r"\mathcal{Q} = \dfrac{\mathcal{J} + \mathcal{F}}{2}",
     "J is the overlap of the predicted region P and the true region G of a frame, 1 where both are "
     "empty. F is the harmonic mean of p, the share of the predicted boundary that lies within a "
     "small radius (0.008 of the frame's diagonal) of the true one, and r, the reverse. Q is what "
@@ -29,12 +29,12 @@ _LOOKS = {
         "i; the rest of its attention falls on text. No truth is needed.",
     ),
     "mask_share": Equation(
-        r"E^{(l,h)} = \frac{\sum_{i} A^{(l,h)}_i M_i}{\sum_{i} A^{(l,h)}_i}",
+        r"E^{(l,h)} = \dfrac{\sum_{i} A^{(l,h)}_i M_i}{\sum_{i} A^{(l,h)}_i}",
         "Mask share: the part of the visual attention that lies on the true object. M is the true "
         "mask, averaged over each patch (energy pointing game, arXiv 1910.01279).",
     ),
     "lift": Equation(
-        r"L^{(l,h)} = E^{(l,h)} \cdot \frac{V}{\sum_{i} M_i}",
+        r"L^{(l,h)} = E^{(l,h)} \cdot \dfrac{V}{\sum_{i} M_i}",
         "Lift: mask share over what even attention on V patches would give; 1 is no preference.",
     ),
 }
@@ -52,13 +52,13 @@ _INTERVAL = (
     "among the best k."
 )
 _MAX_T = Equation(
-    r"p_j = \frac{1 + \sum_{b=1}^{B} 1[\max_k |t_k^{(b)}| \geq |t_j|]}{B + 1}",
+    r"p_j = \dfrac{1 + \sum_{b=1}^{B} 1[\max_k |t_k^{(b)}| \geq |t_j|]}{B + 1}",
     "Many pairs are tested at once, so p is corrected by the largest statistic (max-T, Westfall "
     "and Young): in each of B draws the signs of whole videos are flipped, and p is the share of "
     "draws whose largest |t| over all pairs reaches that of pair j.",
 )
 _PARTIAL = Equation(
-    r"\rho_{xy \cdot z} = \frac{\rho_{xy} - \rho_{xz} \rho_{yz}}"
+    r"\rho_{xy \cdot z} = \dfrac{\rho_{xy} - \rho_{xz} \rho_{yz}}"
     r"{\sqrt{(1 - \rho_{xz}^2)(1 - \rho_{yz}^2)}}",
     "Given mask area: the Spearman correlation of attention x and J&F y with the ranks of the area "
     "z taken out, since a large object both catches more attention and is easier to segment. All "
@@ -89,7 +89,6 @@ def _blocks(results: ReportResults) -> Iterator[Block]:
     if results.captures:
         yield Subheading("Criteria of a layer-head pair")
         yield from _LOOKS.values()
-        yield _criteria_used(results)
     study = results.study
     supervised = any(part.results.supervised_pairs for part in results.captures)
     if (study and study.sweeps) or supervised:
@@ -108,16 +107,17 @@ def _blocks(results: ReportResults) -> Iterator[Block]:
         yield _CHANGE
 
 
-def _criteria_used(results: ReportResults) -> Table:
+def all_criteria(results: ReportResults) -> list[Section]:
+    """What the pairs were ranked by, one row a criterion; no section without captures."""
     used = [n for n in CRITERIA if any(n in p.results.rankings for p in results.captures)]
     rows = tuple((c.kind, c.title, c.equation, c.source) for c in (CRITERIA[name] for name in used))
-    return Table(
+    table = Table(
         ("family", "criterion", "equation", "source"),
         rows,
         "Every criterion that the pairs are ranked by. A: attention on patches; a: the same, "
         "summing to 1; M: mask. Families are other kinds of evidence and are never averaged. All "
         "definitions: docs/criteria.md.",
         text_columns=4,
-        name="criteria-used",
-        title="All criteria",
+        name="criteria",
     )
+    return [Section("criteria", "All criteria", (table,), "Criteria")] if rows else []

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from probes.report import ReportResults
 from reports.document import Block, Bullets, Paragraph, Section
 from reports.style import count
-from reports.summary import model_name, summary
+from reports.summary import model_name, score_words, summary
 
 __all__ = ["byline", "head", "question"]
 
@@ -30,14 +30,23 @@ def byline(results: ReportResults) -> str:
 def head(results: ReportResults) -> tuple[Block, ...]:
     """Warnings, then the summary of the first capture, or what the claims came to."""
     alone = len(results.captures) == 1
-    words = [Paragraph(text, "warning") for text in _warnings(results, alone)]
+    words: list[Block] = [Paragraph(text, "warning") for text in _warnings(results, alone)]
     if alone:
-        words.append(Paragraph(" ".join(summary(results.captures[0].results)), "lead"))
+        words.append(Bullets(summary(results.captures[0].results)))
     elif results.captures:
         words.append(
             Paragraph(
                 f"{count(len(results.captures), 'capture')} side by side, then one part for each.",
                 "lead",
+            )
+        )
+        words.append(
+            Bullets(
+                tuple(
+                    f"{part.results.name}: {said}"
+                    for part in results.captures
+                    for said in score_words(part.results)
+                )
             )
         )
     if found := _verdicts(results):
@@ -72,7 +81,7 @@ def _warnings(results: ReportResults, alone: bool) -> Iterator[str]:
 
 def _verdicts(results: ReportResults) -> str:
     claims = results.study.claims if results.study else ()
-    if not results.study or not results.study.sweeps or not claims:
+    if not claims:
         return ""
     counts: dict[str, int] = {}
     for claim in claims:

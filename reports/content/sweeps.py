@@ -22,8 +22,8 @@ _RULE = (
 
 
 def claims(results: ReportResults) -> list[Section]:
-    """The claims that the runs speak to; no section where no sweep was given."""
-    if results.study is None or not results.study.sweeps or not results.study.claims:
+    """The claims that the runs speak to; no section where there are none."""
+    if results.study is None or not results.study.claims:
         return []
     blocks = (Paragraph(_RULE), claim_table(results.study.claims))
     return [Section("claims", "Claims and verdicts", blocks, "Claims")]

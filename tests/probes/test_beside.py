@@ -14,6 +14,7 @@ from reports.csv_files import write_csv
 from reports.tables import family_table
 from reviosa.errors import RunError
 from reviosa.run_record import open_run
+from tests.fixtures_report import report_of
 
 SHAPE = (2, 3)
 PAIRS = [(layer, head) for layer in range(2) for head in range(3)]
@@ -59,7 +60,10 @@ def test_all_pairs_silenced_are_a_family_of_their_own(store, tmp_path):
     assert table.rows[0][0] == "AUROC (ground truth)"
     assert table.rows[-1][0] == "Silenced (mean) (causal)" and table.rows[-1][2].startswith("1.0")
     assert table.rows[0][2:] == ("", "", ""), "each two are told once"
-    files = {path.stem: path for path in write_csv(analyse(store, 20), tmp_path / "csv", beside)}
+    files = {
+        path.stem: path
+        for path in write_csv(report_of(analyse(store, 20), beside=beside), tmp_path / "csv")
+    }
     assert {"families", "effects"} <= set(files) and "lens" not in files
     families = list(csv.DictReader(files["families"].read_text("utf-8").splitlines()))
     assert len(families) == 10, "five families, each two once"

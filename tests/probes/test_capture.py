@@ -20,8 +20,10 @@ from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.synthetic import WorldConfig, write_synthetic
 from reviosa.errors import ConfigError, DataError, RunError
 from reviosa.heads import HeadSelection
-from reviosa.model import record_role_attention, save
+from reviosa.inference import Segmenter
+from reviosa.model import record_attention, record_role_attention, save
 from reviosa.model.nano_tokenizer import nano_tokenizer
+from reviosa.model.roles import vision_grid
 from tests.reviosa.conftest import tiny_config
 
 
@@ -70,6 +72,55 @@ def test_every_expression_and_role_is_there_once(whole, data):
     assert sorted(zip(table.sample_id, table.role, strict=True)) == sorted(wanted)
     assert summary.samples == len(dataset.samples)
     assert table.emitted.all()
+
+
+def test_patches_and_text_make_the_whole_row(whole, processor):
+    """Softmax: a row sums to 1. Half floats keep 11 bits, so 0.001 covers both parts."""
+    folder, _ = whole
+    store = CaptureStore(folder)
+    for row in store.samples().itertuples():
+        seen, read = (
+            store.map(row.sample_id, row.role),
+            store.text_attention(row.sample_id, row.role),
+        )
+        assert read.pairs == seen.pairs
+        total = seen.values.sum(axis=(1, 2, 3)) + read.values.sum(axis=1)
+        np.testing.assert_allclose(total, 1, atol=1e-3)
+        # The sequence ends with the token that looks, and holds its question and every patch.
+        assert read.tokens[-1] == {"actor": "[SEG_ACT]", "target": "[SEG_TAR]"}[row.role]
+        assert sum(t for t in read.tokens if isinstance(t, int)) == seen.values[0].size
+        assert len(read.tokens) - sum(isinstance(t, int) for t in read.tokens) == len(
+            read.values[0]
+        )
+        words = "".join(t for t in read.tokens if isinstance(t, str))
+        # The nano tokenizer knows whole words and puts the spaces between them.
+        assert row.expression.replace(" ", "") in words
+
+
+def test_text_attention_is_the_models(whole, model, processor, data):
+    """One pair, against a pass of our own with the model's plain attention."""
+    folder, _ = whole
+    store, dataset = CaptureStore(folder), InterRVOSDataset(data)
+    sample = dataset.interactions[1]
+    segmenter = Segmenter(model, processor)
+    features = segmenter.encode(sample.video)
+    ids = segmenter.answer(features, [sample.expression.text])[0].ids
+    position = segmenter.role_tokens(features, ids)[1]
+    with (
+        torch.inference_mode(),
+        record_attention(
+            model,
+            torch.tensor([[position]]),
+            lambda given: vision_grid(given, model.config.image_token_id, model.config.grid),
+            cached_ids=features.opening.ids,
+        ) as record,
+    ):
+        segmenter.read(features, [ids])
+    text = torch.tensor(ids[: position + 1]) != model.config.image_token_id
+    wanted = record.attention[0, 0, 1, 0, : position + 1][text].numpy()
+    found = store.text_attention(sample.expression.sample_id, "target")
+    np.testing.assert_allclose(found.values[found.pairs.index((1, 0))], wanted, atol=1e-3)
+    assert store.text_attention("none/0", "actor") is None
 
 
 def test_what_is_stored_is_what_the_model_does(whole, model, processor, data):

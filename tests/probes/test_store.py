@@ -236,9 +236,7 @@ def test_one_wrong_byte_is_no_other_number(run, row, metrics):
     writer.write_chunk(0, [row(f"v{k}") for k in range(40)], values)
     path = part(directory, "heads", 0)
     column = pq.read_metadata(path).row_group(0)
-    place = next(
-        column.column(k) for k in range(31) if column.column(k).path_in_schema == "lift"
-    )
+    place = next(column.column(k) for k in range(31) if column.column(k).path_in_schema == "lift")
     content = bytearray(path.read_bytes())
     middle = place.data_page_offset + place.total_compressed_size // 2
     content[middle] ^= 1
@@ -348,7 +346,7 @@ def test_a_capture_of_an_earlier_version_is_read(fill, tmp_path):
         path = part(folder, kind, 0)
         table = pq.read_table(path)
         metadata = {
-            SHAPE_KEY: table.schema.metadata[SHAPE_KEY].replace(b'"schema": 4', b'"schema": 2')
+            SHAPE_KEY: table.schema.metadata[SHAPE_KEY].replace(b'"schema": 5', b'"schema": 2')
         }
         kept = [c for c in table.column_names if c not in SCORED or c in four]
         pq.write_table(table.select(kept).replace_schema_metadata(metadata), path)

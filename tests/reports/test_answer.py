@@ -8,7 +8,6 @@ import pytest
 
 from probes.answer import sweep_answer
 from probes.halving import Halving, Rung
-from probes.study import study_runs
 from probes.sweeps import Cost
 from reports.answer_figures import strategies
 from reports.answer_tables import (
@@ -18,7 +17,7 @@ from reports.answer_tables import (
     score_table,
 )
 from reports.answer_words import answer_words, small_p
-from reports.study import render_study
+from tests.fixtures_report import markdown_of, report_of
 from tests.fixtures_sweep import PAIR, sweep, trial
 
 RULES = {"b": {"strategy": "top-pairs"}, "c": {"strategy": "matched-random", "like": "b"}}
@@ -48,7 +47,7 @@ def test_the_score_table_has_every_arm_and_what_became_of_it():
         "E (no finished trial)",
     ]  # fmt: skip
     assert rows["A"][0] == "none" and rows["B"][0] == "L01H00"
-    assert rows["A"][3] == "1,500" and rows["B"][3] == ""
+    assert rows["A"][3] == "1,500" and rows["B"][3] == "n/a"
     assert rows["D (cut at step 25, 30.5 on selection)"] == ("", "", "", "200")
     # 1,700 s of three trials.
     assert "1,700 in all, 567 a trial" in table.caption
@@ -141,21 +140,22 @@ def test_one_arm_is_drawn_and_none_is_not():
 def test_titles_are_text_and_nothing_else():
     made = sweep([trial("a", s) for s in (0, 1)] + [trial("b", 0, 0.01), trial("b", 1)], [])
     made = replace(made, arms={"a": "A", "b": HOSTILE})
-    text, (figure, *_) = render_study(study_runs([made], resamples=50), "page", "x", "R")
+    text, files = markdown_of(sweeps=[made])
+    figure = strategies(sweep_answer(made, resamples=50))
     assert "<script>" not in text
-    assert text.count("\\*b\\* \\[a](x) $\\bad$") == 3, "both tables and the list of trials"
+    assert text.count("\\*b\\* \\[a](x) \\$\\\\bad\\$") == 3, "both tables and the list of trials"
     tree = ElementTree.fromstring(figure.svg())
     assert not [node for node in tree.iter() if node.tag.endswith("script")]
     assert "alert(1)" in "".join(tree.itertext())
 
 
 def test_the_page_shows_the_answer():
-    found = study_runs([sweep([trial("a", s, 0.01 * s) for s in (0, 1)], [])], resamples=50)
-    text, figures = render_study(found, "page", "reviosa report x", "Results")
-    assert [figure.name for figure in figures] == ["made-up-strategies"]
+    made = sweep([trial("a", s, 0.01 * s) for s in (0, 1)], [])
+    text, files = markdown_of(sweeps=[made])
+    assert list(files) == ["made-up-strategies.svg"]
     assert "page/made-up-strategies.svg" in text
     assert "No pairs are chosen" in text
-    json.dumps(found.to_json(), allow_nan=False)
+    json.dumps(report_of(sweeps=[made]).to_json(), allow_nan=False)
 
 
 @pytest.mark.parametrize(

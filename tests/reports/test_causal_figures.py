@@ -14,8 +14,8 @@ from reports.causal_figures import (
     paired_changes,
     subset_map,
 )
-from reports.html import render_report
 from reports.tables import ablation_table, subset_table
+from tests.fixtures_report import html_of
 
 
 def estimate(value, spread=0.01):
@@ -195,20 +195,21 @@ def test_the_table_has_what_changes_most_first(every_pair, sets):
 
 
 def test_the_report_has_a_section_of_causes(planted_results, every_pair, sets):
-    page = render_report(planted_results, beside=Beside((every_pair, sets)))
+    page = html_of(planted_results, beside=Beside((every_pair, sets)))
     assert 'id="causes"' in page and "effects-mean" in page and "dose-resample" in page
-    assert 'id="causes"' not in render_report(planted_results)
+    assert 'id="causes"' not in html_of(planted_results)
 
 
 def test_the_report_draws_what_each_run_has(planted_results, all_sets):
-    page = render_report(planted_results, beside=Beside((all_sets, with_subsets(regression(0.5)))))
+    page = html_of(planted_results, beside=Beside((all_sets, with_subsets(regression(0.5)))))
     for name in ("dose-mean", "kept-mean", "paired-mean", "subsets-mean"):
         assert f'id="{name}-' in page
     assert "random sets below, %" in page and "effect [interval]" in page
-    assert page.count('<th scope="col">role</th>') == 2, "no empty table of sets beside the subsets"
+    # One table of the data, one of sets and one of subsets: no empty one of sets beside these.
+    assert page.count('<th scope="col">role</th>') == 3
 
 
 def test_two_runs_of_one_kind_share_no_id(planted_results, all_sets):
-    page = render_report(planted_results, beside=Beside((all_sets, all_sets)))
+    page = html_of(planted_results, beside=Beside((all_sets, all_sets)))
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))

@@ -9,8 +9,8 @@ from probes.beside import Beside
 from probes.bootstrap import Estimate
 from probes.lens import Attribution, DepthPoint, LensResults, LensSeries
 from reports.csv_files import write_csv
-from reports.html import render_report
 from reports.lens_figures import attribution_map, lens_curves
+from tests.fixtures_report import html_of, report_of
 
 NOTHING = Estimate(None, None, 0, 0, "no answer names a target")
 
@@ -108,16 +108,18 @@ def test_nothing_read_draws_nothing(results):
 
 def test_the_report_has_a_section_and_csv_of_every_lens(results, planted_results, tmp_path):
     beside = Beside(lenses=(results, results), notes=("The run lens is over other data.",))
-    page = render_report(planted_results, beside=beside)
+    page = html_of(planted_results, beside=beside)
     assert 'id="lens"' in page and 'href="#lens"' in page
     assert '<p class="warning">The run lens is over other data.</p>' in page
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids)), "two runs, and no id twice"
-    assert 'id="lens"' not in render_report(planted_results)
-    files = {path.stem: path for path in write_csv(planted_results, tmp_path, beside)}
+    assert 'id="lens"' not in html_of(planted_results)
+    files = {
+        path.stem: path for path in write_csv(report_of(planted_results, beside=beside), tmp_path)
+    }
     rows = files["lens_heads"].read_text("utf-8").splitlines()
     # Two runs of five differences over two layers of three heads, and the header.
     assert len(rows) == 1 + 2 * 5 * 6
-    assert rows[0].split(",")[:5] == ["run", "difference", "layer", "head", "written"]
+    assert rows[0].split(",")[:5] == ["run", "number", "difference", "layer", "head"]
     # Two runs of four places at three depths.
     assert len(files["lens"].read_text("utf-8").splitlines()) == 1 + 2 * 4 * 3

@@ -7,8 +7,8 @@ from probes.bootstrap import Estimate
 from probes.linear.accuracy import LayerAccuracy, TaskAccuracy
 from probes.linear.results import ProbeResults
 from reports.csv_files import write_csv
-from reports.html import render_report
 from reports.linear_figures import layer_curves
+from tests.fixtures_report import html_of, report_of
 
 LAYERS = ("embedding", "L00", "L01", "norm")
 
@@ -86,9 +86,13 @@ def test_many_layers_are_not_all_named_and_nothing_is_not_drawn():
 
 def test_the_report_has_a_section_and_csv_of_linear_probes(planted_results, tmp_path):
     beside = Beside(linear=(results(task("role", [0.5, 0.7, 0.9, 1.0])),))
-    page = render_report(planted_results, beside=beside)
+    page = html_of(planted_results, beside=beside)
     assert 'id="linear"' in page and 'href="#linear"' in page
-    (path,) = [p for p in write_csv(planted_results, tmp_path, beside) if p.stem == "linear"]
+    (path,) = [
+        p
+        for p in write_csv(report_of(planted_results, beside=beside), tmp_path)
+        if p.stem == "linear"
+    ]
     rows = [row.split(",") for row in path.read_text("utf-8").splitlines()]
-    assert [row[2] for row in rows[1:]] == list(LAYERS)
-    assert [float(row[3]) for row in rows[1:]] == [0.5, 0.7, 0.9, 1.0]
+    assert [row[3] for row in rows[1:]] == list(LAYERS)
+    assert [float(row[4]) for row in rows[1:]] == [0.5, 0.7, 0.9, 1.0]

@@ -1,4 +1,3 @@
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -6,18 +5,21 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-import reports.html
+import reports.content.capture
 from probes.analysis import analyse
 from probes.criteria import SCORED
-from probes.results import AnalysisResults
+from probes.report import ReportResults
 from probes.store import CaptureStore, CaptureWriter, SampleRow
-from reports import build_gallery, write_report
+from reports import build_gallery, write_html
+from reports.content import content
 from reports.gallery import NO_DATA
-from reports.html import render_report
+from reports.html import render_html
+from reports.markdown import render_markdown
 from reviosa.run_record import open_run
 from tests.fixtures_capture import HOSTILE
+from tests.fixtures_report import html_of, markdown_of, report_of
 
-VOID = {"meta", "br", "img", "link", "hr", "input", "image", "path", "use", "rect"}
+VOID = {"meta", "col", "br", "img", "link", "hr", "input", "image", "path", "use", "rect"}
 
 
 class Page(HTMLParser):
@@ -53,16 +55,16 @@ def gallery(planted_store, planted_results, planted_dataset):
 @pytest.fixture
 def no_figures(monkeypatch, planted_results):
     """One figure in place of all: for tests of the text, as drawing takes most of the time."""
-    figure = reports.html.correlation_by_layer(planted_results)
+    figure = reports.content.capture.correlation_by_layer(planted_results)
     for name in (
         "layer_profile", "head_map", "ranking_plot", "share_against_jf", "correlation_by_layer",
     ):  # fmt: skip
-        monkeypatch.setattr(reports.html, name, lambda *_: figure)
+        monkeypatch.setattr(reports.content.capture, name, lambda *_: figure)
 
 
 @pytest.fixture(scope="module")
 def page(planted_results, gallery):
-    return render_report(planted_results, gallery, command="reviosa report RUN")
+    return html_of(planted_results, pictures=gallery)
 
 
 def test_one_file_that_needs_no_other_and_no_network(page):
@@ -88,13 +90,15 @@ def test_every_id_is_unique_and_every_section_link_resolves(page):
 
 def test_holds_every_part(page, planted_results):
     for title in (
+        "Question", "Methods", "the paper&#39;s equation 6", "Controls", "Make it again",
         "Scores", "Attention on vision and on text tokens", "Visual attention of every",
         "Mask share of every", "Lift over area of every", "Mask share against J&amp;F",
         "Actor, highest J&amp;F", "Target, lowest J&amp;F", "Notes and limits", "Provenance",
     ):  # fmt: skip
         assert title in page, title
-    assert page.count("<svg") == 1 + 3 + 3 + 2
-    assert page.count("<figcaption>") == page.count("<figure>") == 9
+    # Layers, maps, rankings, attention against J&F; six equations and that of the supervised pairs.
+    assert page.count("<svg") == 1 + 3 + 3 + 2 + 7
+    assert page.count("<figcaption>") == page.count("<figure ") == 9
     assert page.count("data:image/jpeg;base64,") == 2 * 2 * 2
     assert planted_results.run["data"]["identity"] in page
     assert "reviosa report RUN" in page
@@ -109,7 +113,7 @@ def test_every_picture_has_words_for_those_who_do_not_see_it(page):
         [1 for tag, name, _ in parsed.attributes if (tag, name) == ("img", "alt")]
     )
     labels = [v for _, name, v in parsed.attributes if name == "aria-label"]
-    assert len([label for label in labels if label != "Sections"]) == 9
+    assert len([label for label in labels if label and label != "Sections"]) == 9 + 7
 
 
 def test_text_of_models_and_data_is_shown_and_never_run(planted_results, gallery, no_figures):
@@ -124,21 +128,46 @@ def test_text_of_models_and_data_is_shown_and_never_run(planted_results, gallery
         problems=(HOSTILE,),
         run={**planted_results.run, "model": {"name": HOSTILE}, "config": {HOSTILE: HOSTILE}},
     )
-    text = render_report(results, (item,), command=HOSTILE)
+    text = html_of(results, pictures=(item,), command=HOSTILE)
     assert "<img src=x" not in text and "</script>" not in text
     assert text.count("&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;") >= 10
     Page(text)
+    page = markdown_of(results, pictures=(item,), command=HOSTILE)
+    # A command stands in a block of code, where nothing is markup.
+    words = page.text.replace(f"```\n{HOSTILE}\n```", "")
+    assert words != page.text
+    assert "<img" not in words and "<script" not in words and "</script" not in words
+    assert "](http://example.org" not in words.replace("\\[](http", "")
+    assert words.count("&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;") >= 10
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in page.files)
+
+
+def test_a_run_of_any_name_makes_files_and_links_of_plain_letters(planted_results, no_figures):
+    """A folder may be called nearly anything; two of them may also be called alike."""
+    name = "<img src=x onerror=alert(1)>"
+    runs = [replace(planted_results, name=name), replace(planted_results, name=name)]
+    document = content(report_of(*runs))
+    names = [figure.name for figure in document.figures()]
+    assert len(names) == len(set(names)) and all(re.fullmatch(r"[\w-]+", n) for n in names)
+    text = html_of(*runs)
+    assert "<img" not in text and "Run &lt;img src=x onerror=alert(1)&gt;" in text
+    ids = [value for _, key, value in Page(text).attributes if key == "id"]
+    assert len(ids) == len(set(ids))
 
 
 def test_same_input_same_bytes(page, planted_results, gallery, tmp_path):
-    path = write_report(
-        planted_results, tmp_path / "deep" / "r.html", gallery, "reviosa report RUN"
-    )
+    report = report_of(planted_results, pictures=gallery)
+    path = write_html(content(report), tmp_path / "deep" / "r.html")
     assert path.read_text(encoding="utf-8") == page
     assert [entry.name for entry in path.parent.iterdir()] == ["r.html"]
-    # Rebuilt from the JSON of the results: the same document.
-    again = AnalysisResults.from_json(json.loads(json.dumps(planted_results.to_json())))
-    assert render_report(again, gallery, "reviosa report RUN") == page
+    # Rebuilt from the record alone: the same document, page and record.
+    report.save(tmp_path / "r.json")
+    again = ReportResults.load(tmp_path / "r.json")
+    again.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "r.json").read_bytes()
+    assert render_html(content(again)) == page
+    assert render_markdown(content(again), "p") == render_markdown(content(report), "p")
+    assert str(tmp_path) not in page
 
 
 def test_no_undefined_number_leaks(page):
@@ -165,15 +194,15 @@ def test_a_role_without_token_is_shown_without_attention(
     item = build_gallery(planted_store, results, planted_dataset, count=1)[-1]
     assert item.pairs == () and item.image is not None
     assert "Predicted: actor." in item.caption and "No attention map" in item.caption
-    assert "no [SEG_TAR] given" in render_report(results, (item,))
+    assert "no [SEG_TAR] given" in html_of(results, pictures=(item,))
 
 
 def test_gallery_without_the_data_says_so(planted_store, planted_results, no_figures):
     items = build_gallery(planted_store, planted_results, None, count=1)
     assert len(items) == 4
     assert {item.reason for item in items} == {NO_DATA}
-    assert all(item.data_uri is None for item in items)
-    assert NO_DATA in render_report(planted_results, items)
+    assert all(item.image is None for item in items)
+    assert NO_DATA in html_of(planted_results, pictures=items)
 
 
 def test_gallery_with_other_data_says_which_sample_is_missing(
@@ -193,16 +222,16 @@ def test_an_empty_run_gives_a_report_that_says_so(tmp_path):
     with open_run(tmp_path / "empty", "capture", {}, 0):
         CaptureWriter(tmp_path / "empty")
     results = analyse(CaptureStore(tmp_path / "empty"), resamples=10)
-    text = render_report(results, build_gallery(CaptureStore(tmp_path / "empty"), results, None))
+    text = html_of(results)
     assert "holds no sample" in text
-    assert "<svg" not in text
+    assert "<figure" not in text
     Page(text)
 
 
 def test_an_unfinished_run_is_marked(planted_results, no_figures):
     results = replace(planted_results, run={**planted_results.run, "status": "failed"})
-    assert "The run is not complete (status: failed)" in render_report(results)
-    assert "The run is not complete" not in render_report(planted_results)
+    assert "The run is not complete (status: failed)" in html_of(results)
+    assert "The run is not complete" not in html_of(planted_results)
 
 
 def test_a_model_that_names_no_role_has_scores_and_no_figures(tmp_path):
@@ -233,7 +262,7 @@ def test_a_model_that_names_no_role_has_scores_and_no_figures(tmp_path):
         nothing = {name: np.full((1, 2, 2), np.nan, np.float32) for name in SCORED}
         CaptureWriter(tmp_path / "silent").write_chunk(0, rows, nothing)
     results = analyse(CaptureStore(tmp_path / "silent"), resamples=10)
-    text = render_report(results, build_gallery(CaptureStore(tmp_path / "silent"), results, None))
-    assert "The model gave no role token at all" in text and "<svg" not in text
+    text = html_of(results)
+    assert "The model gave no role token at all" in text and "<figure" not in text
     assert 'href="#layers"' not in text and 'href="#scores"' in text
     Page(text)

@@ -42,7 +42,7 @@ def test_pairs_sets_and_their_controls(cli, captured, tmp_path):
     assert shown.code == 0, shown.err
     assert "dose-mean" in page.read_text(encoding="utf-8")
     alone = cli("report", tmp_path / "out", "-o", tmp_path / "none.html")
-    assert alone.code == 2 and "got 0 runs that are no ablation, lens or probe" in alone.err
+    assert alone.code == 2 and "got no capture beside it" in alone.err
 
 
 def test_what_is_kept_the_least_and_random_subsets(cli, captured, tmp_path):

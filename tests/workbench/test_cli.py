@@ -64,7 +64,9 @@ def test_help_loads_nothing_heavy():
         (["train", "--preset", "huge"], "no train preset is called 'huge'"),
         (["train", "--config", "/nowhere.yaml"], "cannot read"),
         (["dashboard", "/nowhere"], "no folder"),
-        (["report", "/nowhere", "-o", "out"], "no such folder"),
+        (["report", "/nowhere", "-o", "out.html"], "got nothing there"),
+        (["report", ".", "-o", "out.doc"], "expected one of .html, .md"),
+        (["report", "/nowhere.json", "-o", "out.md"], "cannot read"),
         (["demo", "--model", "/nowhere", "--out", "out"], "no such folder"),
     ],
 )

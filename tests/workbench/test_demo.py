@@ -33,6 +33,12 @@ def test_it_ends_with_a_report_and_does_nothing_twice(run, tmp_path, monkeypatch
     assert summary["protocols"]["rvos"]["n"] > 0
     chosen = summary["selection"]["pairs"]
     assert len({layer for layer, _ in chosen}) == 1 and len(chosen) == 4, "one layer's four heads"
+    # Silenced heads and exchanged roles lie beside it, and the report tells of both.
+    assert summary["causes"] == [str(tmp_path / "demo" / name) for name in ("ablation", "roles")]
+    for folder in summary["causes"]:
+        header = read_run(folder)
+        assert (header["kind"], header["status"]) == ("ablate", "done")
+        assert header["config"]["kind"] in report.read_text(encoding="utf-8")
     assert HeadSelection.load(summary["heads"]).pairs == tuple((i, j) for i, j in chosen)
 
     def never(*arguments, **options):
@@ -42,6 +48,7 @@ def test_it_ends_with_a_report_and_does_nothing_twice(run, tmp_path, monkeypatch
         "reviosa.data.synthetic.write_synthetic",
         "probes.capture.capture",
         "probes.analysis.analyse",
+        "probes.causal.ablate",
         "workbench.reporting.make_report",
     ):
         monkeypatch.setattr(place, never)
@@ -85,8 +92,9 @@ def test_a_capture_of_another_model_is_made_anew(cli, run, tmp_path):
     result = cli("demo", "--model", other, "--out", tmp_path / "demo", *SMALL)
     assert result.code == 0
     assert "it is made anew" in result.err
-    header = read_run(tmp_path / "demo" / "capture")
-    assert header["model"]["identity"] == model_identity(other)
+    for part in ("capture", "ablation"):
+        header = read_run(tmp_path / "demo" / part)
+        assert header["model"]["identity"] == model_identity(other)
 
 
 def test_another_folder_is_not_written_into(run, tmp_path):

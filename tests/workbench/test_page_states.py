@@ -73,9 +73,7 @@ def test_a_damaged_part_is_named_and_the_rest_is_shown(monkeypatch, runs, folder
 
 @pytest.mark.parametrize("damage", [name for name in DAMAGE if name != "deleted"])
 @pytest.mark.parametrize("folder", ["maps", "predictions"])
-def test_damaged_maps_and_predictions_are_named(
-    monkeypatch, runs, planted_store, folder, damage
-):
+def test_damaged_maps_and_predictions_are_named(monkeypatch, runs, planted_store, folder, damage):
     sample = planted_store.samples().sample_id[0]  # of the first chunk
     DAMAGE[damage](part(runs / "planted", folder, 0))
     app = open_page(monkeypatch, runs, "samples", sample=sample)
@@ -98,7 +96,7 @@ def test_a_damaged_analysis_is_computed_anew_and_told(monkeypatch, runs, planted
     planted_results.save(path)
     DAMAGE[damage](path)
     app = open_page(monkeypatch, runs, "layers")
-    assert len(app.get("vega_lite_chart")) == 2
+    assert len(app.get("vega_lite_chart")) >= 2
     assert "analysis.json: " in told(app)
 
 
@@ -116,7 +114,7 @@ def test_a_large_run_is_analysed_when_asked_for(monkeypatch, runs):
     app = open_page(monkeypatch, runs, "heads")
     assert "There is no analysis of this run yet" in app.info[0].value
     assert not app.get("vega_lite_chart")
-    app.button[-1].click().run()
+    app.button(key="compute").click().run()
     assert not app.exception and not app.info and len(app.get("vega_lite_chart")) == 3
     # Another reader finds it computed.
     assert not open_page(monkeypatch, runs, "layers").info
@@ -138,5 +136,5 @@ def test_an_analysis_of_an_older_state_is_shown_as_such(monkeypatch, runs):
     app = open_page(monkeypatch, runs, "samples")
     assert f"older state of this run: {before:,} of now {now:,}" in app.warning[0].value
     assert len(app.dataframe[0].value) > before / 2
-    app.button[-1].click().run()
+    app.button(key="compute").click().run()
     assert not app.exception and not app.warning

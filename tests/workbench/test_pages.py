@@ -15,7 +15,7 @@ from workbench.pages import _data
 from workbench.pages._shell import literal
 
 APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
-PAGES = ("overview", "layers", "heads", "samples")
+PAGES = ("layers", "heads", "samples")
 
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
@@ -49,9 +49,9 @@ def words(app: AppTest) -> str:
 def test_finished_run(monkeypatch, planted_runs, page):
     app = open_page(monkeypatch, planted_runs, page)
     assert app.title[0].value == page.capitalize()
-    assert not app.error and not app.warning and not app.info
+    assert not app.error and not app.warning and not app.info, words(app)
     assert app.selectbox(key="run").value == "planted"
-    charts = {"overview": 0, "layers": 3, "heads": 3, "samples": 1}
+    charts = {"layers": 3, "heads": 3, "samples": 1}
     assert len(app.get("vega_lite_chart")) == charts[page]
     text = words(app)
     assert "nan" not in text.split() and "None" not in text.split()
@@ -100,28 +100,6 @@ def test_failed_run_says_why(monkeypatch, runs, page):
     app = open_page(monkeypatch, runs, page)
     assert "not complete (status: failed)" in app.error[0].value
     assert app.code[0].value == "RuntimeError: out of *memory*"
-
-
-def test_unreadable_header_is_listed_and_not_offered(monkeypatch, runs):
-    (runs / "torn").mkdir()
-    (runs / "torn" / "run.json").write_text("{")
-    app = open_page(monkeypatch, runs, "overview")
-    assert app.selectbox(key="run").options == ["planted"]
-    table = app.dataframe[-1].value
-    assert dict(zip(table["run"], table["status"], strict=True)) == {
-        "planted": "done", "torn": "unreadable",
-    }  # fmt: skip
-    assert "unreadable header" in table["error"][1]
-
-
-def test_overview_shows_scores_with_interval_and_n(monkeypatch, planted_runs, planted_results):
-    app = open_page(monkeypatch, planted_runs, "overview")
-    shown = [metric.value for metric in app.metric]
-    assert shown == [f"{score.jf:.1f}" for score in planted_results.protocols.values()]
-    captions = " ".join(item.value for item in app.caption)
-    for score in planted_results.protocols.values():
-        assert f"n = {score.n} expressions" in captions
-    assert "1 without token" in captions
 
 
 def test_address_opens_a_pair(monkeypatch, planted_runs):
@@ -255,15 +233,15 @@ def test_several_runs_newest_finished_first_and_address_wins(monkeypatch, runs):
         header = json.loads((runs / name / "run.json").read_text())
         header.update(created=created, status=status)
         (runs / name / "run.json").write_text(json.dumps(header))
-    app = open_page(monkeypatch, runs, "overview")
+    app = open_page(monkeypatch, runs, "layers")
     assert app.selectbox(key="run").value == "planted"
     assert app.selectbox(key="run").options == ["sweep/new (failed)", "planted", "old"]
     assert app.query_params["run"] in ("planted", ["planted"])
-    app = open_page(monkeypatch, runs, "overview", run="old")
+    app = open_page(monkeypatch, runs, "layers", run="old")
     assert app.selectbox(key="run").value == "old"
     app.selectbox(key="run").set_value("sweep/new").run()
     assert app.query_params["run"] in ("sweep/new", ["sweep/new"]) and app.error
-    app = open_page(monkeypatch, runs, "overview", run="gone")
+    app = open_page(monkeypatch, runs, "layers", run="gone")
     assert app.selectbox(key="run").value == "planted"
     assert "No run gone" in app.warning[0].value
 

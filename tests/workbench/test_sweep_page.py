@@ -429,8 +429,8 @@ def test_no_address_of_a_training_leads_out(monkeypatch, runs, tmp_path):
 
 def test_the_capture_chosen_elsewhere_is_kept(monkeypatch, planted_runs):
     """The pages of sweeps and trainings have no selector of captures, and must not lose it."""
-    app = open_page(monkeypatch, planted_runs, "overview", run="planted")
+    app = open_page(monkeypatch, planted_runs, "layers", run="planted")
     app.switch_page("workbench/pages/training.py").run()
     assert not [box for box in app.selectbox if box.key == "run"]
-    app.switch_page("workbench/pages/overview.py").run()
+    app.switch_page("workbench/pages/layers.py").run()
     assert app.selectbox(key="run").value == "planted"

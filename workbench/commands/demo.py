@@ -27,7 +27,7 @@ def demo(
     ] = 20,
     json: Json = False,
 ) -> None:
-    """The whole main job on the shipped model, offline: data, capture, ranking, report."""
+    """The whole main job on the shipped model, offline: data, capture, ranking, causes, report."""
     from workbench.console import print_json, progress
     from workbench.demo import run_demo
 
@@ -44,6 +44,7 @@ def _summary(result: "DemoResult") -> dict:
         "report": str(result.report),
         "capture": str(result.capture),
         "heads": None if result.selection is None else str(result.heads),
+        "causes": [str(path) for path in result.causes],
         "protocols": {name: score.to_json() for name, score in results.protocols.items()},
         "top_layer": results.top_layer,
         "selection": None if result.selection is None else result.selection.to_json(),
@@ -83,6 +84,8 @@ def _print(result: "DemoResult", out: Path) -> None:
     print(f"\nreport     {result.report.resolve()}")
     if result.selection is not None:
         print(f"heads      {result.heads}")
+    if result.causes:
+        print(f"causes     {', '.join(map(str, result.causes))}")
     print(f"dashboard  {_program()} dashboard {out}")
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from probes.criteria import CRITERIA
 from probes.pair_sets import RankAssociation, SetAccuracy
-from reports.style import CAPTION_TYPE_TITLES, ROLE_COLORS, ROLE_TITLES, in_text
+from reports.style import CAPTION_TYPE_TITLES, ROLE_COLORS, in_text
 from workbench.pages._head_charts import dots
 from workbench.pages._marks import numbers
 
@@ -20,13 +20,15 @@ __all__ = [
     "scatter_chart", "strata_frame",
 ]  # fmt: skip
 
-KINDS: Final = {"plain": "Spearman", "partial": "given mask area"}
+KINDS: Final = {"plain": "plain", "partial": "given mask area"}
+MANY: Final = 800
+"""More dots than this cover each other, and are drawn paler."""
 _CONTROLS: Final = {"mask_area": "Mask area alone", "centre_share": "Centre prior"}
 _VARIABLES: Final = {"mask_area": "mask area", "objects": "objects"}
 
 
-def points_frame(found: SetAccuracy, expressions: Mapping[str, str]) -> pd.DataFrame:
-    """One row a sample: its score, J&F, mask area and expression."""
+def points_frame(found: SetAccuracy, expressions: pd.Series) -> pd.DataFrame:
+    """One row a sample: its score, J&F, mask area and expression, which stand by sample_id."""
     return pd.DataFrame(
         {
             "sample_id": found.sample_ids,
@@ -34,7 +36,7 @@ def points_frame(found: SetAccuracy, expressions: Mapping[str, str]) -> pd.DataF
             "score": found.score,
             "jf": found.jf,
             "mask_area": found.mask_area,
-            "expression": [expressions.get(name, "") for name in found.sample_ids],
+            "expression": expressions.reindex(list(found.sample_ids)).to_numpy(),
         }
     )
 
@@ -64,29 +66,40 @@ def scatter_chart(
     pick = alt.selection_point("picked", fields=["sample_id"], on="click", empty=False)
     samples = (
         alt.Chart(dots(points))
-        .mark_circle(size=40, opacity=0.3, color=color)
+        .mark_circle(size=40, opacity=0.3 if len(points) <= MANY else 0.12, color=color)
         .encode(
             x=x,
             y=y,
-            tooltip=["sample_id:N", "expression:N", *numbers(["score", "jf", "mask_area"])],
+            tooltip=[
+                alt.Tooltip("sample_id:N"),
+                alt.Tooltip("expression:N"),
+                *numbers(["score", "jf", "mask_area"]),
+            ],
         )
         .add_params(pick)
     )
     base = alt.Chart(bins).encode(x=x)
     means = base.mark_line(color=color, strokeWidth=2).encode(y=y)
     spread = base.mark_rule(color=color, strokeWidth=3).encode(
-        y=alt.Y("low:Q", title="J&F"), y2="high:Q"
+        y=alt.Y("low:Q", title="J&F"), y2=alt.Y2("high:Q")
     )
     marks = base.mark_point(
         filled=True, size=110, opacity=1, color=color, stroke="white", strokeWidth=1.5
-    ).encode(y=y, tooltip=[*numbers(["score", "jf", "low", "high"]), "samples:Q", "videos:Q"])
+    ).encode(
+        y=y,
+        tooltip=[
+            *numbers(["score", "jf", "low", "high"]),
+            alt.Tooltip("samples:Q"),
+            alt.Tooltip("videos:Q"),
+        ],
+    )
     return alt.layer(samples, means, spread, marks).properties(height=340)
 
 
 def association_frame(found: SetAccuracy, title: str) -> pd.DataFrame:
     """One row a score and kind of correlation: the set's own first, then its controls."""
     named = {title: found.overall} | {
-        _CONTROLS.get(name) or f"{CRITERIA[name].title}, all heads": control
+        _CONTROLS.get(name) or CRITERIA[name].title: control
         for name, control in found.controls.items()
     }
     return _frame(named)
@@ -127,16 +140,16 @@ def association_chart(data: pd.DataFrame, role: str, order: Sequence[str]) -> al
     known = data.dropna(subset=["correlation"])
     kinds = list(KINDS.values())
     base = alt.Chart(known).encode(
-        y=alt.Y("of:N", title=None, sort=list(order), axis=alt.Axis(labelLimit=230)),
+        y=alt.Y("of:N", title=None, sort=list(order), axis=alt.Axis(labelLimit=190)),
         yOffset=alt.YOffset("kind:N", sort=kinds),
     )
-    title = f"rank correlation with J&F, {ROLE_TITLES[role].lower()}"
+    title = "rank correlation with J&F"
     scale = alt.Scale(domain=[-1, 1])
-    zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color="#888888").encode(x="x:Q")
+    zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color="#888888").encode(x=alt.X("x:Q"))
     return alt.layer(
         zero,
         base.mark_rule(strokeWidth=2, opacity=0.6, color=ROLE_COLORS[role]).encode(
-            x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"
+            x=alt.X("low:Q", title=title, scale=scale), x2=alt.X2("high:Q")
         ),
         base.mark_point(size=70, opacity=1, color=ROLE_COLORS[role], strokeWidth=2).encode(
             x=alt.X("correlation:Q", title=title, scale=scale),
@@ -146,6 +159,11 @@ def association_chart(data: pd.DataFrame, role: str, order: Sequence[str]) -> al
                 scale=alt.Scale(domain=kinds, range=["circle", "diamond"]),
                 legend=alt.Legend(orient="top", symbolStrokeColor="#888888"),
             ),
-            tooltip=["of:N", "kind:N", *numbers(["correlation", "low", "high"]), "samples:Q"],
+            tooltip=[
+                alt.Tooltip("of:N"),
+                alt.Tooltip("kind:N"),
+                *numbers(["correlation", "low", "high"]),
+                alt.Tooltip("samples:Q"),
+            ],
         ),
     ).properties(height=90 + 34 * len(order))

@@ -28,7 +28,7 @@ CHOSEN = {
     "random": "random, same layers",
     "least": "from the other end",
 }
-KEPT = {"kept": "chosen pairs kept", "random kept": "random kept, same layers"}
+KEPT = {"kept": "chosen pairs", "random kept": "random, same layers"}
 """Groups of ablations, the chosen pairs' first, and how a curve of each is called."""
 
 LABELLED_CELLS = 80
@@ -77,7 +77,15 @@ def curve_chart(data: pd.DataFrame, role: str, groups: Mapping[str, str], x: str
     if len(titles) > 2:
         dashes[titles[-1]] = [2, 2]
     colors = [ROLE_COLORS[role] if title == own else _CONTROL for title in titles]
-    legend = alt.Legend(orient="top", symbolStrokeWidth=2, labelLimit=200)
+    legend = alt.Legend(
+        orient="top",
+        labelLimit=200,
+        symbolType="stroke",
+        symbolSize=300,
+        symbolStrokeWidth=2.5,
+        symbolOpacity=1,
+        columns=2,
+    )
     base = alt.Chart(data).encode(
         x=alt.X(
             "heads:Q",
@@ -161,7 +169,9 @@ def effect_map_chart(
                 "change:Q",
                 title=title,
                 scale=diverging_scale(reach),
-                legend=alt.Legend(orient="bottom", gradientLength=220, format=".0f"),
+                legend=alt.Legend(
+                    orient="bottom", gradientLength=220, format=".0f" if reach >= 10 else ".1f"
+                ),
             ),
             tooltip=["pair:N", *_numbers(("change", "low", "high")), "n:Q", "videos:Q"],
         )
@@ -265,7 +275,7 @@ def agreement_chart(data: pd.DataFrame, titles: Sequence[str]) -> alt.LayerChart
     data = data.assign(label=[number(v, 2) if np.isfinite(v) else "n/a" for v in data.spearman])
     base = alt.Chart(data).encode(
         x=alt.X("second:N", sort=list(titles), title=None,
-                axis=alt.Axis(labelAngle=-25, labelLimit=150)),
+                axis=alt.Axis(labelAngle=-40, labelLimit=170, labelOverlap=False)),
         y=alt.Y("first:N", sort=list(titles), title=None, axis=alt.Axis(labelLimit=190)),
     )  # fmt: skip
     return alt.layer(
@@ -274,7 +284,7 @@ def agreement_chart(data: pd.DataFrame, titles: Sequence[str]) -> alt.LayerChart
                 "spearman:Q",
                 title="Spearman",
                 scale=diverging_scale(1.0),
-                legend=alt.Legend(orient="bottom", gradientLength=200),
+                legend=None,
             ),
             tooltip=[
                 "first:N", "second:N", *_numbers(("spearman", "low", "high"), ".2f"), "pairs:Q",
@@ -287,7 +297,7 @@ def agreement_chart(data: pd.DataFrame, titles: Sequence[str]) -> alt.LayerChart
                 "abs(datum.spearman) > 0.6", alt.value("white"), alt.value("black")
             ),
         ),
-    ).properties(height=110 + 48 * max(len(titles) - 1, 1))  # fmt: skip
+    ).properties(height=130 + 44 * max(len(titles) - 1, 1))  # fmt: skip
 
 
 def _numbers(names: Sequence[str], form: str = ".1f") -> list[alt.Tooltip]:

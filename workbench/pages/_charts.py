@@ -9,12 +9,12 @@ from reports.style import ROLE_COLORS
 from workbench.pages._data import FrameShare
 from workbench.pages._marks import numbers as _numbers
 
-__all__ = ["frame_share_chart"]
+__all__ = ["frame_share_chart", "frame_share_frame"]
 
 
-def frame_share_chart(shares: Sequence[FrameShare], role: str, current: int) -> alt.LayerChart:
-    """How the pair's attention is spread over frames, and how much of it lies on the object."""
-    data = pd.DataFrame(
+def frame_share_frame(shares: Sequence[FrameShare], current: int) -> pd.DataFrame:
+    """A row a frame: ``frame``, ``share``, ``on_object``, ``area``, and whether it is shown."""
+    return pd.DataFrame(
         [
             {
                 "frame": share.frame, "share": share.share, "on_object": share.on_object,
@@ -23,6 +23,11 @@ def frame_share_chart(shares: Sequence[FrameShare], role: str, current: int) -> 
             for share in shares
         ]
     )  # fmt: skip
+
+
+def frame_share_chart(shares: Sequence[FrameShare], role: str, current: int) -> alt.LayerChart:
+    """How the pair's attention is spread over frames, and how much of it lies on the object."""
+    data = frame_share_frame(shares, current)
     base = alt.Chart(data).encode(x=alt.X("frame:O", title="frame", axis=alt.Axis(labelAngle=0)))
     tooltip = ["frame:O", *_numbers(["share", "on_object", "area"])]
     bars = base.mark_bar(color="#B8C2CC").encode(

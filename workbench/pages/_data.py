@@ -26,6 +26,7 @@ from reviosa.data import InterRVOSDataset
 from reviosa.errors import ReviosaError, RunError
 from reviosa.run_record import read_run
 from workbench.datasets import find_dataset
+from workbench.pages._paths import is_below
 
 __all__ = [
     "FrameShare",
@@ -107,6 +108,9 @@ def _headers(folder: Path, depth: int) -> list[Path]:
 def _entry(folder: Path, directory: Path) -> RunEntry:
     name = directory.relative_to(folder).as_posix()
     name = directory.resolve().name if name == "." else name
+    if not is_below(folder, directory):
+        error = "a link that leads out of the runs folder; start the dashboard where it leads to"
+        return RunEntry(name, directory, "unknown", "unreadable", "", error, {})
     try:
         header = read_run(directory)
     except RunError as error:

@@ -136,7 +136,7 @@ def _save(selection: HeadSelection, replace: bool) -> None:
 def _outcome(selection: HeadSelection) -> None:
     what, text = st.session_state.pop(OUTCOME, ("", ""))
     if what == "taken":
-        st.warning(f"A selection {literal(text)} exists already: take another name, or replace it.")
+        st.warning(f"The name {literal(text)} is taken: give another name, or replace that file.")
         st.button(
             f"Replace {literal(text)}", key="replace_selection", icon=":material/save:",
             on_click=_save, args=(selection, True),

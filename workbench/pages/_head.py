@@ -48,8 +48,7 @@ def draw_scores(chosen: Chosen, role: str, pair: Pair, gathered: list[Pair]) -> 
     name.subheader(pair_label(*pair))
     held = pair in gathered
     button.button(
-        f"{'Take' if held else 'Add'} {pair_label(*pair)} {'out of' if held else 'to'} the "
-        "selection",
+        "Take out of the selection" if held else "Add to the selection",
         key="gather_pair",
         icon=":material/remove:" if held else ":material/add:",
         on_click=toggle,
@@ -72,6 +71,11 @@ def draw_scores(chosen: Chosen, role: str, pair: Pair, gathered: list[Pair]) -> 
         pd.DataFrame(rows),
         hide_index=True,
         height=420,
+        column_config={
+            "criterion": st.column_config.TextColumn(width=130),
+            "score [interval]": st.column_config.TextColumn(width=140),
+            "rank (interval)": st.column_config.TextColumn(width=112),
+        },
         alt=f"Scores and ranks of {pair_label(*pair)} by each criterion",
     )
     st.caption(
@@ -91,7 +95,7 @@ def _rank(pair: RankedPair) -> str:
 
 def draw_causes(chosen: Chosen, role: str, pair: Pair) -> None:
     """What silencing the pair alone costs, and how its mask share goes with J&F."""
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([5, 4], gap="medium")
     with left:
         st.markdown("**What it causes: J\\&F when it alone is silenced**")
         _effects(chosen, role, pair)
@@ -143,8 +147,7 @@ def _effects(chosen: Chosen, role: str, pair: Pair) -> None:
                     "role": ROLE_TITLES[effect.role],
                     "change in points [interval]": _points(effect.change),
                     "in its place": effect.kind,
-                    "n": f"{count(effect.change.n, 'expression')} of "
-                    f"{count(effect.change.n_videos, 'video')}",
+                    "n": f"{effect.change.n:,} of {count(effect.change.n_videos, 'video')}",
                     "run": effect.run,
                 }
                 for effect in effects
@@ -159,8 +162,9 @@ def _effects(chosen: Chosen, role: str, pair: Pair) -> None:
         else ""
     )
     st.caption(
-        "J\\&F of the frames that the language model saw, silenced less whole, in points; 95 % "
-        f"intervals: bootstrap over videos. A head that others stand in for shows little.{swapped}"
+        "n: expressions. J\\&F of the frames that the language model saw, silenced less whole, in "
+        "points; 95 % intervals: bootstrap over videos. A head that others stand in for shows "
+        f"little.{swapped}"
     )
 
 

@@ -35,8 +35,8 @@ Pair = tuple[int, int]
 
 OPENED, SUPERVISED, GATHERED = "opened", "supervised by AML", "gathered"
 _OUTLINES: Final = {OPENED: "#FF3B30", SUPERVISED: "#FFFFFF", GATHERED: "#FF8AD8"}
-_OVERLAYS: Final = ("#F0A030", "#56B4E9", "#000000", "#D9D9D9")
-"""Seen on every colour of the map, in a frame of their own each."""
+_OVERLAYS: Final = ("#F0A030", "#56B4E9", "#BBBBBB", "#00E5A8")
+"""Told apart from the others and from each other; there are as many as can be outlined at once."""
 
 
 def map_frame(results: AnalysisResults, criterion: str, role: str) -> pd.DataFrame:
@@ -65,6 +65,7 @@ def head_map_chart(
     role: str,
     selected: Pair,
     outlined: Mapping[str, Sequence[Pair]] | None = None,
+    turn: int = 0,
 ) -> alt.LayerChart:
     """The layer x head map; a click on a cell picks its pair.
 
@@ -74,12 +75,15 @@ def head_map_chart(
         role: "actor", "target" or "both".
         selected: the opened pair, outlined in red.
         outlined: other sets of pairs by what the legend calls them, each in a frame of its own.
+        turn: number of the click to come. A browser tells of a change of what is picked alone, so
+            the same cell clicked twice would be one click if it were not another's turn.
     """
     data = map_frame(results, criterion, role)
+    data["turn"] = turn
     data["label"] = [number(value, 2) if np.isfinite(value) else "" for value in data.score]
     x = alt.X("layer:O", title="layer", axis=alt.Axis(labelAngle=0))
     y = alt.Y("head:O", title="head")
-    pick = alt.selection_point("picked", fields=["layer", "head"], on="click", empty=False)
+    pick = alt.selection_point("picked", fields=["layer", "head", "turn"], on="click", empty=False)
     base = alt.Chart(data).encode(x=x, y=y)
     tooltip = [
         alt.Tooltip("pair:N"),
@@ -111,13 +115,13 @@ def head_map_chart(
         middle = (data.score.min() + data.score.max()) / 2
         layers.append(
             base.mark_text(fontSize=11).encode(
-                text="label:N",
+                text=alt.Text("label:N"),
                 color=alt.condition(
                     f"datum.score > {middle}", alt.value("black"), alt.value("white")
                 ),
             )
         )
-    layers += _outlines({**(outlined or {}), OPENED: [selected]}, x, y, tooltip, data)
+    layers += _outlines({OPENED: [selected], **(outlined or {})}, x, y, tooltip, data)
     # Axes, legend and the colour scale take about 160 pixels of the height.
     height = 160 + int(np.clip(38 * results.num_heads, 170, 520))
     return alt.layer(*layers).properties(height=height)
@@ -130,7 +134,7 @@ def _outlines(
     tooltip: Sequence[alt.Tooltip],
     data: pd.DataFrame,
 ) -> list[alt.Chart]:
-    """A layer of frames for each set, one inside the other, so that a cell may be of several."""
+    """Frames for each set; one inside the other where a cell is of several."""
     named = {name: pairs for name, pairs in sets.items() if pairs}
     others = [name for name in named if name not in _OUTLINES]
     colors = {**_OUTLINES, **dict(zip(others, _OVERLAYS, strict=False))}
@@ -140,25 +144,23 @@ def _outlines(
         symbolStrokeWidth=3, symbolSize=160, labelLimit=280, columns=3,
     )  # fmt: skip
     layers = []
-    for place, (name, pairs) in enumerate(named.items()):
-        wanted = set(pairs)
-        inside = [(r.layer, r.head) in wanted for r in data.itertuples()]
-        band = 1 - 0.14 * (0 if name == OPENED else place)
-        layers.append(
-            alt.Chart(data[inside].assign(set=name))
-            .mark_rect(
-                fillOpacity=0,
-                strokeWidth=3,
-                width=alt.RelativeBandSize(band=band),
-                height=alt.RelativeBandSize(band=band),
-            )  # fmt: skip
-            .encode(
-                x=x,
-                y=y,
-                stroke=alt.Stroke("set:N", scale=scale, legend=legend),
-                tooltip=list(tooltip),
-            )
-        )
+    # The opened pair last, on top of the others.
+    for name, pairs in reversed(named.items()):
+        earlier = [set(named[other]) for other in list(named)[: list(named).index(name)]]
+        depths = {pair: sum(pair in held for held in earlier) for pair in pairs}
+        for depth in sorted(set(depths.values())):
+            inside = [depths.get((r.layer, r.head)) == depth for r in data.itertuples()]
+            size = alt.RelativeBandSize(band=1 - 0.22 * depth)
+            base = alt.Chart(data[inside].assign(set=name)).encode(x=x, y=y, tooltip=list(tooltip))
+            # Dark behind each frame, so that none is lost on a cell of its own colour.
+            layers += [
+                base.mark_rect(
+                    fillOpacity=0, stroke="#222222", strokeWidth=5, width=size, height=size
+                ),
+                base.mark_rect(
+                    fill="#777777", fillOpacity=0, strokeWidth=2.5, width=size, height=size
+                ).encode(stroke=alt.Stroke("set:N", scale=scale, legend=legend)),
+            ]
     return layers
 
 
@@ -182,10 +184,10 @@ def distribution_chart(frame: pd.DataFrame, criterion: str) -> alt.Chart:
         .mark_bar()
         .encode(
             x=alt.X("low:Q", bin="binned", title=in_text(CRITERIA[criterion].title)),
-            x2="high:Q",
+            x2=alt.X2("high:Q"),
             y=alt.Y("samples:Q", title="samples", stack="zero"),
             color=role_color([r for r in ROLE_COLORS if ROLE_TITLES[r] in set(frame.role)]),
-            tooltip=["role:N", *numbers(["low", "high"]), "samples:Q"],
+            tooltip=[alt.Tooltip("role:N"), *numbers(["low", "high"]), alt.Tooltip("samples:Q")],
         )
         .properties(height=280)
     )
@@ -212,7 +214,12 @@ def outcome_chart(values: pd.DataFrame, criterion: str) -> alt.Chart:
             ),
             y=alt.Y("jf:Q", title="J&F", scale=alt.Scale(domain=[0, 1])),
             color=role_color(roles),
-            tooltip=["sample_id:N", "role:N", "expression:N", *numbers(["value", "jf"])],
+            tooltip=[
+                alt.Tooltip("sample_id:N"),
+                alt.Tooltip("role:N"),
+                alt.Tooltip("expression:N"),
+                *numbers(["value", "jf"]),
+            ],
         )
         .add_params(pick)
         .properties(height=280)

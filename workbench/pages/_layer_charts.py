@@ -60,9 +60,11 @@ def profile_chart(
         "sort": list(KINDS.values()),
         "legend": alt.Legend(orient="top", symbolFillColor="#888888", symbolStrokeWidth=0),
     }
-    base = alt.Chart(data).encode(x=_layer(layers), color=role_color(roles), detail="tokens:N")
+    base = alt.Chart(data).encode(
+        x=_layer(layers), color=role_color(roles), detail=alt.Detail("tokens:N")
+    )
     band = base.mark_area(opacity=0.18).encode(
-        y=alt.Y("low:Q", title="share of attention"), y2="high:Q"
+        y=alt.Y("low:Q", title="share of attention"), y2=alt.Y2("high:Q")
     )
     line = base.mark_line(strokeWidth=2).encode(
         y=y, strokeDash=alt.StrokeDash("tokens:N", **tokens)
@@ -73,7 +75,12 @@ def profile_chart(
         .encode(
             y=y,
             shape=alt.Shape("tokens:N", **tokens),
-            tooltip=["role:N", "tokens:N", "layer:Q", *numbers(["share", "low", "high"])],
+            tooltip=[
+                alt.Tooltip("role:N"),
+                alt.Tooltip("tokens:N"),
+                alt.Tooltip("layer:Q"),
+                *numbers(["share", "low", "high"]),
+            ],
         )
         .add_params(pick)
     )
@@ -107,25 +114,34 @@ def curves_chart(
     """A criterion by layer, a line a role and run; over relative depth where ``layers`` is None."""
     title = in_text(CRITERIA[criterion].title)
     x = _layer(layers) if layers is not None else alt.X(
-        "depth:Q", title="relative depth: 0 the first layer, 1 the last", axis=alt.Axis(grid=False)
+        "depth:Q", title="relative depth: 0 the first layer, 1 the last",
+ axis=alt.Axis(grid=False, tickCount=5)
     )  # fmt: skip
     base = alt.Chart(data.dropna(subset=["value"])).encode(
-        x=x, color=role_color(roles), detail="run:N"
+        x=x, color=role_color(roles), detail=alt.Detail("run:N")
     )
     runs = list(dict.fromkeys(data.run))
     dash = alt.StrokeDash(
         "run:N",
         title=None,
         scale=alt.Scale(domain=runs, range=[[1, 0], [6, 4]][: len(runs)]),
-        legend=alt.Legend(orient="top", labelLimit=360) if len(runs) > 1 else None,
+        legend=alt.Legend(orient="top", labelLimit=360, symbolType="stroke", symbolSize=500)
+        if len(runs) > 1
+        else None,
     )
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
     return alt.layer(
-        base.mark_area(opacity=0.16).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
+        base.mark_area(opacity=0.16).encode(y=alt.Y("low:Q", title=title), y2=alt.Y2("high:Q")),
         base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash),
         base.mark_point(filled=True, size=45, opacity=1).encode(
             y=y,
-            tooltip=["run:N", "role:N", "layer:Q", *numbers(["value", "low", "high"]), "samples:Q"],
+            tooltip=[
+                alt.Tooltip("run:N"),
+                alt.Tooltip("role:N"),
+                alt.Tooltip("layer:Q"),
+                *numbers(["value", "low", "high"]),
+                alt.Tooltip("samples:Q"),
+            ],
         ),
     ).properties(height=340)
 
@@ -176,15 +192,20 @@ def _points(
         color=role_color(roles),
     )
     scale = alt.Scale(domain=list(ends)) if ends else alt.Scale()
-    zero = alt.Chart(pd.DataFrame({"y": [0]})).mark_rule(color="#888888").encode(y="y:Q")
+    zero = alt.Chart(pd.DataFrame({"y": [0]})).mark_rule(color="#888888").encode(y=alt.Y("y:Q"))
     return alt.layer(
         zero,
         base.mark_rule(strokeWidth=2, opacity=0.6).encode(
-            y=alt.Y("low:Q", title=title), y2="high:Q"
+            y=alt.Y("low:Q", title=title), y2=alt.Y2("high:Q")
         ),
         base.mark_point(filled=True, size=60, opacity=1).encode(
             y=alt.Y(f"{name}:Q", title=title, scale=scale),
-            tooltip=["role:N", "layer:O", *numbers([name, "low", "high"]), "samples:Q"],
+            tooltip=[
+                alt.Tooltip("role:N"),
+                alt.Tooltip("layer:O"),
+                *numbers([name, "low", "high"]),
+                alt.Tooltip("samples:Q"),
+            ],
         ),
     ).properties(height=330)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from probes.bootstrap import Estimate, defined_mean
+from probes.bootstrap import Estimate
 from probes.causal import AblationResults, summarise
 from probes.causal.effects import EFFECTS_FILE
 from probes.correlation import control_names
@@ -66,14 +66,27 @@ def layer_differences_of(
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the controls")
+def _control_means(directory: Path, mark: tuple) -> pd.DataFrame:
+    """Mean over all heads of each control, by role and sample."""
+    store = store_of(directory, mark)
+    # Taken where the scores lie: all heads of all controls would be much to read.
+    means = "".join(
+        f", avg({name}) FILTER (isfinite({name})) AS {name}"
+        for name in control_names(store.criteria)
+    )
+    found = store.query(f"SELECT role, sample_id{means} FROM heads GROUP BY role, sample_id")
+    return found.set_index(["role", "sample_id"])
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the controls")
 def _beside(directory: Path, mark: tuple, role: str) -> Beside:
     store = store_of(directory, mark)
-    # One at a time: all heads of all controls of a large capture are too much memory at once.
-    means = {
-        name: defined_mean(store.head_array(name, role).flat, axis=1)
-        for name in control_names(store.criteria)
-    }
-    return Beside(covariates(store, role), means)
+    samples = store.samples()
+    ids = samples.sample_id[samples.role == role]
+    means = _control_means(directory, mark).reindex([(role, name) for name in ids])
+    return Beside(
+        covariates(store, role), {name: means[name].to_numpy(dtype=float) for name in means}
+    )
 
 
 @st.cache_data(max_entries=32, show_spinner="Setting attention against J&F")
@@ -135,6 +148,7 @@ def pair_effects(runs: Sequence[RunEntry], run: dict, pair: Pair) -> list[PairEf
             PairEffect(entry.name, results.kind, effect.role, effect.change)
             for effect in (results.effects if results else ())
             if effect.group == "single" and effect.pairs == (pair,)
+            if effect.change.value is not None
         ]
     return found
 

@@ -89,7 +89,7 @@ def task_chart(data: pd.DataFrame) -> alt.LayerChart:
     names = set(data.of)
     kept = {name: color for name, color in colors.items() if name in names}
     x = "layers run (0 is the embedding)"
-    return _bands(data, "place:Q", x, "balanced accuracy, %", kept).properties(height=230)
+    return _bands(data, "place:Q", x, "balanced accuracy, %", kept).properties(height=260)
 
 
 def _bands(
@@ -97,7 +97,15 @@ def _bands(
 ) -> alt.LayerChart:
     names = list(colors)
     dashes = [[1, 0], [6, 3], [2, 2]][: len(names)]
-    legend = alt.Legend(orient="top", labelLimit=220, symbolStrokeWidth=2, columns=2)
+    legend = alt.Legend(
+        orient="top",
+        labelLimit=220,
+        symbolType="stroke",
+        symbolSize=300,
+        symbolStrokeWidth=2.5,
+        symbolOpacity=1,
+        columns=2,
+    )
     base = alt.Chart(data).encode(
         x=alt.X(
             x,

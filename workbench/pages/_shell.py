@@ -108,9 +108,14 @@ def tab_icon() -> Image.Image:
 
 def sidebar(captures: bool) -> None:
     """A button to look for changes, and for pages of captures the selector of the run."""
-    runs = [entry for entry in list_runs(runs_folder()) if entry.kind == "capture"]
+    found = list_runs(runs_folder())
+    runs = [entry for entry in found if entry.kind == "capture"]
+    others = {entry.name for entry in found} - {entry.name for entry in runs}
     with st.sidebar:
         if captures and runs:
+            if st.query_params.get("run") in others:
+                # The page of runs was on a run of another kind, which is no mistake to be told.
+                del st.query_params["run"]
             status = {entry.name: entry.status for entry in runs}
             choose(
                 "Run",
@@ -224,7 +229,7 @@ def _analysed(entry: RunEntry, mark: tuple) -> bool:
                 "There is no analysis of this run yet, and computing one takes about "
                 f"{_minutes(entry, mark)}. A capture leaves it when it ends."
             )
-            asked = st.button("Compute the analysis", icon=":material/calculate:")
+            asked = st.button("Compute the analysis", icon=":material/calculate:", key="compute")
         known = False
     else:
         rows = len(store_of(entry.directory, mark).samples())
@@ -237,7 +242,9 @@ def _analysed(entry: RunEntry, mark: tuple) -> bool:
                 f"{rows:,} samples and roles. Computing them anew takes about "
                 f"{_minutes(entry, mark)}."
             )
-            asked = st.button("Compute the analysis anew", icon=":material/calculate:")
+            asked = st.button(
+                "Compute the analysis anew", icon=":material/calculate:", key="compute"
+            )
         known = True
     if asked:
         slot.empty()

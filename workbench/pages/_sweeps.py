@@ -24,6 +24,7 @@ from reviosa.errors import ReviosaError, RunError
 from reviosa.evaluation import SCORES_FILE
 from reviosa.process import is_locked
 from workbench.pages._data import files_mark
+from workbench.pages._paths import is_below
 from workbench.sweeps.answer import ANSWER_FILE
 from workbench.sweeps.status import STATUS_FILE, STATUS_SCHEMA
 
@@ -74,6 +75,8 @@ def list_sweeps(runs: Path) -> list[str]:
     times: dict[str, int] = {}
     with contextlib.suppress(OSError):
         for folder in (runs / "sweeps").iterdir():
+            if not is_below(runs, folder):
+                continue
             for name in (SWEEP_FILE, STATUS_FILE):
                 with contextlib.suppress(OSError):
                     changed = (folder / name).stat().st_mtime_ns

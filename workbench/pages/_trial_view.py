@@ -11,9 +11,9 @@ from reports.overlay import compose_frame, encode_jpeg, heat_scale
 from reports.style import MISSING, ROLE_TITLES, count, number, pair_label, per_cent
 from reviosa import ROLES
 from workbench.pages._shell import literal
-from workbench.pages._tokens import token_html
 from workbench.pages._trial import Source
 from workbench.pages._view import csv_button
+from workbench.pages._words import words_html
 from workbench.tryout import Looked, Meeting, Trial, compare, moved_words
 
 __all__ = ["draw_trials", "moved_frame"]
@@ -108,7 +108,7 @@ def _result(
         return
     words = _weights(looked, choice)[1]
     video = sum(w for word, w in zip(trial.words, words, strict=True) if _is_frame(word))
-    st.html(token_html(trial.words, words.tolist(), role))
+    st.html(words_html(trial.words, words.tolist(), role))
     st.caption(
         f"{_head_title(choice)}: {per_cent(float(video))} % of the {role} token's attention lies "
         "on the video. The deeper a word's colour, the more attention it got; a frame is one "

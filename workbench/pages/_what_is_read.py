@@ -147,9 +147,9 @@ def linear_view(runs: Sequence[RunEntry], command: str) -> None:
                 )
             draw(
                 task_chart(data), f"linear_{task.task}".replace(" ", "_"), data,
-                f"{literal(results.questions[task.task])} {said}. Bands: 95 % cluster bootstrap "
-                f"over {count(task.n_videos, 'video')}; control: labels drawn at random, mean of "
-                f"{count(results.draws, 'draw')}.",
+                f"Asked: {literal(results.questions[task.task])}. Read: {said}. Bands: 95 % "
+                f"cluster bootstrap over {count(task.n_videos, 'video')}; control: labels drawn at "
+                f"random, mean of {count(results.draws, 'draw')}.",
                 said,
             )  # fmt: skip
     for name, reason in results.left_out.items():

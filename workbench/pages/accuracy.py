@@ -120,7 +120,7 @@ def _choices(chosen: Chosen) -> tuple[str, list[str]]:
 def _looked(chosen: Chosen) -> Looked | None:
     results = chosen.results
     shape = results.num_layers, results.num_heads
-    left, right = st.columns([5, 4], gap="large", vertical_alignment="bottom")
+    left, right = st.columns([5, 4], gap="large")
     with left:
         of = choose(
             "Heads", list(OF), "of", "all", lambda name: OF[name],
@@ -238,7 +238,7 @@ def _words(estimate: Estimate) -> str:
 
 def _controls(criterion: str, looked: Looked, found: dict[str, SetAccuracy]) -> None:
     st.subheader("Beside its controls")
-    own = f"{CRITERIA[criterion].title}, {looked.title}"
+    own = f"{CRITERIA[criterion].title}: {looked.title}"
     frames = {role: association_frame(item, own) for role, item in found.items()}
     for column, (role, data) in zip(_columns(found), frames.items(), strict=True):
         with column:
@@ -246,10 +246,10 @@ def _controls(criterion: str, looked: Looked, found: dict[str, SetAccuracy]) -> 
                 association_chart(data, role, list(dict.fromkeys(data.of))),
                 f"accuracy_controls_{role}",
                 data,
-                f"Rank correlation with the J\\&F of the {role}, plain and with the mask area "
-                "taken out of both. Mask area knows nothing of attention, the centre prior only "
-                "knows the middle of the frame, visual attention knows nothing of the mask; what "
-                "they reach, the score does not owe to looking at the object. "
+                f"With the J\\&F of the {role}, plain and with the mask area taken out of both. "
+                f"First the {literal(in_text(CRITERIA[criterion].title))} of "
+                f"{literal(looked.title)}, then what knows less, as means over all heads: what "
+                "those reach, the score does not owe to looking at the object. "
                 f"{_intervals(data)}",
                 _list(data),
             )

@@ -37,7 +37,7 @@ def render() -> None:
         return
     pairs = gathered((chosen.results.num_layers, chosen.results.num_heads))
     criterion, role = _choices(chosen)
-    left, right = st.columns([5, 4], gap="large")
+    left, right = st.columns(2, gap="medium")
     with left:
         pair = _map(chosen, criterion, role, pairs)
     with right:
@@ -88,6 +88,7 @@ def _open(pair: Pair) -> None:
     st.session_state["layer"], st.session_state["head"] = pair
     if st.session_state.get("gather"):
         toggle(pair)
+        st.session_state["gather_turn"] = st.session_state.get("gather_turn", 0) + 1
 
 
 def _map(chosen: Chosen, criterion: str, role: str, pairs: list[Pair]) -> Pair:
@@ -98,9 +99,9 @@ def _map(chosen: Chosen, criterion: str, role: str, pairs: list[Pair]) -> Pair:
         if cells:
             _open((int(cells[0]["layer"]), int(cells[0]["head"])))
 
-    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    left, right = st.columns([4, 5], vertical_alignment="bottom")
     left.toggle(
-        "Gather by clicking",
+        "Gather by click",
         key="gather",
         bind="query-params",
         help="A click on the map or on a row of the ranking adds its pair to the selection, or "
@@ -118,29 +119,9 @@ def _map(chosen: Chosen, criterion: str, role: str, pairs: list[Pair]) -> Pair:
         max_selections=MOST_OVERLAYS,
         placeholder="published pairs, heads files" if known else "no heads file fits this model",
     )
-    selected = st.session_state["layer"], st.session_state["head"]
     best = results.rankings[criterion][role].pairs[0]
-    roles = ("actor", "target") if role == "both" else (role,)
-    draw(
-        head_map_chart(
-            results,
-            criterion,
-            role,
-            selected,
-            {
-                SUPERVISED: results.supervised_pairs,
-                GATHERED: pairs,
-                **{name: known[name].pairs for name in overlaid},
-            },
-        ),
-        "head_map",
-        map_frame(results, criterion, role),
-        f"{_made_of(criterion)}; click a cell to open the pair. Grey cells with a cross: "
-        f"undefined. {interval_caption(results, roles)}",
-        f"{CRITERIA[criterion].title} of every pair; first is "
-        f"{pair_label(best.layer, best.head)} with {number(best.score)}",
-        choose,
-    )
+    # An address is read where its fields are made, and the map above them shows what it asks for.
+    above = st.container()
     columns = st.columns(2)
     layer = columns[0].number_input(
         "Layer", 0, results.num_layers - 1, value=None, key="layer", bind="query-params"
@@ -149,10 +130,34 @@ def _map(chosen: Chosen, criterion: str, role: str, pairs: list[Pair]) -> Pair:
         "Head", 0, results.num_heads - 1, value=None, key="head", bind="query-params"
     )
     # Going back in the browser to an address without a pair empties both.
-    return (
+    selected = (
         best.layer if layer is None else int(layer),
         best.head if head is None else int(head),
     )
+    roles = ("actor", "target") if role == "both" else (role,)
+    with above:
+        draw(
+            head_map_chart(
+                results,
+                criterion,
+                role,
+                selected,
+                {
+                    SUPERVISED: results.supervised_pairs,
+                    GATHERED: pairs,
+                    **{name: known[name].pairs for name in overlaid},
+                },
+                st.session_state.get("gather_turn", 0),
+            ),
+            "head_map",
+            map_frame(results, criterion, role),
+            f"{_made_of(criterion)}; click a cell to open the pair. Grey cells with a cross: "
+            f"undefined. {interval_caption(results, roles)}",
+            f"{CRITERIA[criterion].title} of every pair; first is "
+            f"{pair_label(best.layer, best.head)} with {number(best.score)}",
+            choose,
+        )
+    return selected
 
 
 def _made_of(criterion: str) -> str:
@@ -182,8 +187,12 @@ def _ranking(chosen: Chosen, criterion: str, role: str) -> None:
 
     def choose() -> None:
         rows = st.session_state["ranking_table"].selection.rows
-        if rows:
-            _open((int(table.layer.iloc[rows[0]]), int(table["head"].iloc[rows[0]])))
+        last = st.session_state.get("ranking_row")
+        # A second click on a row takes its mark away, and its pair out of the selection.
+        row = rows[0] if rows else last if st.session_state.get("gather") else None
+        st.session_state["ranking_row"] = rows[0] if rows else None
+        if row is not None and row < len(table):
+            _open((int(table.layer.iloc[row]), int(table["head"].iloc[row])))
 
     st.subheader("Ranking")
     best = f"among best {ranking.top_k}"

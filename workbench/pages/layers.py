@@ -68,29 +68,11 @@ def _profile(chosen: Chosen, roles: list[str]) -> None:
             st.session_state["at_layer"] = int(points[0]["layer"])
 
     st.subheader("Attention on vision and on text tokens")
-    data = profile_frame(results, roles)
-    draw(
-        profile_chart(data, results.num_layers, roles, st.session_state["at_layer"]),
-        "layer_profile",
-        data,
-        "Share of the role token's attention on vision tokens and on all other tokens, mean over "
-        "heads and samples, as in the paper's Fig. 6b. Click near a point to choose its layer. "
-        f"Bands: {interval_caption(results, roles)}",
-        "; ".join(
-            f"{ROLE_TITLES[role]}: most attention on vision tokens in layer "
-            f"{results.top_layer[role]}"
-            for role in roles
-        ),
-        pick,
-    )
-    _heads_of_layer(chosen, roles, first)
-
-
-def _heads_of_layer(chosen: Chosen, roles: list[str], first: int) -> None:
-    results = chosen.results
+    # An address is read where its field is made, and the chart above it shows what it asks for.
+    above = st.container()
     layer = st.selectbox(
         "Layer",
-        list(range(results.num_layers)),
+        list(layers),
         index=None,
         required=True,
         key="at_layer",
@@ -99,6 +81,27 @@ def _heads_of_layer(chosen: Chosen, roles: list[str], first: int) -> None:
     )
     # Going back in the browser to an address without a layer empties the field.
     layer = first if layer is None else layer
+    data = profile_frame(results, roles)
+    with above:
+        draw(
+            profile_chart(data, results.num_layers, roles, layer),
+            "layer_profile",
+            data,
+            "Share of the role token's attention on vision tokens and on all other tokens, mean "
+            "over heads and samples, as in the paper's Fig. 6b. Click near a point to choose its "
+            f"layer. Bands: {interval_caption(results, roles)}",
+            "; ".join(
+                f"{ROLE_TITLES[role]}: most attention on vision tokens in layer "
+                f"{results.top_layer[role]}"
+                for role in roles
+            ),
+            pick,
+        )
+    _heads_of_layer(chosen, roles, layer)
+
+
+def _heads_of_layer(chosen: Chosen, roles: list[str], layer: int) -> None:
+    results = chosen.results
     for role in roles:
         vision = results.layer_profile[role][layer].vision
         st.write(
@@ -132,13 +135,13 @@ def _heads_of_layer(chosen: Chosen, roles: list[str], first: int) -> None:
     query = {"run": chosen.entry.name, "layer": str(layer), "head": str(head)}
     columns[1].page_link(
         "workbench/pages/heads.py",
-        label=f"Open layer {layer} in Heads",
+        label=f"Layer {layer} in Heads",
         icon=":material/grid_on:",
         query_params=query,
     )
     columns[1].page_link(
         "workbench/pages/accuracy.py",
-        label=f"Open layer {layer} in Attention and accuracy",
+        label=f"Layer {layer} against J\\&F",
         icon=":material/scatter_plot:",
         query_params={"run": chosen.entry.name, "of": "layer", "layer": str(layer)},
     )
@@ -165,18 +168,18 @@ def _criterion(chosen: Chosen, roles: list[str]) -> None:
     }
     with right:
         against = choose(
-            "Against",
+            "Other run",
             [ALONE, *others],
             "against",
             ALONE,
             lambda name: (
-                "no other run"
+                "none"
                 if name == ALONE
                 else f"{name} ({others[name].status})"
                 if name in others and others[name].status != "done"
                 else name
             ),
-            "Another capture run of the folder, drawn dashed.",
+            "Another capture run of the folder, drawn dashed beside this one.",
         )
     entry = CRITERIA[criterion]
     mine = {role: layer_means_of(chosen.directory, chosen.mark, criterion, role) for role in roles}
@@ -210,7 +213,11 @@ def _other(entry: RunEntry, criterion: str, roles: list[str]) -> dict | None:
     """Curves of the other run; None, told why, where it has none."""
     try:
         mark = fingerprint(entry.directory)
-        return {role: layer_means_of(entry.directory, mark, criterion, role) for role in roles}
+        curves = {role: layer_means_of(entry.directory, mark, criterion, role) for role in roles}
+        if any(curves.values()):
+            return curves
+        st.info(f"No part of {literal(entry.name)} is complete, so there is nothing to compare.")
+        return None
     except ReviosaError as error:
         st.warning(f"{literal(entry.name)} cannot be drawn beside it.")
         st.code(str(error), language=None, wrap_lines=True)

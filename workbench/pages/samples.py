@@ -1,28 +1,32 @@
 """Samples: one expression at a time, as frames with truth, prediction and attention."""
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from reports.overlay import compose_frame, encode_jpeg, heat_scale
-from reports.sample_pictures import SamplePictures, shown_pair
-from reports.style import CAPTION_TYPE_TITLES, ROLE_TITLES, count, number, pair_label, per_cent
-from workbench.pages._charts import frame_share_chart
-from workbench.pages._data import frame_shares, pictures_of, sample_table
-from workbench.pages._shell import Chosen, literal, opened_run, show
+from reports.style import CAPTION_TYPE_TITLES, ROLE_TITLES, count, pair_label
+from workbench.pages._data import RunEntry, fingerprint, sample_table
+from workbench.pages._sample_view import one_sample
+from workbench.pages._samples import looking_pair, other_captures, sample_list
+from workbench.pages._shell import Chosen, choose, opened_run, show
+from workbench.pages._view import csv_button
 
 __all__ = ["render"]
 
+# Value of the second run that is none. (Bare strings would be written to the page.)
+NOBODY = "-"
+# Words, columns, rising or falling; a column with a bar in front is ordered by its size.
 ORDERS = {
-    "worst": ("J&F, worst first", ["jf", "sample_id"], [True, True]),
-    "best": ("J&F, best first", ["jf", "sample_id"], [False, True]),
-    "share": ("mask share, highest first", ["mask_share", "sample_id"], [False, True]),
-    "video": ("video", ["sample_id"], [True]),
+    "worst": ("J&F, worst first", "jf", True),
+    "best": ("J&F, best first", "jf", False),
+    "share": ("mask share, highest first", "mask_share", False),
+    "small": ("mask area, smallest first", "mask_area", True),
+    "large": ("mask area, largest first", "mask_area", False),
+    "roles": ("actor and target furthest apart", "|role_gap", False),
+    "looks": ("mask and attention disagree most", "|look_gap", False),
+    "runs": ("the two runs furthest apart", "|run_gap", False),
+    "video": ("video", "sample_id", True),
 }
-LAYERS = {"prediction": "Prediction", "truth": "Truth", "attention": "Attention"}
-# Heights in pixels of the chosen frame and of the frames of the strip. (A string here would be
-# written to the page.)
-BIG, SMALL = 400, 84
+TOKENS = {"all": "all", "given": "token given", "missing": "token missing"}
 
 
 def render() -> None:
@@ -31,8 +35,8 @@ def render() -> None:
     chosen = opened_run()
     if chosen is None:
         return
-    table = sample_table(chosen.directory, chosen.mark)
-    role = st.segmented_control(
+    first, second = st.columns([1, 2], vertical_alignment="bottom")
+    role = first.segmented_control(
         "Role",
         ["actor", "target"],
         default="actor",
@@ -41,14 +45,33 @@ def render() -> None:
         bind="query-params",
         format_func=lambda name: ROLE_TITLES[name],
     )
-    shown = _filtered(table[table.role == (role or "actor")])
-    row = _chosen_row(table, shown, role or "actor")
+    role = role or "actor"
+    with second:
+        other = _second_run(chosen)
+    mark = fingerprint(other.directory) if other else ()
+    rows = sample_list(
+        chosen.directory, chosen.mark, role, other.directory if other else None, mark
+    )
+    shown, order = _filtered(rows, other)
+    row = _chosen_row(chosen, rows, shown, role, order, other)
     if row is not None:
-        _sample(chosen, row)
+        one_sample(chosen, row, other)
 
 
-def _filtered(rows: pd.DataFrame) -> pd.DataFrame:
-    left, middle, right = st.columns([2, 1, 1], vertical_alignment="bottom")
+def _second_run(chosen: Chosen) -> RunEntry | None:
+    others = other_captures(chosen.entry)
+    if not others:
+        return None
+    name = choose(
+        "Second run", [NOBODY, *others], "second", NOBODY,
+        lambda name: "no second run" if name == NOBODY else name,
+        "Captures over the same data: to order by the difference and to set side by side.",
+    )  # fmt: skip
+    return others.get(name)
+
+
+def _filtered(rows: pd.DataFrame, other: RunEntry | None) -> tuple[pd.DataFrame, str]:
+    left, middle, right = st.columns([2, 1, 2], vertical_alignment="bottom")
     types = [name for name in CAPTION_TYPE_TITLES if (rows.caption_type == name).any()]
     wanted = left.multiselect(
         "Kind of expression",
@@ -59,64 +82,80 @@ def _filtered(rows: pd.DataFrame) -> pd.DataFrame:
         placeholder="all kinds",
     )
     words = middle.text_input("Words in the expression", key="words", bind="query-params")
+    orders = [name for name in ORDERS if name != "runs" or other is not None]
+    if st.session_state.get("order") not in orders:
+        st.session_state["order"] = orders[0]
     order = right.selectbox(
         "Order",
-        list(ORDERS),
+        orders,
         key="order",
         bind="query-params",
         format_func=lambda name: ORDERS[name][0],
+    )
+    left, right = st.columns([3, 3], vertical_alignment="bottom")
+    token = left.segmented_control(
+        "Token of the role",
+        list(TOKENS),
+        default="all",
+        required=True,
+        key="token",
+        bind="query-params",
+        format_func=lambda name: TOKENS[name],
+    )
+    low, high = right.slider(
+        "Mask area, per cent of the frames",
+        0,
+        100,
+        (0, 100),
+        key="area",
+        bind="query-params",
+        help="Share of the patches of the sampled frames that the true object covers.",
     )
     if wanted:
         rows = rows[rows.caption_type.isin(wanted)]
     if words:
         rows = rows[rows.expression.str.contains(words, case=False, regex=False)]
-    _, columns, ascending = ORDERS[order or "worst"]
-    return rows.sort_values(columns, ascending=ascending).reset_index(drop=True)
+    if token != "all":
+        rows = rows[rows.emitted.astype(bool) == (token == "given")]
+    if (low, high) != (0, 100):
+        rows = rows[(100 * rows.mask_area).between(low, high)]
+    order = order or "worst"
+    _, column, rising = ORDERS[order]
+    values = rows[column.removeprefix("|")]
+    if column.startswith("|"):
+        values = values.abs()
+    rows = rows.assign(_by=values).sort_values(["_by", "sample_id"], ascending=[rising, True])
+    return rows.drop(columns="_by").reset_index(drop=True), order
 
 
-def _chosen_row(table: pd.DataFrame, shown: pd.DataFrame, role: str) -> dict | None:
+def _chosen_row(
+    chosen: Chosen,
+    rows: pd.DataFrame,
+    shown: pd.DataFrame,
+    role: str,
+    order: str,
+    other: RunEntry | None,
+) -> dict | None:
     ids = shown.sample_id.tolist()
 
-    def choose() -> None:
-        rows = st.session_state["samples_table"].selection.rows
-        if rows:
-            st.session_state["sample"] = ids[rows[0]]
+    def pick() -> None:
+        picked = st.session_state["samples_table"].selection.rows
+        if picked:
+            st.session_state["sample"] = ids[picked[0]]
 
     if not len(shown):
         st.info("No sample fits.")
     else:
-        st.dataframe(
-            shown.assign(kind=shown.caption_type.replace(CAPTION_TYPE_TITLES))[
-                ["sample_id", "jf", "mask_share", "mask_area", "kind", "expression"]
-            ],
-            hide_index=True,
-            height=240 if len(shown) > 5 else "content",
-            key="samples_table",
-            on_select=choose,
-            selection_mode="single-row",
-            column_config={
-                "sample_id": "sample",
-                "jf": st.column_config.ProgressColumn(
-                    "J&F", format="percent", min_value=0, max_value=1
-                ),
-                "mask_share": st.column_config.NumberColumn("mask share", format="%.3f"),
-                "mask_area": st.column_config.NumberColumn("mask area", format="%.3f"),
-            },
-            alt=f"{count(len(shown), 'sample')} with J&F and mask share",
-        )
-        st.caption(
-            f"{count(len(shown), 'sample')}. J\\&F of this role; 0 where its token is missing. "
-            "Mask share: mean of all heads. Select a row to open the sample."
-        )
+        _table(chosen, shown, role, order, other, pick)
         if not st.session_state.get("sample"):
             st.session_state["sample"] = ids[0]
     name = st.text_input("Sample", key="sample", bind="query-params", width=320)
     # Going back in the browser to an address without a sample empties the field.
     name = name or next(iter(ids), "")
-    found = table[(table.sample_id == name) & (table.role == role)]
+    found = rows[rows.sample_id == name]
     if not len(found):
         if name:
-            known = (table.sample_id == name).any()
+            known = (sample_table(chosen.directory, chosen.mark).sample_id == name).any()
             st.info(
                 f"This sample has no {role}: only interactions have a target."
                 if known
@@ -126,140 +165,69 @@ def _chosen_row(table: pd.DataFrame, shown: pd.DataFrame, role: str) -> dict | N
     return found.iloc[0].to_dict()
 
 
-def _sample(chosen: Chosen, row: dict) -> None:
-    st.subheader(literal(row["expression"]))
-    kind = CAPTION_TYPE_TITLES.get(row["caption_type"], row["caption_type"])
-    st.caption(
-        f"{ROLE_TITLES[row['role']]} of {literal(row['sample_id'])}, {kind}. J\\&F "
-        f"{per_cent(row['jf'])} (J {per_cent(row['j'])}, F {per_cent(row['f'])}); mask share "
-        f"{number(_known(row['mask_share']))}, mask area {number(_known(row['mask_area']))}."
-    )
-    st.caption("The model answered:")
-    st.code(row["text"] or "(nothing)", language=None, wrap_lines=True)
-    if not row["emitted"]:
-        st.warning(
-            f"The model gave no token for the {row['role']}; it has no mask and no attention."
-        )
-    indices = tuple(int(index) for index in row["frame_indices"])
-    pictures = pictures_of(chosen.directory, chosen.mark, row["sample_id"], indices)
-    if isinstance(pictures, str):
-        st.info("There are no pictures of this sample.")
-        st.code(pictures, language=None, wrap_lines=True)
-        return
-    _pictures(chosen, row["role"], pictures)
-
-
-def _pictures(chosen: Chosen, role: str, pictures: SamplePictures) -> None:
-    maps = pictures.attention.get(role)
-    left, middle, right = st.columns([2, 2, 2], vertical_alignment="bottom")
-    pair = None
-    if maps is not None:
-        labels = {pair_label(*item): item for item in sorted(maps.pairs)}
-        first = shown_pair(chosen.results.rankings["visual_mass"][role], maps.pairs)
-        if st.session_state.get("pair") not in labels and first is not None:
-            st.session_state["pair"] = pair_label(*first)
-        picked = left.selectbox(
-            "Attention of the pair",
-            list(labels),
-            index=None,
-            required=True,
-            key="pair",
-            bind="query-params",
-        )
-        pair = labels.get(picked or "", first)
-    else:
-        left.caption("No attention map was kept for this sample.")
-    show = middle.pills(
-        "Show",
-        list(LAYERS),
-        selection_mode="multi",
-        default=list(LAYERS),
-        key="show",
-        format_func=lambda name: LAYERS[name],
-    )
-    opacity = right.slider("Opacity of attention", 0.0, 1.0, 0.75, 0.05, key="opacity")
-    values = maps.values[maps.pairs.index(pair)] if maps is not None and pair else None
-    drawn = [
-        _frame(pictures, place, role, set(show or ()), values, opacity)
-        for place in range(len(pictures.frames))
-    ]
-    _viewer(role, pictures, drawn, values, pair)
-
-
-def _frame(
-    pictures: SamplePictures,
-    place: int,
+def _table(
+    chosen: Chosen,
+    shown: pd.DataFrame,
     role: str,
-    show: set[str],
-    values: np.ndarray | None,
-    opacity: float,
-) -> np.ndarray:
-    heat = values if "attention" in show else None
-    return compose_frame(
-        pictures.frames[place],
-        predicted={name: masks[place] for name, masks in pictures.predicted.items()}
-        if "prediction" in show
-        else {},
-        truth={name: masks[place] for name, masks in pictures.truth.items() if name == role}
-        if "truth" in show
-        else {},
-        attention=None if heat is None else heat[place],
-        peak=1.0 if heat is None else heat_scale(heat),
-        opacity=opacity,
-        height=BIG,
-    )
-
-
-def _viewer(
-    role: str,
-    pictures: SamplePictures,
-    drawn: list[np.ndarray],
-    values: np.ndarray | None,
-    pair: tuple[int, int] | None,
+    order: str,
+    other: RunEntry | None,
+    pick: object,
 ) -> None:
-    indices = pictures.frame_indices
-    if st.session_state.get("frame") not in indices:
-        st.session_state["frame"] = indices[0]
-    left, right = st.columns([3, 2], gap="large")
-    with left:
-        frame = indices[0]
-        if len(indices) > 1:
-            frame = st.select_slider("Frame", indices, key="frame", bind="query-params")
-        st.image(
-            encode_jpeg(drawn[indices.index(frame)], quality=90),
-            width="stretch",
-            alt=f"Frame {frame} with the chosen overlays",
-        )
-        st.caption(
-            "Predicted: actor blue, target vermillion. White outline: the truth of this role. "
-            "Attention: dark for none, yellow for the most."
-        )
-    with right:
-        shares = () if values is None else frame_shares(indices, values, pictures.truth.get(role))
-        if shares and pair is not None:
-            st.markdown(f"**{pair_label(*pair)} by frame**")
-            st.altair_chart(
-                frame_share_chart(shares, role, frame),
-                key="frame_shares",
-                alt=f"How the attention of {pair_label(*pair)} is spread over the frames",
-            )
-            st.caption(
-                "Grey: share of the pair's attention on vision tokens that falls on the frame. "
-                "Coloured: the part on the true object. Black mark: what even attention would put "
-                "there. One sample, so there is no interval."
-            )
-        elif values is not None:
-            st.info("This pair puts no attention on the video here.")
-    st.image(
-        [encode_jpeg(image) for image in drawn],
-        caption=[f"frame {index}" for index in indices],
-        width=round(SMALL * drawn[0].shape[1] / drawn[0].shape[0]),
-        alt=[f"Frame {index}" for index in indices],
+    columns = ["sample_id", "jf"]
+    columns += ["other_jf", "run_gap"] if other is not None else []
+    columns += {"roles": ["role_gap"], "looks": ["looked", "look_gap"]}.get(order, [])
+    table = shown.assign(kind=shown.caption_type.replace(CAPTION_TYPE_TITLES))[
+        [*columns, "mask_share", "mask_area", "kind", "expression"]
+    ]
+    signed = {"format": "%+.2f"}
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=240 if len(shown) > 5 else "content",
+        key="samples_table",
+        on_select=pick,  # pyright: ignore[reportArgumentType]
+        selection_mode="single-row",
+        placeholder="n/a",
+        column_config={
+            "sample_id": "sample",
+            "jf": st.column_config.ProgressColumn(
+                "J&F", format="percent", min_value=0, max_value=1
+            ),
+            "other_jf": st.column_config.NumberColumn("J&F of the second", format="percent"),
+            "run_gap": st.column_config.NumberColumn("less the second", **signed),
+            "role_gap": st.column_config.NumberColumn("actor less target", **signed),
+            "looked": st.column_config.NumberColumn("best pair's mask share", format="%.3f"),
+            "look_gap": st.column_config.NumberColumn("disagreement", **signed),
+            "mask_share": st.column_config.NumberColumn("mask share", format="%.3f"),
+            "mask_area": st.column_config.NumberColumn("mask area", format="%.3f"),
+        },
+        alt=f"{count(len(shown), 'sample')} with J&F and mask share",
     )
+    left, right = st.columns([7, 2], vertical_alignment="top")
+    left.caption(
+        f"{count(len(shown), 'sample')}. J\\&F of this role; 0 where its token is missing. Mask "
+        f"share: mean of all heads. {_order_words(chosen, role, order)}Select a row to open the "
+        "sample."
+    )
+    with right:
+        csv_button(table, "samples.csv", "list")
 
 
-def _known(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else float(value)
+def _order_words(chosen: Chosen, role: str, order: str) -> str:
+    if order == "roles":
+        return "Actor less target: J\\&F of both roles of one expression, 0 to 1. "
+    if order == "runs":
+        return "Less the second: J\\&F of this run less that of the second, 0 to 1. "
+    if order != "looks":
+        return ""
+    pair = looking_pair(chosen.directory, chosen.mark, role)
+    name = "no pair" if pair is None else pair_label(*pair)
+    return (
+        f"Disagreement: rank by J\\&F less rank by the mask share of {name}, the pair that looks "
+        "at the object most on average, over all samples of the role, −1 to 1. Above "
+        "0 the mask is better than where the pair looks; below 0 it looks there and the mask is "
+        "worse. "
+    )
 
 
 if __name__ == "__main__":

@@ -136,7 +136,9 @@ def _sentence(label: str, key: str, default: str) -> str:
         ).split()
     )
     st.session_state[f"{key}_in_address"] = text
-    if text and st.query_params.get(key) != text:
+    if not text:
+        st.query_params.pop(key, None)
+    elif st.query_params.get(key) != text:
         st.query_params[key] = text
     return text
 

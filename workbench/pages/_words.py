@@ -7,13 +7,13 @@ import numpy as np
 
 from reports.style import ROLE_COLORS, per_cent
 
-__all__ = ["token_html"]
+__all__ = ["words_html"]
 
 STRONGEST = 0.62
 """Opacity behind the word with the most attention; letters stay readable in light and dark."""
 
 
-def token_html(words: Sequence[str], weights: Sequence[float], role: str) -> str:
+def words_html(words: Sequence[str], weights: Sequence[float], role: str) -> str:
     """The words in their order, each with the role's colour behind it.
 
     Opacity goes with the square root of a word's share of the strongest word's, so that weak words

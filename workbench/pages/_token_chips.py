@@ -1,0 +1,78 @@
+"""Text tokens coloured by the attention on them, as HTML with every token escaped."""
+
+from collections.abc import Sequence
+from html import escape
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+from probes.store import TextAttention
+from reports.style import MAP_COLORS, per_cent
+
+__all__ = ["token_chips", "weights_of"]
+
+_CHIP = "display:inline-block;padding:0 4px;margin:1px;border-radius:3px;font-family:monospace"
+_VIDEO = "display:inline-block;padding:0 6px;margin:1px;border-radius:3px;border:1px solid #888888"
+_SHOWN = {"\n": "\N{RETURN SYMBOL}", "\t": "\N{RIGHTWARDS ARROW TO BAR}"}
+
+
+def weights_of(attention: TextAttention, pair: tuple[int, int]) -> NDArray[np.float32]:
+    """The pair's weights on the text tokens, [text token]."""
+    return attention.values[attention.pairs.index(pair)]
+
+
+def token_chips(attention: TextAttention, pair: tuple[int, int], by_frame: Sequence[float]) -> str:
+    """The sequence that a role token could look back on, a chip a text token.
+
+    Chips are coloured by the square root of the weight, so that small ones are told apart beside a
+    large one. Vision tokens in a row are one chip.
+
+    Args:
+        attention: of one sample and role.
+        pair: whose weights; one of the attention's.
+        by_frame: the pair's attention on the patches of each frame.
+
+    Returns:
+        HTML; whatever a token reads is shown and never run.
+    """
+    weights = weights_of(attention, pair)
+    peak = float(weights.max(initial=0.0))
+    blocks = [token for token in attention.tokens if isinstance(token, int)]
+    parts, word, block = [], 0, 0
+    for token in attention.tokens:
+        if isinstance(token, int):
+            parts.append(_video(token, _share(blocks, block, by_frame)))
+            block += 1
+        else:
+            parts.append(_chip(token, float(weights[word]), peak))
+            word += 1
+    return f'<div style="line-height:1.9">{"".join(parts)}</div>'
+
+
+def _share(blocks: Sequence[int], block: int, by_frame: Sequence[float]) -> float | None:
+    """Attention on one row of vision tokens: each is a frame, or all frames are one."""
+    if len(blocks) == len(by_frame):
+        return by_frame[block]
+    return sum(by_frame) if len(blocks) == 1 else None
+
+
+def _video(tokens: int, share: float | None) -> str:
+    words = f"video: {tokens:,} tokens" + ("" if share is None else f", {per_cent(share)} %")
+    return f'<span style="{_VIDEO}">[{escape(words)}]</span>'
+
+
+def _chip(token: str, weight: float, peak: float) -> str:
+    red, green, blue = (
+        round(255 * part)
+        for part in matplotlib.colormaps[MAP_COLORS]((weight / peak) ** 0.5 if peak > 0 else 0.0)[
+            :3
+        ]
+    )
+    # Brightness as the eye weighs it: black ink on bright chips, white on dark ones.
+    ink = "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#ffffff"
+    shown = "".join(_SHOWN.get(sign, sign) for sign in token).strip() or "\N{OPEN BOX}"
+    return (
+        f'<span style="{_CHIP};background:#{red:02x}{green:02x}{blue:02x};color:{ink}" '
+        f'title="{escape(per_cent(weight, 2))} % of its attention">{escape(shown)}</span>'
+    )
