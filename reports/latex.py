@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from reports.canvas import Figure
-from reports.column_widths import column_letters, head_lines
+from reports.column_widths import GAP, column_letters, head_lines
 from reports.document import (
     Block,
     Bullets,
@@ -92,9 +92,12 @@ def table_tex(table: Table, name: str) -> str:
         for i, row in enumerate(table.rows)
     ]
     letters = column_letters(table, LINE)
+    if letters is not None and sum(letters) + GAP * len(letters) > LINE:
+        # It is made smaller anyway: then words get room as well.
+        letters = column_letters(table, int(1.4 * LINE))
     head = _row(
         [
-            _head(name, letters and letters[j], right=j >= table.text_columns)
+            _head(name, None if letters is None else letters[j], j >= table.text_columns)
             for j, name in enumerate(table.columns)
         ]
     )
