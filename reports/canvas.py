@@ -208,7 +208,8 @@ def drawing(
     in_print = width != WIDTH
     total = panels * rows
     if in_print and panels > (fit := max(1, int(width / PANEL))):
-        columns, lines, widths = fit, -(-total // fit), None
+        lines = -(-total // fit)
+        columns, widths = -(-total // lines), None
     else:
         columns, lines = panels, rows
     if in_print:

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from reports.canvas import Figure
+from reports.column_widths import GAP, column_letters, head_lines
 from reports.document import (
     Block,
     Bullets,
@@ -32,10 +33,8 @@ VENUES = {"cvpr-column": 3.25, "cvpr-page": 6.875, "neurips": 5.5, "eccv": 4.8}
 STANDARD = "neurips"
 LONG = 40
 """A table with more rows goes on over pages; ``longtable`` needs a document of one column."""
-WIDE_CELL = 24
-"""Letters; in a table too wide, a column of words with a longer cell is wrapped."""
-LINE, GAP = 92, 2
-"""Letters in a line of small text 5.5 inches wide, and between two columns."""
+LINE = 92
+"""Letters in a line of small text 5.5 inches wide."""
 
 _PACKAGES = "booktabs, longtable, array, adjustbox, graphicx, caption, xcolor, amsmath"
 _PATHS = rf"""% Where this folder lies, and whose widths the figures have ({", ".join(VENUES)}).
@@ -92,12 +91,21 @@ def table_tex(table: Table, name: str) -> str:
         ]
         for i, row in enumerate(table.rows)
     ]
-    head = _row([rf"\textbf{{{tex(column)}}}" for column in table.columns])
+    letters = column_letters(table, LINE)
+    if letters is not None and sum(letters) + GAP * len(letters) > LINE:
+        # It is made smaller anyway: then words get room as well.
+        letters = column_letters(table, int(1.4 * LINE))
+    head = _row(
+        [
+            _head(name, None if letters is None else letters[j], j >= table.text_columns)
+            for j, name in enumerate(table.columns)
+        ]
+    )
     body = "\n".join(map(_row, rows))
     words = " ".join(part for part in (_sentence(table.title), table.caption) if part)
     caption = f"\\caption{{{tex(words)}}}\n" if words else ""
     label = f"\\label{{tab:{name}}}"
-    columns = _columns(table)
+    columns = _columns(table, letters)
     if len(table.rows) > LONG:
         above = f"{caption}{label}\\\\\n" if words else ""
         return (
@@ -115,27 +123,28 @@ def table_tex(table: Table, name: str) -> str:
     )
 
 
-def _columns(table: Table) -> str:
-    """Alignment of each column; words that do not fit in a line are wrapped in what room is left.
+def _columns(table: Table, letters: list[int] | None) -> str:
+    """Alignment of each column; words that do not fit in a line are wrapped.
 
     A table that is still too wide is made smaller by ``adjustbox``.
     """
-    longest = [max(map(len, column)) for column in zip(table.columns, *table.rows, strict=True)]
-    wrapped = [j for j in range(table.text_columns) if longest[j] > WIDE_CELL]
-    taken = sum(longest) + GAP * len(longest)
-    if taken <= LINE:
-        wrapped = []
-    room = LINE - taken + sum(longest[j] for j in wrapped)
-    share = min(max(room / LINE, 0.35), 0.8) / max(len(wrapped), 1)
-    kinds = [
-        rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
-        if j in wrapped
-        else "l"
-        if j < table.text_columns
-        else "r"
-        for j in range(len(table.columns))
-    ]
+    kinds = ["l" if j < table.text_columns else "r" for j in range(len(table.columns))]
+    if letters is not None:
+        for j in range(table.text_columns):
+            if any(len(row[j]) > letters[j] for row in table.rows):
+                share = letters[j] / LINE
+                kinds[j] = rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
     return "".join(kinds)
+
+
+def _head(name: str, letters: int | None, right: bool) -> str:
+    """The name of a column, over several lines where it is wider than its cells."""
+    lines = [name] if letters is None else head_lines(name, letters)
+    bold = [rf"\textbf{{{tex(line)}}}" for line in lines]
+    if len(bold) == 1:
+        return bold[0]
+    side = "r" if right else "l"
+    return rf"\shortstack[{side}]{{" + r"\\".join(bold) + "}"
 
 
 def _row(cells: list[str]) -> str:

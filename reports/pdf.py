@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib
 
 from reports.canvas import Figure
+from reports.column_widths import GAP, column_letters
 from reports.document import (
     Block,
     Bullets,
@@ -35,6 +36,8 @@ __all__ = ["require_typst", "write_pdf"]
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE_WIDTH = 6.69
 """Inches between the margins of the page; figures are drawn for it."""
+LARGER, SMALLER = 112, 138
+"""Letters that a line of a table holds, in larger letters and in those of wide tables."""
 UNBROKEN = 18
 """A word longer than this (a hash, a path) may be broken in a table."""
 
@@ -145,10 +148,15 @@ def _block(block: Block, root: Path) -> dict[str, Any]:
 
 
 def _table(table: Table) -> dict[str, Any]:
+    wide = len(table.columns) > 3 and column_letters(table, LARGER) is not None
+    letters = column_letters(table, SMALLER if wide else LARGER)
     return {
         "title": table.title,
         "caption": table.caption,
         "columns": list(table.columns),
+        # Relative widths; null where every column may be as wide as it likes.
+        "widths": letters and [length + GAP for length in letters],
+        "small": wide,
         "text_columns": table.text_columns,
         "rows": [[_breakable(cell) for cell in row] for row in table.rows],
         "best": [list(place) for place in sorted(table.best)],

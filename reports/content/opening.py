@@ -66,7 +66,7 @@ def _warnings(results: ReportResults, alone: bool) -> Iterator[str]:
         if capture.problems:
             parts = count(len(capture.problems), "part")
             yield (
-                f"{which} has {parts} that could not be read and are left out: "
+                f"{which} is shown without {parts} that could not be read: "
                 f"{'; '.join(capture.problems)}."
             )
         yield from part.beside.notes

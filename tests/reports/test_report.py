@@ -9,12 +9,14 @@ import reports.content.capture
 from probes.analysis import analyse
 from probes.criteria import SCORED
 from probes.report import ReportResults
+from probes.results import ScatterPoint
 from probes.store import CaptureStore, CaptureWriter, SampleRow
 from reports import build_gallery, write_html
 from reports.content import content
 from reports.gallery import NO_DATA
 from reports.html import render_html
 from reports.markdown import render_markdown
+from reports.outcome_figures import share_against_jf
 from reviosa.run_record import open_run
 from tests.fixtures_capture import HOSTILE
 from tests.fixtures_report import html_of, markdown_of, report_of
@@ -266,3 +268,34 @@ def test_a_model_that_names_no_role_has_scores_and_no_figures(tmp_path):
     assert "The model gave no role token at all" in text and "<figure" not in text
     assert 'href="#layers"' not in text and 'href="#scores"' in text
     Page(text)
+
+
+def test_a_page_of_five_thousand_expressions_is_at_most_ten_megabytes(
+    planted_results, gallery, no_figures, monkeypatch
+):
+    """Ten thousand points: as circles of SVG they alone would take some two megabytes."""
+    monkeypatch.setattr(reports.content.capture, "share_against_jf", share_against_jf)
+    rng = np.random.default_rng(0)
+    scatter = {
+        role: tuple(
+            ScatterPoint(f"video-{i // 5}/{i % 5}", f"video-{i // 5}", role, x, x, x, y)
+            for i, (x, y) in enumerate(rng.uniform(0, 1, (5000, 2)).tolist())
+        )
+        for role in ("actor", "target")
+    }
+    text = html_of(replace(planted_results, scatter=scatter), pictures=gallery)
+    assert len(text.encode()) < 10e6
+    svg = text[text.index('<figure id="share-against-jf">') :]
+    svg = svg[: svg.index("</svg>")]
+    assert svg.count("<use") < 500 and "data:image/png" in svg and len(svg) < 1e6
+
+
+def test_missing_numbers_are_marked(planted_results, no_figures):
+    """The area given the area is no number; nor is what was never measured."""
+    page = html_of(planted_results)
+    row = page[page.index("mask area alone (knows nothing of attention)") :]
+    row = row[: row.index("</tr>")]
+    row = re.sub(r"</?span[^>]*>", "", row)
+    cells = [cell.strip() for cell in re.sub(r"<[^>]*>", "\n", row).splitlines() if cell.strip()]
+    # Spearman and p; given area, all held fixed and p are undefined; Pearson.
+    assert cells[3:6] == ["n/a"] * 3 and "n/a" not in cells[1:3]
