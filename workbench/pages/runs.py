@@ -78,7 +78,7 @@ def render() -> None:
     with right:
         others = [NOBODY, *(other for other in by_name if other != name)]
         other = choose(
-            "Compare with", others, "against", NOBODY,
+            "Compare with", others, "compared", NOBODY,
             lambda run: "no other run" if run == NOBODY else titles.get(run, run),
             "Scores side by side, and what differs in settings, data, code and versions.",
         )  # fmt: skip
@@ -165,7 +165,7 @@ def _list(runs: list[RunEntry]) -> None:
         rows = st.session_state["runs_table"].selection.rows
         if rows:
             st.session_state["run"] = names[rows[0]]
-            st.session_state["against"] = names[rows[1]] if len(rows) > 1 else NOBODY
+            st.session_state["compared"] = names[rows[1]] if len(rows) > 1 else NOBODY
 
     shown = table if (table.error != "").any() else table.drop(columns="error")
     if not (table.gpu_seconds > 0).any():
