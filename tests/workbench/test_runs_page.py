@@ -46,7 +46,7 @@ def test_finished_run(monkeypatch, planted_runs, planted_results):
     app = open_page(monkeypatch, planted_runs, "runs")
     assert app.title[0].value == "Runs"
     assert not app.error and not app.warning and not app.info
-    assert app.selectbox(key="run").value == "planted"
+    assert app.selectbox(key="opened").value == "planted"
     shown = [metric.value for metric in app.metric]
     assert shown == [f"{score.jf:.1f}" for score in planted_results.protocols.values()]
     captions = " ".join(item.value for item in app.caption)
@@ -123,7 +123,7 @@ def test_unreadable_header_is_listed_and_opened(monkeypatch, runs):
         "planted": "done", "torn": "unreadable",
     }  # fmt: skip
     assert "unreadable header" in table["error"][1]
-    app.selectbox(key="run").set_value("torn").run()
+    app.selectbox(key="opened").set_value("torn").run()
     assert not app.exception and "unreadable header" in app.code[0].value
 
 
@@ -138,7 +138,7 @@ def test_damaged_part_is_left_out_and_told(monkeypatch, runs):
 def test_damaged_scores_are_one_line(monkeypatch, runs):
     evaluation(runs / "scored")
     (runs / "scored" / SCORES_FILE).write_bytes(b"no parquet")
-    app = open_page(monkeypatch, runs, "runs", run="scored")
+    app = open_page(monkeypatch, runs, "runs", opened="scored")
     assert app.error[0].value == "The scores of this run cannot be shown."
     assert "cannot read the scores" in app.code[0].value
 
@@ -179,7 +179,7 @@ def test_two_runs_are_paired_over_what_both_have(monkeypatch, runs):
     assert rvos.difference.ci == pytest.approx((10, 10))
     assert (actor.first.jf, actor.second.jf) == (pytest.approx(60), pytest.approx(50))
     assert _runs.settings_differences(first.header, second.header) == [("config.limit", "96", "48")]
-    app = open_page(monkeypatch, runs, "runs", run="a", against="b")
+    app = open_page(monkeypatch, runs, "runs", opened="a", compared="b")
     assert "a against b" in [item.value for item in app.subheader]
     assert len(app.get("vega_lite_chart")) == 1
     tables = [frame.value for frame in app.dataframe]
@@ -194,14 +194,14 @@ def test_runs_over_other_data_are_not_paired(monkeypatch, runs):
     evaluation(runs / "b", 0.1, data="elsewhere")
     found = _runs.paired_scores(entry_of(runs, "a"), entry_of(runs, "b"))
     assert all(pair.difference is None and "different data" in pair.reason for pair in found)
-    app = open_page(monkeypatch, runs, "runs", run="a", against="b")
+    app = open_page(monkeypatch, runs, "runs", opened="a", compared="b")
     assert "different data" in words(app)
 
 
 def test_runs_without_scores_are_compared_by_settings(monkeypatch, runs):
     with open_run(runs / "t", "train", {"steps": 5}, 1):
         pass
-    app = open_page(monkeypatch, runs, "runs", run="t", against="planted")
+    app = open_page(monkeypatch, runs, "runs", opened="t", compared="planted")
     assert "no scores to compare" in app.info[0].value
     assert "has no masks of its own" in words(app)
     differing = app.dataframe[-1].value
@@ -209,8 +209,8 @@ def test_runs_without_scores_are_compared_by_settings(monkeypatch, runs):
 
 
 def test_names_from_the_address_are_only_looked_up(monkeypatch, runs):
-    app = open_page(monkeypatch, runs, "runs", run="../../etc", against="../x")
-    assert len(app.warning) == 2 and app.selectbox(key="run").value == "planted"
+    app = open_page(monkeypatch, runs, "runs", opened="../../etc", compared="../x")
+    assert len(app.warning) == 2 and app.selectbox(key="opened").value == "planted"
 
 
 def test_times_and_costs(runs):
@@ -238,8 +238,13 @@ def test_progress_counts_what_is_there(runs, tmp_path):
 
 def test_other_pages_go_on_with_a_capture(monkeypatch, runs):
     evaluation(runs / "scored")
-    app = open_page(monkeypatch, runs, "runs", run="scored")
-    assert app.selectbox(key="run").value == "scored"
+    shutil.copytree(runs / "planted", runs / "twin")
+    app = open_page(monkeypatch, runs, "runs", opened="twin")
     app.switch_page("workbench/pages/layers.py").run()
     assert not app.exception and not app.warning
-    assert app.selectbox(key="run").value == "planted"
+    assert app.selectbox(key="run").value == "twin"
+    app.switch_page("workbench/pages/runs.py").run()
+    app.selectbox(key="opened").set_value("scored").run()
+    app.switch_page("workbench/pages/layers.py").run()
+    assert not app.exception and not app.warning
+    assert app.selectbox(key="run").value == "twin"

@@ -108,14 +108,9 @@ def tab_icon() -> Image.Image:
 
 def sidebar(captures: bool) -> None:
     """A button to look for changes, and for pages of captures the selector of the run."""
-    found = list_runs(runs_folder())
-    runs = [entry for entry in found if entry.kind == "capture"]
-    others = {entry.name for entry in found} - {entry.name for entry in runs}
+    runs = [entry for entry in list_runs(runs_folder()) if entry.kind == "capture"]
     with st.sidebar:
         if captures and runs:
-            if st.query_params.get("run") in others:
-                # The page of runs was on a run of another kind, which is no mistake to be told.
-                del st.query_params["run"]
             status = {entry.name: entry.status for entry in runs}
             choose(
                 "Run",

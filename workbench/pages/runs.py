@@ -72,16 +72,19 @@ def render() -> None:
     left, right = st.columns(2)
     with left:
         name = choose(
-            "Run", list(by_name), "run", _default(runs), lambda run: titles.get(run, run),
+            "Run", list(by_name), "opened", _default(runs), lambda run: titles.get(run, run),
             "The run that is opened below; a capture is also what the other pages show.",
         )  # fmt: skip
     with right:
         others = [NOBODY, *(other for other in by_name if other != name)]
         other = choose(
-            "Compare with", others, "against", NOBODY,
+            "Compare with", others, "compared", NOBODY,
             lambda run: "no other run" if run == NOBODY else titles.get(run, run),
             "Scores side by side, and what differs in settings, data, code and versions.",
         )  # fmt: skip
+    if by_name[name].kind == "capture":
+        # Where the sidebar of the other pages goes on; its own selector is not on this page.
+        st.session_state["run_in_address"] = name
     show(lambda: _opened(by_name[name], runs))
     if other != NOBODY:
         show(lambda: compared(by_name[name], by_name[other]))
@@ -99,9 +102,13 @@ def _nothing() -> None:
 
 
 def _default(runs: Sequence[RunEntry]) -> str:
-    """The newest finished capture, which has the most to show; else the newest run."""
-    captures = (entry for entry in runs if entry.kind == "capture" and entry.status == "done")
-    return next(captures, runs[0]).name
+    """The capture that the other pages show, else the newest finished one, else the newest run."""
+    captures = [entry.name for entry in runs if entry.kind == "capture"]
+    for name in (st.query_params.get("run"), st.session_state.get("run_in_address")):
+        if name in captures:
+            return name
+    done = (e.name for e in runs if e.kind == "capture" and e.status == "done")
+    return next(done, runs[0].name)
 
 
 def _title(entry: RunEntry) -> str:
@@ -164,8 +171,8 @@ def _list(runs: list[RunEntry]) -> None:
     def pick() -> None:
         rows = st.session_state["runs_table"].selection.rows
         if rows:
-            st.session_state["run"] = names[rows[0]]
-            st.session_state["against"] = names[rows[1]] if len(rows) > 1 else NOBODY
+            st.session_state["opened"] = names[rows[0]]
+            st.session_state["compared"] = names[rows[1]] if len(rows) > 1 else NOBODY
 
     shown = table if (table.error != "").any() else table.drop(columns="error")
     if not (table.gpu_seconds > 0).any():
