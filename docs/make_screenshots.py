@@ -10,8 +10,10 @@ and trainings of ``docs/results/runs``; all of them in light colours, some in da
 import argparse
 import contextlib
 import io
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -94,7 +96,8 @@ def _served(runs: Path) -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "workbench.cli", "dashboard", str(runs), "--port", str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    # In a group of its own: the command starts the server, which is to end with it.
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
@@ -105,7 +108,7 @@ def _served(runs: Path) -> Iterator[str]:
             time.sleep(0.2)
         yield address
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 
