@@ -136,6 +136,8 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
 
 
 def _float(value: Any) -> float:
+    if type(value) is float:  # nearly all of a large analysis
+        return value
     _expect(isinstance(value, int | float) and not isinstance(value, bool), "a number", value)
     return float(value)
 
@@ -208,10 +210,11 @@ def _dataclass_reader(kind: Any) -> Callable[[Any], Any]:
         if not readers:  # not before: a record may hold records of its own kind
             readers.update((f.name, _reader(hints[f.name])) for f in fields)
         _expect(isinstance(value, dict), "an object", value)
-        for name in value:
-            _expect(name in readers, f"no key {name!r}", value)
-        for name in required:
-            _expect(name in value, f"a key {name!r}", value)
+        if value.keys() != readers.keys():
+            for name in value:
+                _expect(name in readers, f"no key {name!r}", value)
+            for name in required:
+                _expect(name in value, f"a key {name!r}", value)
         items, name = {}, ""
         try:
             for name, item in value.items():

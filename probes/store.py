@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from probes.criteria import CRITERIA, OUTCOME_OF, SCORED
+from probes.head_scores import HeadScores
 from probes.layout import BESIDE_MAPS, HEADS_SCHEMA, SAMPLES_SCHEMA, map_key, part
 from probes.parts import load_samples, problem
 from probes.writer import CaptureWriter, MapRow, SampleRow
@@ -111,6 +112,7 @@ class CaptureStore:
         self._problems = list(loaded.problems)
         self._shape, self._chunks, self._samples = loaded.shape, loaded.chunks, loaded.samples
         self._criteria = loaded.criteria
+        self._heads = HeadScores(self.directory, self._samples, self._shape)
         self._connection = self._connect()
 
     @property
@@ -174,19 +176,7 @@ class CaptureStore:
         stored = {name: OUTCOME_OF if name not in SCORED else name for name in names}
         columns = tuple(dict.fromkeys(stored.values()))
         rows = self._samples[self._samples.role == role]
-        values = {name: np.full((len(rows), *self._shape), np.nan) for name in columns}
-        if len(rows) and names:
-            place = np.full(len(self._samples), -1)
-            place[rows.row.to_numpy()] = np.arange(len(rows))
-            found = self._fetch(
-                "SELECT s.row AS row, h.layer AS layer, h.head AS head, "
-                + ", ".join(f"h.{name} AS {name}" for name in columns)
-                + " FROM heads h JOIN sample_rows s USING (sample_id, role) WHERE h.role = ?",
-                (role,),
-            )
-            where = (place[found["row"]], found["layer"], found["head"])
-            for name in columns:
-                values[name][where] = np.ma.filled(found[name], np.nan)
+        values = self._scores(role, columns)
         return {
             name: HeadTable(
                 metric=name,
@@ -309,10 +299,6 @@ class CaptureStore:
             else:
                 connection.register("nothing", schema.empty_table())
                 connection.execute(f"CREATE TABLE {name} AS SELECT * FROM nothing")
-        connection.register(
-            "rows", pa.Table.from_pandas(self._samples[["sample_id", "role", "row"]])
-        )
-        connection.execute("CREATE TABLE sample_rows AS SELECT * FROM rows")
         return connection
 
     def _fetch(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
@@ -324,6 +310,15 @@ class CaptureStore:
             raise RunError(
                 f"cannot query the capture in {self.directory}: {line}; if a part is damaged, "
                 "capture again with --resume after removing it"
+            ) from error
+
+    def _scores(self, role: str, columns: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        try:
+            return self._heads.read(role, columns)
+        except (OSError, pa.ArrowException) as error:
+            raise RunError(
+                f"{problem(f'cannot read the heads of {self.directory}', error)}; remove the part "
+                "and capture again with --resume"
             ) from error
 
     def _prediction_part(self, chunk: int) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,90 @@
+"""Scores of all heads as arrays: columns of the heads parts, each row put where it belongs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from probes.layout import part
+
+__all__ = ["HeadScores"]
+
+_KEYS = ("sample_id", "role")
+
+
+class HeadScores:
+    """The heads parts of a run, of which single columns are read.
+
+    Where a row belongs is found once for each role and kept, in place of comparing names in every
+    read.
+
+    Args:
+        directory: of the run.
+        samples: the table of :class:`probes.parts.LoadedSamples`.
+        shape: layers and heads.
+    """
+
+    def __init__(self, directory: Path, samples: pd.DataFrame, shape: tuple[int, int]) -> None:
+        self._directory, self._shape = directory, shape
+        self._samples = samples[["sample_id", "role", "chunk"]]
+        self._places: dict[str, list[_Place]] = {}
+
+    def read(self, role: str, columns: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """Columns of one role: name to [sample, layer, head] in the order of its samples.
+
+        NaN where there is no row.
+
+        Raises:
+            OSError: a part cannot be read any more.
+            ArrowException: likewise.
+        """
+        if role not in self._places:
+            self._places[role] = self._find(role)
+        count = int((self._samples.role == role).sum())
+        found = {name: np.full(count * self._shape[0] * self._shape[1], np.nan) for name in columns}
+        for place in self._places[role] if columns else ():
+            table = self._table(place.chunk, columns)
+            for name, values in found.items():
+                values[place.to] = table[name].to_numpy()[place.rows]
+        return {name: values.reshape(count, *self._shape) for name, values in found.items()}
+
+    def _find(self, role: str) -> list["_Place"]:
+        """Where the rows of a role go, part by part."""
+        layers, heads = self._shape
+        of_role = self._samples[self._samples.role == role].reset_index(drop=True)
+        found = []
+        for chunk, mine in of_role.groupby("chunk").sample_id:
+            table = self._table(int(chunk), (*_KEYS, "layer", "head"))
+            sample, named = (table[name].combine_chunks() for name in _KEYS)
+            # A sample's place by the code that stands for its name; -1 for those of no interest.
+            order = dict(zip(mine, mine.index, strict=True))
+            places = np.array([order.get(name, -1) for name in sample.dictionary.to_pylist()], int)
+            is_role = np.array([name == role for name in named.dictionary.to_pylist()], bool)
+            place = np.where(
+                is_role[named.indices.to_numpy()], places[sample.indices.to_numpy()], -1
+            )
+            rows = np.flatnonzero(place >= 0)
+            pair = table["layer"].to_numpy().astype(int) * heads + table["head"].to_numpy()
+            found.append(_Place(int(chunk), rows, (place * (layers * heads) + pair)[rows]))
+        return found
+
+    def _table(self, chunk: int, columns: Sequence[str]) -> pa.Table:
+        path = part(self._directory, "heads", chunk)
+        # Names as codes: a part says each of them some hundred times.
+        names = [name for name in _KEYS if name in columns]
+        with pq.ParquetFile(path, read_dictionary=names) as file:
+            return file.read(columns=list(columns), use_threads=False).unify_dictionaries()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Rows of one part, and where their scores go in a flat [sample, layer, head]."""
+
+    chunk: int
+    rows: NDArray[np.intp]
+    to: NDArray[np.intp]
