@@ -27,7 +27,7 @@ def measure(rounds: int = 3) -> dict[str, Any]:
 
     Returns:
         ``seconds`` of writing and analysing; ``views``: one record a page and click, with its
-        median seconds, the MiB sent to the browser and the shards of maps that were opened;
+        slowest seconds, the MiB sent to the browser and the shards of maps that were opened;
         ``peak_mib`` of each process.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -73,13 +73,13 @@ def _page(page: str, run: Path, rounds: int) -> dict[str, Any]:
     session = _Session(run.parent, page)
     views = [{"page": page, "view": "first page", **session.run()}]
     for name, click in _CLICKS[page].items():
-        # As many different values as rounds: what was shown before is kept by the server.
+        # The slowest counts: what was shown before is kept by the server, and a role comes back.
         runs = []
         for turn in range(rounds):
             click(session.app, turn)
             runs.append(session.run())
         runs.sort(key=lambda found: found["seconds"])
-        views.append({"page": page, "view": name, **runs[len(runs) // 2]})
+        views.append({"page": page, "view": name, **runs[-1]})
     criteria = len(session.results().rankings)
     return {"views": views, "criteria": criteria}
 
@@ -162,6 +162,7 @@ _CLICKS: dict[str, dict[str, Click]] = {
     "layers": {
         "role": _state("layers_role", "actor", "target", "both"),
         "layer": _state("at_layer", 3, 12, 20),
+        "criterion": _state("by_layer", "auroc", "lift", "soft_iou"),
     },
     "heads": {
         "criterion": _state("criterion", "mask_share", "auroc", "lift", "soft_iou", "pointing"),

@@ -155,7 +155,7 @@ def _dashboard(record: Record) -> str:
         f"{record['criteria']} criteria, in {record['parts']} parts, made up; {before} (a capture "
         "leaves its analysis when it ends). Each page in a process of its own, through Streamlit's "
         "script runner: the whole script and packing what it sends. The first page starts from "
-        "nothing; of clicks, the median of three that ask for something new. Bars: 3 s for the "
+        "nothing; of clicks, the slowest of three. Bars: 3 s for the "
         "first page, 0.3 s for a click, 1.5 GB.\n\n| page | view | seconds | of a processor | "
         "MiB sent | shards of maps opened |\n|---|---|---|---|---|---|\n"
         + rows

@@ -11,9 +11,9 @@ import pandas as pd
 import streamlit as st
 
 from probes.comparison import SeedMean, difference
+from probes.parts import load_samples
 from probes.protocol_scores import protocol_scores
 from probes.results import ProtocolScore
-from probes.store import CaptureStore
 from reports.summary import model_name
 from reports.tables import flatten
 from reviosa.errors import ReviosaError
@@ -61,7 +61,7 @@ def score_rows(directory: Path, kind: str, mark: tuple) -> pd.DataFrame | str:
     nothing = pd.DataFrame(columns=_COLUMNS)
     try:
         if kind == "capture":
-            table = CaptureStore(directory).samples()
+            table = load_samples(directory).samples
         elif kind == "evaluate" and (directory / SCORES_FILE).is_file():
             table = read_scores(directory / SCORES_FILE)
             table["emitted"] = ~table["missing"].astype(bool)

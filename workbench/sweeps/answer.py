@@ -5,7 +5,6 @@ from typing import Final
 
 from probes.answer import SweepAnswer, sweep_answer
 from probes.sweeps import read_sweep
-from reports.answer_figures import strategies
 from reports.answer_tables import brief_difference_table, brief_score_table
 from reports.answer_words import SCORE_TITLES, answer_words
 from reviosa.io import write_json, write_text
@@ -38,6 +37,8 @@ def write_answer(directory: Path, answer: SweepAnswer) -> None:
     What the answer does not have is removed, should it be there from an earlier one.
     """
     write_json(directory / ANSWER_FILE, answer.to_json())
+    from reports.answer_figures import strategies  # pages name the file, and draw nothing
+
     figure = strategies(answer)
     if figure is None:
         (directory / FIGURE_FILE).unlink(missing_ok=True)
