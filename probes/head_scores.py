@@ -56,7 +56,7 @@ class HeadScores:
     def _find(self, role: str) -> list["_Place"]:
         """Where the rows of a role go, part by part."""
         layers, heads = self._shape
-        of_role = self._samples[self._samples.role == role].reset_index(drop=True)
+        of_role = self._samples.loc[self._samples.role == role, :].reset_index(drop=True)
         found = []
         for chunk, mine in of_role.groupby("chunk").sample_id:
             table = self._table(int(chunk), (*_KEYS, "layer", "head"))

@@ -158,20 +158,23 @@ def _compare(
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Spearman, Jaccard and Kuncheva of each row of merits [split, pair]."""
     both = np.isfinite(first) & np.isfinite(second)
+    n = both.sum(axis=1)
+    merits = [np.where(both, x, -np.inf) for x in (first, second)]
+    # Negated, what is unknown ranks last and the ranks of the known are those among themselves.
+    ranks = [rankdata(-x, axis=1) for x in merits]
+    middle = (n + 1)[:, None] / 2  # the mean of n ranks, with or without ties
+    one, two = (np.where(both, x - middle, 0.0) for x in ranks)
+    spread = np.sqrt((one**2).sum(axis=1) * (two**2).sum(axis=1))
     spearman, jaccard, kuncheva = (np.full(len(first), np.nan) for _ in range(3))
-    for row, known in enumerate(both):
-        one, two = first[row, known], second[row, known]
-        n = len(one)
-        if n > 1 and np.ptp(one) > 0 and np.ptp(two) > 0:
-            spearman[row] = np.corrcoef(rankdata(one), rankdata(two))[0, 1]
-        if n < k:
-            continue
-        best = [set(np.argsort(-x, kind="stable")[:k].tolist()) for x in (one, two)]
-        shared = len(best[0] & best[1])
-        jaccard[row] = shared / (2 * k - shared)
-        if n > k:
-            kuncheva[row] = (shared * n - k * k) / (k * (n - k))
-    return spearman, jaccard, kuncheva
+    np.divide((one * two).sum(axis=1), spread, out=spearman, where=spread > 0)
+    best = np.zeros((2, *first.shape), dtype=bool)
+    for chosen, merit in zip(best, merits, strict=True):
+        order = np.argsort(-merit, axis=1, kind="stable")
+        np.put_along_axis(chosen, order[:, :k], True, axis=1)
+    shared = best.all(axis=0).sum(axis=1)
+    np.divide(shared, 2 * k - shared, out=jaccard, where=n >= k)
+    np.divide(shared * n - k * k, k * (n - k), out=kuncheva, where=n > k)
+    return np.clip(spearman, -1, 1), jaccard, kuncheva
 
 
 def _median(values: NDArray[np.float64]) -> float:

@@ -294,12 +294,14 @@ def test_chunks_of_another_model_are_left_out(run, row, metrics):
 
 def test_a_sample_in_two_chunks_is_used_once(run, row, metrics):
     directory, writer = run()
-    writer.write_chunk(0, [row("v0")], metrics(1))
-    writer.write_chunk(1, [row("v0"), row("v1")], metrics(2))
+    lift = {"lift": np.arange(12.0).reshape(2, 2, 3)}
+    writer.write_chunk(0, [row("v0")], metrics(1) | {"lift": np.full((1, 2, 3), 0.5)})
+    writer.write_chunk(1, [row("v0"), row("v1")], metrics(2) | lift)
     store = CaptureStore(directory)
     assert store.samples().sample_id.tolist() == ["v0/0", "v1/0"]
     assert "1 samples stand in two chunks" in store.problems[0]
-    assert np.isfinite(store.head_array("lift", "actor").values).all()
+    values = store.head_array("lift", "actor").values
+    np.testing.assert_array_equal(values, [np.full((2, 3), 0.5), lift["lift"][1]])
 
 
 def test_an_empty_run_and_an_empty_chunk(run, metrics):

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ from workbench.pages import _data
 APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    """What is said of a run does not hang on the draws behind its intervals."""
+    monkeypatch.setattr(_data, "analyse", partial(analyse, resamples=20))
 
 
 @pytest.fixture
