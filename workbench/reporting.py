@@ -255,12 +255,17 @@ def _beside(
     store: CaptureStore, runs: Sequence[Path], results: AnalysisResults, problems: list[str]
 ) -> Beside:
     """What the runs say; those that cannot be read are left out and named in ``problems``."""
+    from probes.causal.effects import lost_effects
+
     draws = (results.resamples, results.seed)
     try:
-        return read_beside(store, runs, *draws)
+        found = read_beside(store, runs, *draws)
     except RunError:
         if not runs:
             raise
+    else:
+        problems += filter(None, map(lost_effects, runs))
+        return found
     whole = []
     for run in runs:
         try:
@@ -269,6 +274,7 @@ def _beside(
             problems.append(str(error))
         else:
             whole.append(run)
+    problems += filter(None, map(lost_effects, whole))
     return read_beside(store, whole, *draws)
 
 

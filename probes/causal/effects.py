@@ -6,16 +6,19 @@ from typing import Any
 
 from probes.causal.plan import Ablation, Pair
 from reviosa.io import append_jsonl, read_jsonl
+from reviosa.run_record import read_run
 
 __all__ = [
     "EFFECTS_FILE",
     "append_effects",
+    "lost_effects",
     "plan_from_json",
     "plan_to_json",
     "read_effects",
 ]
 
 EFFECTS_FILE = "effects.jsonl"
+_KEYS = {"sample_id", "video_id", "interaction", "scores"}
 
 
 def plan_to_json(ablations: Sequence[Ablation]) -> list[list[str]]:
@@ -57,4 +60,23 @@ def read_effects(directory: str | Path) -> list[dict[str, Any]]:
     ``{"sample_id", "video_id", "interaction", "scores": {role: [whole, ablation...]}}``; a role
     that was not named is absent, a torn line is left out, and without the file there is none.
     """
-    return read_jsonl(Path(directory) / EFFECTS_FILE)
+    lines = read_jsonl(Path(directory) / EFFECTS_FILE)
+    return [
+        line
+        for line in lines
+        if isinstance(line, dict) and line.keys() >= _KEYS and isinstance(line["scores"], dict)
+    ]
+
+
+def lost_effects(directory: str | Path) -> str | None:
+    """One line where an ablation that ended well has fewer expressions now than it had then."""
+    header = read_run(directory)
+    if header["kind"] != "ablate":
+        return None
+    there, wanted = len(read_effects(directory)), header["config"].get("samples")
+    if header["status"] != "done" or not isinstance(wanted, int) or there >= wanted:
+        return None
+    return (
+        f"{Path(directory) / EFFECTS_FILE}: got {there} of {wanted} expressions of a finished run, "
+        "the others are missing or damaged; run reviosa ablate again with --resume"
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from probes.causal import summarise
+from probes.causal.effects import lost_effects
 from reviosa.process import locked_directory
 from tests.fixtures_capture import LOOKING, set_status
 from tests.fixtures_causes import COST, make_ablation, name_model
@@ -134,7 +135,18 @@ def test_failed_run_without_a_line_says_why(monkeypatch, runs):
 @pytest.mark.parametrize("text", ['{"sample_id": "a"}\n', "[1]\n", "\x00\x01", '{"scores": 3}\n'])
 def test_damaged_lines_are_no_traceback(monkeypatch, runs, text):
     (runs / "ablation" / "effects.jsonl").write_text(text)
-    open_page(monkeypatch, runs, "causes")
+    app = open_page(monkeypatch, runs, "causes")
+    assert "effects.jsonl: got 0 of" in app.code[0].value and "--resume" in app.code[0].value
+
+
+def test_a_finished_run_says_what_it_has_lost(monkeypatch, runs):
+    path = runs / "ablation" / "effects.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    assert lost_effects(path.parent) is None
+    path.write_text("".join([lines[0][:40], *lines[1:]]))
+    app = open_page(monkeypatch, runs, "causes")
+    assert f"{path}: got {len(lines) - 2} of {len(lines)} expressions" in app.code[0].value
+    assert app.get("vega_lite_chart"), "the rest is shown"
 
 
 def test_header_without_a_plan_is_one_line(monkeypatch, runs):

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # probes.causal, lens and beside load torch, which takes seconds: only here, and when asked for.
 
 __all__ = [
-    "KINDS", "ablation_of", "causes_mark", "families_of", "lens_of", "linear_of", "runs_beside",
-    "silenced_kind",
+    "KINDS", "ablation_of", "causes_mark", "families_of", "lens_of", "linear_of", "lost_of",
+    "runs_beside", "silenced_kind",
 ]  # fmt: skip
 
 KINDS: Final = ("ablate", "lens", "probe")
@@ -62,6 +62,14 @@ def ablation_of(directory: Path, mark: tuple) -> "AblationResults | str":
     from probes.causal import summarise
 
     return _or_reason(summarise, directory)
+
+
+@st.cache_data(max_entries=24)
+def lost_of(directory: Path, mark: tuple) -> str | None:
+    """One line where expressions of an ablation that is done are missing or damaged."""
+    from probes.causal.effects import lost_effects
+
+    return lost_effects(directory)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Computing curves and intervals")

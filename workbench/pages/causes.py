@@ -22,6 +22,7 @@ from workbench.pages._causes import (
     ablation_of,
     causes_mark,
     families_of,
+    lost_of,
     runs_beside,
     silenced_kind,
 )
@@ -143,6 +144,9 @@ def _chosen(runs: Sequence[RunEntry], key: str, label: str) -> "AblationResults 
         st.error("This run cannot be shown.")
         st.code(found, language=None, wrap_lines=True)
         return None
+    if lost := lost_of(entry.directory, causes_mark(entry.directory)):
+        st.warning("Some of this run could not be read and is left out.")
+        st.code(lost, language=None, wrap_lines=True)
     if not any(found.whole[role].n for role in ROLES):
         st.info("No expression of this run is done, so there is nothing to show.")
         return None
