@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from probes.report import ReportResults
 from reports.document import Block, Bullets, Code, Paragraph, Section, Subheading
-from reports.tables import provenance_table, sweep_provenance_table
+from reports.fact_tables import provenance_table, sweep_provenance_table
 
 __all__ = ["limits", "provenance", "rebuild"]
 
