@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "data_table",
     "flatten",
+    "header_table",
     "model_table",
     "provenance_table",
     "sweep_provenance_table",
@@ -59,19 +60,28 @@ def model_table(results: "AnalysisResults") -> Table:
 
 def provenance_table(results: "AnalysisResults") -> Table:
     """Where the numbers came from: the run's header and how they were analysed."""
-    run = results.run
-    rows = [("run", results.name), ("status", str(run.get("status", "unknown")))]
+    rows = [
+        *_header_rows(results.name, results.run),
+        ("resamples", f"{results.resamples:,} draws of videos, seed {results.seed}"),
+        ("size", f"{results.num_layers} layers x {results.num_heads} heads"),
+    ]
+    return _facts(rows, f"Capture {results.name}")
+
+
+def header_table(name: str, run: Mapping[str, Any]) -> Table:
+    """The header of a run beside a capture."""
+    return _facts(_header_rows(name, run), f"Run {name}")
+
+
+def _header_rows(name: str, run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [("run", name), ("status", str(run.get("status", "unknown")))]
     for key in ("kind", "created", "finished", "error"):
         if run.get(key):
             rows.append((key, str(run[key])))
     for key in ("model", "data", "git", "versions", "config"):
         rows += [(f"{key}: {name}", text) for name, text in flatten(run.get(key) or {})]
-    rows += [
-        ("seed of the run", MISSING if run.get("seed") is None else str(run["seed"])),
-        ("resamples", f"{results.resamples:,} draws of videos, seed {results.seed}"),
-        ("size", f"{results.num_layers} layers x {results.num_heads} heads"),
-    ]
-    return _facts(rows, f"Capture {results.name}")
+    seed = run.get("seed")
+    return [*rows, ("seed of the run", MISSING if seed is None else str(seed))]
 
 
 def sweep_provenance_table(sweep: "SweepResults") -> Table:
