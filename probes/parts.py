@@ -97,10 +97,13 @@ def missing_parts(
     if kept is not None:
         lost = [c for c in loaded.chunks if c not in found["predictions"]]
         gone += [("predictions", c, "predictions of chunk {}") for c in lost]
-    return tuple(
-        f"{what.format(chunk)} left out: {_name(part(directory, folder, chunk))}: it is missing"
-        for folder, chunk, what in gone
-    )
+    lines = []
+    for folder, chunk, what in gone:
+        path, again = part(directory, folder, chunk), "capture again with --resume"
+        if folder != "samples":  # which is what a chunk counts as done by
+            again += f" after removing {_name(part(directory, 'samples', chunk))}"
+        lines.append(f"{what.format(chunk)} left out: {_name(path)}: it is missing; {again}")
+    return tuple(lines)
 
 
 def problem(what: str, error: Exception) -> str:
