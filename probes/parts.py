@@ -80,7 +80,8 @@ def missing_parts(
     """Parts that a finished run must have had and that are gone, one line each.
 
     A missing heads part is told by :func:`load_samples`; maps and predictions are looked for where
-    the header says that :func:`probes.capture.capture` wrote them.
+    the header says that :func:`probes.capture.capture` wrote them. A run may be kept without the
+    whole folder of either, which is left out of a copy to make it small.
     """
     if run.get("status") != "done":
         return ()  # the samples part of a chunk is written last
@@ -92,9 +93,9 @@ def missing_parts(
     gone = [("samples", chunk, "chunk {}") for chunk in sorted(chunks - found["samples"])]
     kept = (run.get("config") or {}).get("maps")
     named = loaded.samples.chunk[loaded.samples.emitted].unique()
-    if kept in ("all", "selected"):
+    if kept in ("all", "selected") and (directory / "maps").is_dir():
         gone += [("maps", int(c), "maps of chunk {}") for c in named if c not in found["maps"]]
-    if kept is not None:
+    if kept is not None and (directory / "predictions").is_dir():
         lost = [c for c in loaded.chunks if c not in found["predictions"]]
         gone += [("predictions", c, "predictions of chunk {}") for c in lost]
     lines = []

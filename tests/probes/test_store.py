@@ -217,6 +217,8 @@ def test_maps_that_were_not_kept_are_not_missed(planted_dataset, tmp_path):
     for more in ({"maps": False}, {"silent": True}):
         run = make_capture(tmp_path / next(iter(more)), planted_dataset, **more)
         assert not (run / "maps").exists() and CaptureStore(run).problems == ()
+        shutil.rmtree(run / "predictions")
+        assert CaptureStore(run).problems == (), "a copy that was made without them"
 
 
 @pytest.mark.parametrize("folder", ["samples", "heads"])
