@@ -1,7 +1,8 @@
 """What other runs over a captured model say beside the capture: ablations, lens, linear probes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ class Beside:
     """What of these runs is not as in the capture: other data, or a part of its videos."""
     families: tuple[FamilyAgreement, ...] = ()
     """Of each role that was named: the capture's families, and what ablations of all pairs say."""
+    headers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Name of each of these runs -> its header, without the list of what was ablated."""
 
 
 def run_kind(directory: str | Path) -> str | None:
@@ -63,6 +66,7 @@ def read_beside(
     """
     by_kind: dict[str | None, list[str | Path]] = {}
     notes: list[str] = []
+    headers: dict[str, dict[str, Any]] = {}
     for run in runs:
         header = read_run(run)
         if header["kind"] not in BESIDE:
@@ -73,6 +77,7 @@ def read_beside(
         _require_model(store, run, header)
         notes += _other_data(store, run, header)
         by_kind.setdefault(header["kind"], []).append(run)
+        headers[_free(Path(run).resolve().name, headers)] = _without_plan(header)
     ablations = [summarise_ablation(run, resamples, seed) for run in by_kind.get("ablate", [])]
     return Beside(
         tuple(ablations),
@@ -80,7 +85,19 @@ def read_beside(
         tuple(read_results(run) for run in by_kind.get("probe", [])),
         tuple(notes),
         tuple(_families(store, role, ablations, resamples, seed) for role in _named(store)),
+        headers,
     )
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """The name, with a number behind it where another run has it."""
+    numbered = (f"{name}-{number}" for number in count(2))
+    return name if name not in taken else next(x for x in numbered if x not in taken)
+
+
+def _without_plan(header: dict[str, Any]) -> dict[str, Any]:
+    config = {key: value for key, value in header["config"].items() if key != "ablations"}
+    return {**header, "config": config}
 
 
 def _require_model(store: CaptureStore, run: str | Path, header: dict[str, Any]) -> None:

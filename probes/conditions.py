@@ -1,6 +1,7 @@
 """Conditions on the numbers of a report, such as ``actor.jf>=70``: what a build can fail on."""
 
 import difflib
+import itertools
 import math
 import operator
 import re
@@ -113,21 +114,28 @@ def named_numbers(results: ReportResults) -> Iterator[tuple[str, _Number]]:
     ``correlation.ROLE.spearman``, ``.partial`` (given the mask area), ``.adjusted``, ``.n``;
     ``ranking.CRITERION.ROLE.L00H00.score`` and ``.rank``; ``sweep.NAME.ARM.SCORE.jf``, ``.n``.
     What has an interval has its ends as ``.low`` and ``.high``. Of several captures each name
-    begins with the run's, ``RUN.actor.jf``; a second run of the same name is ``RUN-2``.
+    begins with the run's, ``RUN.actor.jf``; a second run or sweep of the same name is ``RUN-2``.
     """
-    names: list[str] = []
-    for part in results.captures:
-        name = part.results.name
-        names.append(f"{name}-{names.count(name) + 1}" if name in names else name)
+    names = _told_apart([part.results.name for part in results.captures])
     for name, part in zip(names, results.captures, strict=True):
         prefix = f"{name}." if len(names) > 1 else ""
         for key, number in _capture(part.results):
             yield prefix + key, number
-    for sweep in results.study.sweeps if results.study else ():
+    sweeps = results.study.sweeps if results.study else ()
+    for name, sweep in zip(_told_apart([s.answer.name for s in sweeps]), sweeps, strict=True):
         for arm in sweep.answer.arms:
             for score in sweep.answer.metrics:
-                key = f"sweep.{sweep.answer.name}.{arm.arm}.{score}"
+                key = f"sweep.{name}.{arm.arm}.{score}"
                 yield from _score(key, arm.scores.get(score), arm.status)
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """The names, those that were there before with the first free number behind them."""
+    found: list[str] = []
+    for name in names:
+        tried = itertools.chain((name,), (f"{name}-{number}" for number in itertools.count(2)))
+        found.append(next(other for other in tried if other not in found))
+    return found
 
 
 def _capture(results: AnalysisResults) -> Iterator[tuple[str, _Number]]:

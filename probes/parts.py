@@ -1,11 +1,11 @@
 """Which chunks of a capture run are whole, and the samples they hold."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from probes.criteria import CRITERIA, OUTCOME_OF, SCORED
-from probes.layout import LATER, READABLE, SAMPLES_SCHEMA, SHAPE_KEY, chunk_of, part
+from probes.layout import FOLDERS, LATER, READABLE, SAMPLES_SCHEMA, SHAPE_KEY, chunk_of, part
 from reviosa.errors import RunError
 
-__all__ = ["LoadedSamples", "check_part", "load_samples", "problem"]
+__all__ = ["LoadedSamples", "check_part", "load_samples", "missing_parts", "problem"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,39 @@ def load_samples(directory: Path) -> LoadedSamples:
         if (OUTCOME_OF if item.kind == "outcome" else name) in scored
     ]
     return LoadedSamples(samples, tuple(chunks), shape or (0, 0), tuple(criteria), tuple(problems))
+
+
+def missing_parts(
+    directory: Path, run: Mapping[str, Any], loaded: LoadedSamples
+) -> tuple[str, ...]:
+    """Parts that a finished run must have had and that are gone, one line each.
+
+    A missing heads part is told by :func:`load_samples`; maps and predictions are looked for where
+    the header says that :func:`probes.capture.capture` wrote them. A run may be kept without the
+    whole folder of either, which is left out of a copy to make it small.
+    """
+    if run.get("status") != "done":
+        return ()  # the samples part of a chunk is written last
+    found = {
+        folder: {chunk_of(path) for path in (directory / folder).glob("part-*")}
+        for folder in FOLDERS
+    }
+    chunks = {chunk for of in found.values() for chunk in of if chunk is not None}
+    gone = [("samples", chunk, "chunk {}") for chunk in sorted(chunks - found["samples"])]
+    kept = (run.get("config") or {}).get("maps")
+    named = loaded.samples.chunk[loaded.samples.emitted].unique()
+    if kept in ("all", "selected") and (directory / "maps").is_dir():
+        gone += [("maps", int(c), "maps of chunk {}") for c in named if c not in found["maps"]]
+    if kept is not None and (directory / "predictions").is_dir():
+        lost = [c for c in loaded.chunks if c not in found["predictions"]]
+        gone += [("predictions", c, "predictions of chunk {}") for c in lost]
+    lines = []
+    for folder, chunk, what in gone:
+        path, again = part(directory, folder, chunk), "capture again with --resume"
+        if folder != "samples":  # which is what a chunk counts as done by
+            again += f" after removing {_name(part(directory, 'samples', chunk))}"
+        lines.append(f"{what.format(chunk)} left out: {_name(path)}: it is missing; {again}")
+    return tuple(lines)
 
 
 def problem(what: str, error: Exception) -> str:

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from probes.criteria import CRITERIA, OUTCOME_OF, SCORED
 from probes.head_scores import HeadScores
 from probes.layout import BESIDE_MAPS, HEADS_SCHEMA, SAMPLES_SCHEMA, map_key, part
-from probes.parts import load_samples, problem
+from probes.parts import load_samples, missing_parts, problem
 from probes.writer import CaptureWriter, MapRow, SampleRow
 from reviosa.data.records import ROLES
 from reviosa.errors import ConfigError, RunError
@@ -109,7 +109,7 @@ class CaptureStore:
         self.directory = Path(directory)
         self.run = _read_header(self.directory)
         loaded = load_samples(self.directory)
-        self._problems = list(loaded.problems)
+        self._problems = [*loaded.problems, *missing_parts(self.directory, self.run, loaded)]
         self._shape, self._chunks, self._samples = loaded.shape, loaded.chunks, loaded.samples
         self._criteria = loaded.criteria
         self._heads = HeadScores(self.directory, self._samples, self._shape)

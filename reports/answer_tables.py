@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from reports.answer_words import (
     SCORE_TITLES,
     SHORT_TITLES,
+    gap_n_words,
     gap_words,
     n_words,
     pairs_words,
@@ -84,7 +85,8 @@ def difference_table(answer: "SweepAnswer") -> Table:
     return Table(
         ("arm", "less", *(SCORE_TITLES[s] for s in answer.metrics)),
         rows,
-        "Paired differences in points of J&F [95 % interval over videos and seeds]. p: Student's, "
+        "Paired differences in points of J&F [95 % interval over videos and seeds]; n = "
+        f"{gap_n_words(answer)}. p: Student's, "
         "of the same error as the interval; in brackets corrected (Holm) for the number of arms, "
         "of which those cut or not done count as well. Each score is corrected by itself, and so "
         "are the comparisons with the baseline and those with a control (other heads of the same "

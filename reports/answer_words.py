@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from reports.style import (
+    MISSING,
     PROTOCOL_TITLES,
     count,
     number,
@@ -14,12 +15,14 @@ from reports.style import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from probes.answer import ArmAnswer, Contrast, SweepAnswer
     from probes.comparison import SeedMean
 
 __all__ = [
-    "SCORE_TITLES", "SHORT_TITLES", "answer_words", "gap_words", "halving_words", "n_words",
-    "pairs_words", "small_p", "state_words",
+    "SCORE_TITLES", "SHORT_TITLES", "answer_words", "gap_n_words", "gap_words", "halving_words",
+    "n_words", "pairs_words", "small_p", "state_words",
 ]  # fmt: skip
 
 SCORE_TITLES = {**PROTOCOL_TITLES, "target_by_prompt": "Target, asked for in words"}
@@ -100,7 +103,7 @@ def pairs_words(arm: "ArmAnswer") -> str:
     """The supervised pairs of an arm."""
     choices = list(dict.fromkeys(arm.pairs.values()))
     if not choices:
-        return ""
+        return MISSING
     if choices == [()]:
         return "none"
     if len(choices) > 1:
@@ -110,10 +113,24 @@ def pairs_words(arm: "ArmAnswer") -> str:
 
 def n_words(answer: "SweepAnswer") -> str:
     """Expressions and videos by score, and seeds."""
+    return _n_words(
+        answer, [(score, mean) for arm in answer.arms for score, mean in arm.scores.items()]
+    )
+
+
+def gap_n_words(answer: "SweepAnswer") -> str:
+    """The same of the paired differences, which may have fewer seeds."""
+    contrasts = [of for arm in answer.arms for of in (arm.to_baseline, arm.to_control)]
+    return _n_words(answer, [(score, found.gap) for of in contrasts for score, found in of.items()])
+
+
+def _n_words(answer: "SweepAnswer", scored: "Sequence[tuple[str, SeedMean]]") -> str:
     found: dict[int, list[str]] = {}
     videos = seeds = 0
     for score in answer.metrics:
-        means = [arm.scores[score] for arm in answer.arms if score in arm.scores]
+        means = [mean for of, mean in scored if of == score]
+        if not means:
+            continue
         most = max(means, key=lambda mean: mean.n)
         found.setdefault(most.n, []).append(SHORT_TITLES[score])
         videos = max(videos, most.n_videos)

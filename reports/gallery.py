@@ -163,7 +163,7 @@ def _caption(pictures: SamplePictures, rows: Mapping[tuple[int, int], tuple[str,
     named = [ROLE_TITLES[name].lower() for name in pictures.predicted]
     text = f"Predicted: {' and '.join(named) or 'no mask'}."
     if not rows:
-        return f"{text} No attention map was kept for this sample."
+        return f"{text} No attention map of this sample was found."
     for pair, (why, values) in rows.items():
         mean = float(np.nan_to_num(values).mean())
         peak = float(np.nanmax(values, initial=0.0))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import MaxNLocator
 
 from reports.canvas import Figure, drawing, empty_panel, in_first_column, legend_below, redrawable
-from reports.style import ROLE_COLORS, ROLE_TITLES, ROLE_TOKENS, SERIES_STYLES, number
+from reports.style import ROLE_COLORS, ROLE_TITLES, ROLE_TOKENS, SERIES_STYLES, count, number
 
 if TYPE_CHECKING:
     from probes.study import SweepResults
@@ -20,6 +20,7 @@ def attention_over_training(sweep: "SweepResults") -> Figure:
     """Mask share of the watched pairs and of all others over the steps, one line an arm."""
     name = sweep.answer.name
     titles = {arm.arm: arm.title for arm in sweep.answer.arms if arm.trials}
+    seeds = max((len(arm.trials) for arm in sweep.answer.arms), default=0)
     styles = dict(zip(titles, cycle(SERIES_STYLES), strict=False))
     with drawing(4, 3.4) as (plot, panels):
         places = [
@@ -57,8 +58,8 @@ def attention_over_training(sweep: "SweepResults") -> Figure:
             "Mask share (share of the attention on vision tokens that lies on the true object), "
             "mean over the pairs that the arm's loss pulls (of an arm without AML: the pairs that "
             "any arm pulls), and over the pairs that no arm pulls; on fixed clips of the selection "
-            "split. Line: mean over seeds; band: lowest to highest seed. On supervised pairs a "
-            "rise is the training target, not evidence."
+            f"split, n = {count(seeds, 'seed')}. Line: mean over seeds; band: lowest to highest "
+            "seed. On supervised pairs a rise is the training target, not evidence."
         ),
         alt="; ".join(
             f"{titles[c.arm]}, {ROLE_TITLES[c.role]}, {c.group}: "

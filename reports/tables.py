@@ -1,9 +1,8 @@
 """Tables: as text for documents, as raw numbers for CSV files."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from probes.covariates import COVARIATES
 from probes.criteria import CRITERIA
@@ -12,7 +11,6 @@ from reports.style import (
     MISSING,
     PROTOCOL_TITLES,
     ROLE_TITLES,
-    ROLE_TOKENS,
     count,
     in_text,
     interval,
@@ -22,34 +20,23 @@ from reports.style import (
     per_cent,
     with_interval,
 )
-from reports.summary import model_name
 
 if TYPE_CHECKING:
-    from probes.bootstrap import Estimate
-    from probes.causal import AblationResults
     from probes.correlation import Association, Correlation
     from probes.families import FamilyAgreement
     from probes.results import AnalysisResults
     from probes.stability import SplitHalf
-    from probes.study import SweepResults
 
 __all__ = [
     "Table",
-    "ablation_table",
     "correlation_table",
     "criteria_table",
-    "data_table",
     "detectable_words",
     "family_table",
-    "flatten",
     "held_fixed_words",
-    "model_table",
     "protocol_table",
-    "provenance_table",
     "ranking_table",
     "strata_table",
-    "subset_table",
-    "sweep_provenance_table",
 ]
 
 ROLES = ("actor", "target")
@@ -179,6 +166,8 @@ def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
             )
         )
     k = next(iter(results.rankings.values()))[role].top_k
+    samples = [by_role[role].n_samples for by_role in results.rankings.values()]
+    videos = [by_role[role].n_videos for by_role in results.rankings.values()]
     return Table(
         (
             "family",
@@ -192,9 +181,11 @@ def criteria_table(results: "AnalysisResults", role: str = "both") -> Table:
             "held-out gain",
         ),  # fmt: skip
         tuple(rows),
-        f"Best pair of each criterion, {ROLE_TITLES[role].lower()}. p: difference from the mean "
-        "pair in the same videos, corrected for the number of pairs (max-T). Halves: the ranking "
-        "by one random half of the videos against that by the other (median of splits): rank "
+        f"Best pair of each criterion, {ROLE_TITLES[role].lower()}, n = {_range_of(samples)} "
+        f"samples of {_range_of(videos)} videos. Intervals: {_interval_words(results)}. "
+        "p: difference from the mean pair in the same videos, corrected for the number of pairs "
+        "(max-T). Halves: the ranking by one random half of the videos against that by the other "
+        "(median of splits): rank "
         f"correlation over all pairs, and pairs among the best {k} of both over those of either. "
         f"Held-out gain: how much better the best {k} of one half are on the other half than heads "
         "of the same layers there (95 % of splits). A correlation has no p for both roles. "
@@ -240,87 +231,7 @@ def family_table(agreement: "FamilyAgreement") -> Table:
 
 def _range_of(counts: Sequence[int]) -> str:
     low, high = min(counts, default=0), max(counts, default=0)
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def ablation_table(ablation: "AblationResults", top: int = 8) -> Table:
-    """The single pairs that change the score most, whole layers, and sets with their controls."""
-    compared = any(e.over_random is not None for e in ablation.effects)
-    rows = []
-    for role in ROLES:
-        mine = [e for e in ablation.effects if e.role == role and e.change.value is not None]
-        singles = sorted(
-            (e for e in mine if e.group == "single"), key=lambda e: -abs(e.change.value or 0.0)
-        )
-        sets = sorted((e for e in mine if e.group != "single"), key=lambda e: (e.group, e.k))
-        for effect in (*singles[:top], *sets):
-            over = effect.over_random
-            beside = (
-                MISSING if over is None else _in_points(over),
-                per_cent(effect.random_below, 0),
-            )
-            change = _in_points(effect.change)
-            row = (ROLE_TITLES[role], effect.name, str(effect.k), change)
-            rows.append((*row, *beside) if compared else row)
-    failed = (
-        f" {count(ablation.n_failed, 'role')} not named, left out." if ablation.n_failed else ""
-    )
-    controls = (
-        " Kept: all other heads are silenced. Random sets: as many heads of the chosen pairs' "
-        "layers; below: share of them that change the score more downwards."
-    )
-    return Table(
-        (
-            "role",
-            "heads",
-            "number",
-            "change [interval]",
-            *(("less random sets [interval]", "random sets below, %") if compared else ()),
-        ),
-        tuple(rows),
-        f"Changes in points ({ablation.kind}); the {top} single pairs that change most, then "
-        f"layers and sets. Intervals: 95 % cluster bootstrap over videos, "
-        f"{count(ablation.resamples, 'resample')}, not corrected for the number of pairs."
-        f"{controls if compared else ''}{failed}",
-        text_columns=2,
-        name=f"effects-{ablation.kind}",
-    )
-
-
-def subset_table(ablation: "AblationResults", top: int = 8) -> Table | None:
-    """The heads with the largest effect among random losses of others; None without subsets."""
-    if not ablation.subsets:
-        return None
-    rows = []
-    for model in ablation.subsets:
-        known = [e for e in model.effects if e.effect.value is not None]
-        known.sort(key=lambda e: -abs(e.effect.value or 0.0))
-        rows += [
-            (ROLE_TITLES[model.role], pair_label(e.layer, e.head), _in_points(e.effect))
-            for e in known[:top]
-        ]
-    fits = "; ".join(
-        f"{model.role}: R\N{SUPERSCRIPT TWO} on subsets left out "
-        f"{model.r2.reason or with_interval(model.r2.value, model.r2.ci, 2)}, mean subset "
-        f"{_in_points(model.mean)}"
-        for model in ablation.subsets
-    )
-    return Table(
-        ("role", "head", "effect [interval]"),
-        tuple(rows),
-        f"Points that silencing a head changes beside random losses of others ({ablation.kind}); "
-        f"the {top} largest of each role. {fits}. At an R\N{SUPERSCRIPT TWO} of 0 or below the "
-        "effects say nothing. Intervals: other videos and other subsets, "
-        f"{count(ablation.resamples, 'resample')}, not corrected for the number of heads.",
-        text_columns=2,
-        name=f"subsets-{ablation.kind}",
-    )
-
-
-def _in_points(estimate: "Estimate") -> str:
-    value, ci = estimate.value, estimate.ci
-    scaled = None if ci is None else (100 * ci[0], 100 * ci[1])
-    return with_interval(None if value is None else 100 * value, scaled, 1)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def correlation_table(results: "AnalysisResults", role: str) -> Table:
@@ -386,82 +297,6 @@ def strata_table(results: "AnalysisResults", role: str) -> Table:
         text_columns=2,
         name=f"strata-{role}",
     )
-
-
-def data_table(results: "AnalysisResults") -> Table:
-    """How much data stands behind the numbers, role by role."""
-    counts = results.counts
-    rows = tuple(
-        (
-            f"{ROLE_TITLES[role]} {ROLE_TOKENS[role]}",
-            *(f"{n:,}" for n in (c.rows, c.emitted, c.missing, c.put_into_form)),
-        )
-        for role, c in counts.roles.items()
-    )
-    identity = (results.run.get("data") or {}).get("identity", MISSING)
-    return Table(
-        ("role", "samples", "named", "not named", "put into form"),
-        rows,
-        f"{count(counts.videos, 'video')}, {count(counts.expressions, 'expression')}, "
-        f"{counts.interactions:,} of them interactions with an actor and a target. A sample is "
-        "one expression and role with a true mask. Put into form: the model named no role by "
-        f"itself, so its token was put into the answer. Identity of the data: {identity}.",
-        name="data",
-    )
-
-
-def model_table(results: "AnalysisResults") -> Table:
-    """What was looked into."""
-    model = results.run.get("model")
-    model = model if isinstance(model, dict) else {}
-    pairs = ", ".join(pair_label(*pair) for pair in results.supervised_pairs)
-    rows = (
-        ("name", model_name(results.run)),
-        ("identity", str(model.get("identity", MISSING))),
-        ("language model", f"{results.num_layers} layers of {results.num_heads} heads"),
-        ("pairs whose attention was supervised", pairs or "none named"),
-    )
-    return Table(("what", "value"), rows, "", text_columns=2, name="model")
-
-
-def provenance_table(results: "AnalysisResults") -> Table:
-    """Where the numbers came from: the run's header and how they were analysed."""
-    run = results.run
-    rows = [("run", results.name), ("status", str(run.get("status", "unknown")))]
-    for key in ("kind", "created", "finished", "error"):
-        if run.get(key):
-            rows.append((key, str(run[key])))
-    for key in ("model", "data", "git", "versions", "config"):
-        rows += [(f"{key}: {name}", text) for name, text in flatten(run.get(key) or {})]
-    rows += [
-        ("seed of the run", str(run.get("seed"))),
-        ("resamples", f"{results.resamples:,} draws of videos, seed {results.seed}"),
-        ("size", f"{results.num_layers} layers x {results.num_heads} heads"),
-    ]
-    return _facts(rows, f"Capture {results.name}")
-
-
-def sweep_provenance_table(sweep: "SweepResults") -> Table:
-    """The sweep file as it was resolved."""
-    rows = [(key, text) for key, text in flatten(sweep.config) if key != "note"]
-    return _facts(rows, f"Sweep {sweep.answer.name}")
-
-
-def _facts(rows: Sequence[tuple[str, str]], title: str) -> Table:
-    return Table(
-        ("what", "value"), tuple(rows), "", text_columns=2, name=f"provenance-{title}", title=title
-    )
-
-
-def flatten(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as ``(a.b.c, text)``; lists and plain values in JSON's spelling."""
-    flat: list[tuple[str, str]] = []
-    for key, item in value.items():
-        if isinstance(item, Mapping) and item:
-            flat += flatten(item, f"{prefix}{key}.")
-        else:
-            flat.append((f"{prefix}{key}", item if isinstance(item, str) else json.dumps(item)))
-    return flat
 
 
 def _interval_words(results: "AnalysisResults") -> str:

@@ -52,7 +52,7 @@ def make_capture(
     rng = np.random.default_rng(seed)
     data = {"path": str(dataset.root), "identity": dataset.identity}
     model = {"name": "planted", "supervised_pairs": [list(LOOKING)]}
-    config = {"maps": "selected", "model": "planted"}
+    config = {"maps": "selected" if maps else "none", "model": "planted"}
     with open_run(directory, "capture", config, seed, data, model):
         writer = CaptureWriter(directory)
         last = dataset.interactions[-1].expression.sample_id

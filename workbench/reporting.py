@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -282,7 +282,10 @@ def _part(store: CaptureStore, results: AnalysisResults, beside: Beside) -> Capt
     dataset = find_dataset(store.run, store.directory)
     if dataset is None:
         note(f"the data set of {results.name} is not at hand; the report shows no frames of it")
-    return CapturePart(results, beside, build_gallery(store, results, dataset))
+    pictures = build_gallery(store, results, dataset)
+    # Maps and predictions are read for the pictures alone: only now are damaged ones known.
+    results = replace(results, problems=tuple(dict.fromkeys((*results.problems, *store.problems))))
+    return CapturePart(results, beside, pictures)
 
 
 def _study(

@@ -8,10 +8,10 @@ from probes.lens import LensResults
 from probes.linear.results import ProbeResults
 from reports.canvas import Figure
 from reports.causal_figures import dose_curve, effect_map, kept_curve, paired_changes, subset_map
+from reports.causal_tables import ablation_table, subset_table
 from reports.document import Block, Paragraph, Section
 from reports.lens_figures import attribution_map, lens_curves
 from reports.linear_figures import layer_curves
-from reports.tables import ablation_table, subset_table
 from reports.verdicts import ablation_verdicts
 
 __all__ = ["causes", "lens", "linear"]

@@ -10,14 +10,13 @@ from reports.content.beside import causes, lens, linear
 from reports.content.methods import MAPPED
 from reports.content.samples import samples
 from reports.document import Block, Paragraph, Section
+from reports.fact_tables import data_table, model_table
 from reports.figures import head_map, layer_profile, ranking_plot
 from reports.outcome_figures import correlation_by_layer, share_against_jf
 from reports.tables import (
     correlation_table,
     criteria_table,
-    data_table,
     family_table,
-    model_table,
     protocol_table,
     ranking_table,
     strata_table,

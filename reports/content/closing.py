@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from probes.report import ReportResults
 from reports.document import Block, Bullets, Code, Paragraph, Section, Subheading
-from reports.tables import provenance_table, sweep_provenance_table
+from reports.fact_tables import header_table, provenance_table, sweep_provenance_table
 
 __all__ = ["limits", "provenance", "rebuild"]
 
@@ -38,7 +38,10 @@ def _limits(results: ReportResults) -> Iterator[Block]:
 
 def provenance(results: ReportResults) -> Section:
     """Where the numbers came from, run by run."""
-    tables = [provenance_table(part.results) for part in results.captures]
+    tables = []
+    for part in results.captures:
+        tables.append(provenance_table(part.results))
+        tables += [header_table(name, run) for name, run in part.beside.headers.items()]
     sweeps = results.study.sweeps if results.study else ()
     tables += [sweep_provenance_table(sweep) for sweep in sweeps]
     return Section("provenance", "Provenance", tuple(tables))

@@ -69,6 +69,12 @@ def _warnings(results: ReportResults, alone: bool) -> Iterator[str]:
                 f"{which} is shown without {parts} that could not be read: "
                 f"{'; '.join(capture.problems)}."
             )
+        for name, header in part.beside.headers.items():
+            if header["status"] != "done":
+                yield (
+                    f"The run {name} is not complete (status: {header['status']}). Its numbers "
+                    "are preliminary."
+                )
         yield from part.beside.notes
     for sweep in results.study.sweeps if results.study else ():
         open_trials = [problem for problem in sweep.answer.problems if problem]

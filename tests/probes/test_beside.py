@@ -9,11 +9,14 @@ from probes.analysis import analyse
 from probes.beside import read_beside, run_kind
 from probes.causal import layer_ablations, single_ablations
 from probes.causal.effects import append_effects, plan_to_json
+from probes.report import ReportResults
 from probes.store import CaptureStore
+from reports.content import content
 from reports.csv_files import write_csv
 from reports.tables import family_table
 from reviosa.errors import RunError
 from reviosa.run_record import open_run
+from tests.fixtures_capture import set_status
 from tests.fixtures_report import report_of
 
 SHAPE = (2, 3)
@@ -73,6 +76,23 @@ def test_all_pairs_silenced_are_a_family_of_their_own(store, tmp_path):
     assert effects[-1]["role"] == "target" and effects[-1]["change"] == ""
     # The first pair costs 0.01, less what the made-up videos differ by.
     assert float(effects[0]["change"]) == pytest.approx(-0.01 + 0.0001 * 3.5)
+
+
+def test_the_report_says_where_each_run_came_from_and_which_is_not_done(store, tmp_path):
+    runs = [ablation(tmp_path / at / "some", single_ablations(PAIRS[:2])) for at in "ab"]
+    set_status(runs[1], "failed")
+    beside = read_beside(store, runs, 20)
+    assert list(beside.headers) == ["some", "some-2"]
+    assert beside.headers["some"]["config"] == {"kind": "mean", "shape": [2, 3]}
+    report = report_of(analyse(store, 20), beside=beside)
+    assert ReportResults.from_json(report.to_json()).captures[0].beside.headers == beside.headers
+    document = content(report)
+    tables = [table for table in document.tables() if len(table.columns) == 2]
+    facts = {table.title: dict(table.rows) for table in tables}
+    assert facts["Run some"]["status"] == "done" and facts["Run some-2"]["status"] == "failed"
+    assert facts["Run some"]["config: kind"] == "mean"
+    (warning,) = [block.text for block in document.head if getattr(block, "kind", "") == "warning"]
+    assert warning.startswith("The run some-2 is not complete (status: failed)")
 
 
 def test_some_pairs_silenced_are_none(store, tmp_path):

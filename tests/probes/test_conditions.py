@@ -72,8 +72,8 @@ def test_values_are_those_of_the_record(report):
 
 def test_of_several_captures_the_run_is_named(report):
     other = replace(report.captures[0].results, name="two.1")
-    both = replace(report, captures=(*report.captures, CapturePart(other), CapturePart(other)))
-    for run in ("one", "two.1", "two.1-2"):
+    both = replace(report, captures=(*report.captures, *[CapturePart(other)] * 3))
+    for run in ("one", "two.1", "two.1-2", "two.1-3"):
         assert outcome(both, f"{run}.actor.jf>70").passed
     with pytest.raises(ConfigError, match=r"such as .*one\.actor\.jf"):
         outcome(both, "actor.jf>70")
@@ -92,7 +92,9 @@ def test_arms_of_a_sweep(report):
 
 
 def test_names_are_unique(report):
-    names = [name for name, _ in named_numbers(report)]
+    study = study_runs([sweep([trial("a", 0), trial("b", 0)])] * 3, [], resamples=50)
+    twice = replace(report, captures=report.captures * 3, study=study)
+    names = [name for name, _ in named_numbers(twice)]
     assert len(set(names)) == len(names) > 100
 
 

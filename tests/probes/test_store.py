@@ -8,10 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from probes.criteria import SCORED
-from probes.layout import SHAPE_KEY, part
+from probes.layout import FOLDERS, SHAPE_KEY, part
 from probes.store import CaptureStore, CaptureWriter, MapRow
 from probes.writer import SampleRow
 from reviosa.errors import ConfigError, RunError
+from tests.fixtures_capture import make_capture, set_status
 
 
 @pytest.fixture
@@ -129,6 +130,7 @@ def test_a_chunk_without_its_samples_part_does_not_exist(fill):
     # Killed between the heads part and the samples part of chunk 1.
     directory, writer = fill(3)
     part(directory, "samples", 1).unlink()
+    set_status(directory, "stopped")
     assert writer.done_chunks() == {0, 2}
     store = CaptureStore(directory)
     assert store.samples().video_id.unique().tolist() == ["v0", "v2"]
@@ -194,6 +196,29 @@ def test_rewriting_a_chunk_makes_no_doubles_and_leaves_no_stale_part(fill, row, 
     assert store.samples().sample_id.tolist() == ["v0/0", "v0/0", "v1/0"]
     assert store.head_array("visual_mass", "actor").values[1, 0, 0] == 500
     assert store.map("v1/0", "actor") is None and store.prediction("v1", "0") is None
+
+
+def test_a_part_that_is_gone_is_named_where_a_finished_run_had_it(planted_dataset, tmp_path):
+    run = make_capture(tmp_path / "run", planted_dataset)
+    assert CaptureStore(run).problems == ()
+    for folder in FOLDERS:
+        part(run, folder, 0).rename(tmp_path / "away")
+        (line,) = CaptureStore(run).problems
+        assert "chunk 0 left out" in line and f"{folder}/part-00000." in line and "missing" in line
+        set_status(run, "running")
+        # A chunk's samples are written last: while the run goes on, those of a chunk without them
+        # are still to come.
+        assert bool(CaptureStore(run).problems) == (folder == "heads")
+        set_status(run, "done")
+        (tmp_path / "away").rename(part(run, folder, 0))
+
+
+def test_maps_that_were_not_kept_are_not_missed(planted_dataset, tmp_path):
+    for more in ({"maps": False}, {"silent": True}):
+        run = make_capture(tmp_path / next(iter(more)), planted_dataset, **more)
+        assert not (run / "maps").exists() and CaptureStore(run).problems == ()
+        shutil.rmtree(run / "predictions")
+        assert CaptureStore(run).problems == (), "a copy that was made without them"
 
 
 @pytest.mark.parametrize("folder", ["samples", "heads"])

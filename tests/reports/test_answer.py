@@ -48,7 +48,7 @@ def test_the_score_table_has_every_arm_and_what_became_of_it():
     ]  # fmt: skip
     assert rows["A"][0] == "none" and rows["B"][0] == "L01H00"
     assert rows["A"][3] == "1,500" and rows["B"][3] == "n/a"
-    assert rows["D (cut at step 25, 30.5 on selection)"] == ("", "", "", "200")
+    assert rows["D (cut at step 25, 30.5 on selection)"] == ("n/a", "n/a", "n/a", "200")
     # 1,700 s of three trials.
     assert "1,700 in all, 567 a trial" in table.caption
     assert "40 expressions of 20 videos, 2 seeds" in table.caption

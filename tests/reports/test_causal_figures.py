@@ -14,7 +14,7 @@ from reports.causal_figures import (
     paired_changes,
     subset_map,
 )
-from reports.tables import ablation_table, subset_table
+from reports.causal_tables import ablation_table, subset_table
 from tests.fixtures_report import html_of
 
 

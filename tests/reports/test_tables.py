@@ -3,13 +3,12 @@ import math
 
 from probes.criteria import CRITERIA
 from reports.csv_files import write_csv
+from reports.fact_tables import flatten, provenance_table
 from reports.summary import summary
 from reports.tables import (
     correlation_table,
     criteria_table,
-    flatten,
     protocol_table,
-    provenance_table,
     ranking_table,
 )
 from tests.fixtures_capture import HOSTILE

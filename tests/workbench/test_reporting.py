@@ -71,6 +71,17 @@ def test_a_damaged_part_and_an_unfinished_run_are_named_and_the_rest_is_shown(ru
     assert results.captures[0].results.counts.expressions > 0, "the other parts are there"
 
 
+@pytest.mark.parametrize("folder", ["maps", "predictions"])
+def test_what_only_the_pictures_need_is_named_as_well(runs, tmp_path, folder):
+    run = shutil.copytree(runs / "one", tmp_path / "run")
+    for path in (run / folder).iterdir():
+        path.write_bytes(b"torn")
+    results = gather([run], "reviosa report", resamples=20)
+    (part,) = results.captures
+    assert part.results.protocols["actor"].jf is not None
+    assert part.pictures and f"{folder} of chunk 0 left out" in words(results)
+
+
 def test_a_run_that_cannot_be_read_is_left_out_by_name(runs, tmp_path, capsys):
     gone = tmp_path / "gone"
     shutil.copytree(runs / "two", gone)

@@ -13,6 +13,7 @@ from probes.criteria import CRITERIA
 from probes.report import CapturePart, ReportResults
 from probes.results import AnalysisResults
 from probes.store import CaptureStore
+from reports.fact_tables import provenance_table
 from reports.gallery import build_gallery
 from reports.style import (
     CAPTION_TYPE_TITLES,
@@ -25,7 +26,7 @@ from reports.style import (
     slug,
 )
 from reports.summary import model_name, summary
-from reports.tables import PROTOCOL_WORDS, provenance_table
+from reports.tables import PROTOCOL_WORDS
 from reviosa.errors import ConfigError, RunError
 from reviosa.io import atomic_directory, write_text
 from workbench.bundle.files import write_data

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from reports.causal_tables import ablation_table
 from reports.causal_words import WHAT, change_words, in_points, whole_words
 from reports.style import MISSING, ROLE_TITLES, count, number, pair_label, per_cent, with_interval
-from reports.tables import ablation_table
 from reports.verdicts import ablation_verdicts
 from workbench.pages._cause_charts import (
     CHOSEN,

@@ -14,8 +14,8 @@ from probes.comparison import SeedMean, difference
 from probes.parts import load_samples
 from probes.protocol_scores import protocol_scores
 from probes.results import ProtocolScore
+from reports.fact_tables import flatten
 from reports.summary import model_name
-from reports.tables import flatten
 from reviosa.errors import ReviosaError
 from reviosa.evaluation import SCORES_FILE, protocol_rows, read_scores
 from reviosa.process import is_locked
