@@ -24,7 +24,7 @@ from workbench.pages._cause_charts import (
     subset_estimates,
 )
 from workbench.pages._data import RunEntry
-from workbench.pages._shell import literal
+from workbench.pages._shell import hold, literal
 from workbench.pages._view import csv_button, draw
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ def _open_pair(maps: "Iterable[dict[str, dict[Pair, Estimate]]]") -> None:
             for pair, estimate in by_pair.items():
                 label = pair_label(*pair)
                 sizes[label] = max(sizes.get(label, 0.0), abs(estimate.value or 0.0))
-    if sizes and st.session_state.get("cause_pair") not in sizes:
-        st.session_state["cause_pair"] = max(sizes, key=lambda label: sizes[label])
+    if sizes:
+        hold("cause_pair", sizes.__contains__, max(sizes, key=lambda label: sizes[label]))
 
 
 def _maps(values: "dict[str, dict[Pair, Estimate]]", name: str, words: str) -> None:

@@ -6,7 +6,7 @@ from reports.style import count
 from reviosa.data import InterRVOSDataset
 from reviosa.errors import ReviosaError
 from workbench.pages._data import dataset_of, fingerprint, list_runs, runs_folder
-from workbench.pages._shell import choose, choose_run, show
+from workbench.pages._shell import choose, choose_run, from_address, show, to_address
 from workbench.pages._trial import Choice, Source, models, tried, upload_source
 from workbench.pages._trial_view import draw_trials
 from workbench.tryout import Trial, passive_twin, swapped_nouns
@@ -125,21 +125,17 @@ def _ask(choice: Choice, source: Source) -> None:
 
 def _sentence(label: str, key: str, default: str) -> str:
     """A field for a sentence that always stands in the address, like :func:`choose`."""
-    asked, last = st.query_params.get(key), st.session_state.get(f"{key}_in_address")
-    if asked and asked != last:
-        st.session_state[key] = asked[:MOST_CHARACTERS]
-    elif key not in st.session_state:
-        st.session_state[key] = last or default
+    asked = st.query_params.get(key)
+    if asked and len(asked) > MOST_CHARACTERS:
+        st.query_params[key] = asked[:MOST_CHARACTERS]
+    # An empty text can be kept: the field was emptied by hand.
+    from_address(key, lambda text: text is not None, default)
     text = " ".join(
         st.text_input(
             label, key=key, max_chars=MOST_CHARACTERS, placeholder="a dog chasing a cat"
         ).split()
     )
-    st.session_state[f"{key}_in_address"] = text
-    if not text:
-        st.query_params.pop(key, None)
-    elif st.query_params.get(key) != text:
-        st.query_params[key] = text
+    to_address(key, text)
     return text
 
 
