@@ -41,8 +41,9 @@ def ablation_view(capture: RunEntry, results: "AblationResults") -> None:
     verdicts = ablation_verdicts(results)
     if verdicts:
         st.markdown("\n".join(f"- {literal(text)}" for text in verdicts))
+    whose = "heads" if results.kind == "role-swap" else "silenced heads"
     st.caption(
-        f"At the role tokens, silenced heads {WHAT.get(results.kind, literal(results.kind))}. "
+        f"At the role tokens, {whose} {WHAT.get(results.kind, literal(results.kind))}. "
         f"{literal(change_words(results))}, in points, on the frames that the language model saw; "
         f"{literal(whole_words(results))}. Intervals: 95 % cluster bootstrap over videos, "
         f"{results.resamples:,} resamples, not corrected for the number of heads."

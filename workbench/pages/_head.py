@@ -251,7 +251,7 @@ def draw_samples(chosen: Chosen, criterion: str, role: str, pair: Pair) -> None:
         with column:
             st.markdown(f"**{heading}**")
             for row in part.to_dict("records"):
-                text = shorten(row["expression"], 36, placeholder="\N{HORIZONTAL ELLIPSIS}")
+                text = shorten(row["expression"], 30, placeholder="\N{HORIZONTAL ELLIPSIS}")
                 label = (
                     f"{number(row['value'])} \N{MIDDLE DOT} J&F {per_cent(row['jf'])} "
                     f"\N{MIDDLE DOT} {row['role']} \N{MIDDLE DOT} {text}"
