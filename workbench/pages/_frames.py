@@ -23,7 +23,9 @@ def brightest(attention: NDArray, indices: Sequence[int]) -> int:
 def frame_slider(
     key: str, frames: Sequence[int], first: int, of: Hashable, words: str | None = None
 ) -> int:
-    """The scrubber; its frame always stands in the address.
+    """The scrubber; a frame other than ``first`` stands in the address.
+
+    To write the first one, too, would send a reader who goes back forward again.
 
     Args:
         key: in the address and in the state of the session.
@@ -35,12 +37,13 @@ def frame_slider(
     if len(frames) == 1:
         return frames[0]
     known = {str(frame): frame for frame in frames}
-    if st.session_state.get(f"{key}_of", of) != of:
+    left = st.session_state.get(f"{key}_in_address") and key not in st.query_params
+    if left or st.session_state.get(f"{key}_of", of) != of:
         st.session_state[key] = str(first)
     st.session_state[f"{key}_of"] = of
     from_address(key, known.__contains__, str(first))
     frame = st.select_slider("Frame", list(known), key=key, help=words)
-    to_address(key, frame)
+    to_address(key, "" if frame == str(first) else frame)
     return known[frame]
 
 

@@ -133,7 +133,8 @@ def _beside(chosen: Chosen, mine: Side, other: RunEntry | None) -> Side | None:
     offered += ["run"] if other is not None else []
     if len(offered) == 1:
         return None
-    hold("beside", offered.__contains__, "alone")
+    if st.session_state.get("beside") not in offered:
+        st.session_state["beside"] = "alone"
     left, right = st.columns([4, 2], vertical_alignment="bottom")
     what = left.segmented_control(
         "Side by side with",

@@ -11,7 +11,7 @@ from reports.overlay import compose_frame, encode_jpeg, heat_scale
 from reports.style import MISSING, ROLE_TITLES, count, number, pair_label, per_cent
 from reviosa import ROLES
 from workbench.pages._frames import BIG, SMALL, brightest, frame_slider, frame_strip
-from workbench.pages._shell import hold, literal
+from workbench.pages._shell import literal
 from workbench.pages._trial import Source
 from workbench.pages._view import csv_button
 from workbench.pages._words import words_html
@@ -46,7 +46,8 @@ def _controls(source: Source, trials: Sequence[Trial]) -> tuple[str, str, int, f
     shape = next((looked.maps.shape[:2] for t in trials for looked in t.looked.values()), (0, 0))
     heads = [TOP, *(f"layer {layer}" for layer in range(shape[0]))]
     heads += [pair_label(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
-    hold("look_at", heads.__contains__, TOP)
+    if st.session_state.get("look_at") not in heads:
+        st.session_state["look_at"] = TOP
     choice = two.selectbox(
         "Head", heads, key="look_at", bind="query-params",
         format_func=lambda name: f"mean of the {name}" if name == TOP else (

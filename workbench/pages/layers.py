@@ -213,6 +213,9 @@ def _other(entry: RunEntry, criterion: str, roles: list[str]) -> dict | None:
     try:
         mark = fingerprint(entry.directory)
         curves = {role: layer_means_of(entry.directory, mark, criterion, role) for role in roles}
+        if problems := store_of(entry.directory, mark).problems:
+            st.warning(f"Some parts of {literal(entry.name)} could not be read and are left out.")
+            st.code("\n".join(problems), language=None, wrap_lines=True)
         if any(curves.values()):
             return curves
         st.info(f"No part of {literal(entry.name)} is complete, so there is nothing to compare.")
