@@ -126,7 +126,8 @@ def merits_of_effects(
         draws = np.full((resamples, total), np.nan)
         weights = draw_weights(n_videos, resamples, seed)
         draws[:, index] = sign * weighted_means(change, codes, weights)
-    return Merits("causal", f"Silenced ({kind})", values, draws, n_videos)
+    title = "Roles exchanged" if kind == "role-swap" else f"Silenced ({kind})"
+    return Merits("causal", title, values, draws, n_videos)
 
 
 def compare_families(role: str, measures: Sequence[Merits], resamples: int) -> FamilyAgreement:

@@ -60,10 +60,10 @@ def test_a_head_leads_to_its_sample(page, app):
 
 def test_a_selection_is_gathered_saved_and_linked(page, app, runs):
     open_heads(page, app, "?layer=2&head=1")
-    page.get_by_role("button", name="Add L02H01 to the selection").click()
+    page.get_by_role("button", name="Add to the selection").click()
     expect(page).to_have_url(re.compile(r"pairs=2\.1"))
     settled(page)
-    page.get_by_text("Gather by clicking").click()
+    page.get_by_text("Gather by click").click()
     expect(page).to_have_url(re.compile("gather=true"))
     settled(page)
     click_cell(page, 3, 3)

@@ -291,7 +291,7 @@ def test_effects_of_a_pair_are_of_its_model_alone(monkeypatch, known_model):
 def test_without_an_ablation_the_command_is_told(monkeypatch, known_model):
     ablation(known_model / "other", "xyz")
     app = open_page(monkeypatch, known_model, "heads", layer="2", head="1")
-    assert "No ablation of this pair lies in this folder" in words(app)
+    assert "No run of this folder silences this pair" in words(app)
     assert "reviosa ablate" in words(app) and str(known_model / "planted") in words(app)
 
 
@@ -311,7 +311,7 @@ def test_a_damaged_ablation_is_passed_over(monkeypatch, known_model):
     broken["config"]["ablations"] = "torn"
     header.write_text(json.dumps(broken))
     app = open_page(monkeypatch, known_model, "heads", layer="2", head="1")
-    assert "No ablation of this pair" in words(app)
+    assert "silences this pair alone" in words(app)
 
 
 def test_torn_lines_of_a_running_ablation_are_left_out(monkeypatch, known_model):

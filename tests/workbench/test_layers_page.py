@@ -81,8 +81,9 @@ def test_another_run_that_cannot_be_read_is_told_and_the_page_goes_on(monkeypatc
     content[64 : len(content) // 2] = b"\0" * (len(content) // 2 - 64)
     part.write_bytes(content)
     app = open_layers(monkeypatch, runs, against="again")
-    assert "cannot be drawn beside it" in app.warning[0].value
-    assert len(app.get("vega_lite_chart")) == 3
+    assert "could not be read and are left out" in app.warning[0].value
+    assert "heads/part-00000.parquet" in app.code[0].value
+    assert len(app.get("vega_lite_chart")) == 4
 
 
 def test_another_run_that_is_gone_or_empty(monkeypatch, runs):

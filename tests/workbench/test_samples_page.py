@@ -166,3 +166,27 @@ def test_kept_text_is_read_back(planted_store):
         assert found.pairs == maps.pairs == KEPT
         whole = maps.values.sum(axis=(1, 2, 3)) + found.values.sum(axis=1)
         assert whole == pytest.approx(1, abs=1e-3)
+
+
+def test_the_frame_that_the_pair_looks_at_most_comes_first(monkeypatch, runs):
+    """And a copied address opens the frame that was scrubbed to."""
+    app = open_page(monkeypatch, runs, "samples")
+    sample, pair = app.text_input(key="sample").value, app.selectbox(key="pair").value
+    maps = CaptureStore(runs / "planted").map(sample, "actor")
+    place = maps.pairs.index((int(pair[1:3]), int(pair[4:])))
+    by_frame = maps.values[place].sum(axis=(1, 2))
+    slider = app.select_slider(key="frame")
+    assert slider.options.index(slider.value) == by_frame.argmax()
+    other = next(name for name in slider.options if name != slider.value)
+    app.select_slider(key="frame").set_value(other).run()
+    assert np.atleast_1d(app.query_params["frame"]).tolist() == [other]
+    again = open_page(monkeypatch, runs, "samples", sample=sample, frame=other)
+    assert again.select_slider(key="frame").value == other
+
+
+def test_another_order_keeps_the_sample_in_the_address(monkeypatch, planted_runs):
+    app = open_page(monkeypatch, planted_runs, "samples")
+    sample = app.text_input(key="sample").value
+    app.selectbox(key="order").set_value("best").run()
+    assert app.text_input(key="sample").value == sample
+    assert np.atleast_1d(app.query_params["sample"]).tolist() == [sample]

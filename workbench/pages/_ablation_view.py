@@ -24,7 +24,7 @@ from workbench.pages._cause_charts import (
     subset_estimates,
 )
 from workbench.pages._data import RunEntry
-from workbench.pages._shell import literal
+from workbench.pages._shell import hold, literal
 from workbench.pages._view import csv_button, draw
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ def ablation_view(capture: RunEntry, results: "AblationResults") -> None:
     verdicts = ablation_verdicts(results)
     if verdicts:
         st.markdown("\n".join(f"- {literal(text)}" for text in verdicts))
+    whose = "heads" if results.kind == "role-swap" else "silenced heads"
     st.caption(
-        f"At the role tokens, silenced heads {WHAT.get(results.kind, literal(results.kind))}. "
+        f"At the role tokens, {whose} {WHAT.get(results.kind, literal(results.kind))}. "
         f"{literal(change_words(results))}, in points, on the frames that the language model saw; "
         f"{literal(whole_words(results))}. Intervals: 95 % cluster bootstrap over videos, "
         f"{results.resamples:,} resamples, not corrected for the number of heads."
@@ -134,8 +135,8 @@ def _open_pair(maps: "Iterable[dict[str, dict[Pair, Estimate]]]") -> None:
             for pair, estimate in by_pair.items():
                 label = pair_label(*pair)
                 sizes[label] = max(sizes.get(label, 0.0), abs(estimate.value or 0.0))
-    if sizes and st.session_state.get("cause_pair") not in sizes:
-        st.session_state["cause_pair"] = max(sizes, key=lambda label: sizes[label])
+    if sizes:
+        hold("cause_pair", sizes.__contains__, max(sizes, key=lambda label: sizes[label]))
 
 
 def _maps(values: "dict[str, dict[Pair, Estimate]]", name: str, words: str) -> None:

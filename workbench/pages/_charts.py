@@ -39,5 +39,9 @@ def frame_share_chart(shares: Sequence[FrameShare], role: str, current: int) -> 
     inside = base.mark_bar(color=ROLE_COLORS[role]).encode(
         y=alt.Y("on_object:Q", title=None), tooltip=tooltip
     )
-    even = base.mark_tick(color="black", thickness=2).encode(y=alt.Y("area:Q", title=None))
-    return alt.layer(bars, inside, even).properties(height=290)
+    # White around it: it is seen on bars and on a dark page.
+    even = [
+        base.mark_tick(color=color, thickness=thickness).encode(y=alt.Y("area:Q", title=None))
+        for color, thickness in (("white", 5), ("black", 2))
+    ]
+    return alt.layer(bars, inside, *even).properties(height=290)

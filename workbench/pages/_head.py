@@ -1,5 +1,6 @@
 """One pair of the page of heads: its scores and ranks, what it causes, and its samples."""
 
+import shlex
 from textwrap import shorten
 
 import pandas as pd
@@ -29,7 +30,7 @@ from workbench.pages._head_charts import (
     distribution_frame,
     outcome_chart,
 )
-from workbench.pages._measures import pair_effects
+from workbench.pages._measures import PairEffect, pair_effects
 from workbench.pages._shell import Chosen, literal
 from workbench.pages._view import draw
 
@@ -37,6 +38,8 @@ __all__ = ["draw_causes", "draw_samples", "draw_scores", "sample_link"]
 
 EXTREMES = 5
 """Samples listed at either end of a pair's scores."""
+SWAP = "role-swap"
+"""Kind of an ablation that silences nothing."""
 
 Pair = tuple[int, int]
 
@@ -72,9 +75,9 @@ def draw_scores(chosen: Chosen, role: str, pair: Pair, gathered: list[Pair]) -> 
         hide_index=True,
         height=420,
         column_config={
-            "criterion": st.column_config.TextColumn(width=130),
-            "score [interval]": st.column_config.TextColumn(width=140),
-            "rank (interval)": st.column_config.TextColumn(width=112),
+            "criterion": st.column_config.TextColumn(width=170),
+            "score [interval]": st.column_config.TextColumn(width=142),
+            "rank (interval)": st.column_config.TextColumn(width=98),
         },
         alt=f"Scores and ranks of {pair_label(*pair)} by each criterion",
     )
@@ -90,14 +93,13 @@ def _rank(pair: RankedPair) -> str:
     rank = number(pair.rank, 0 if float(pair.rank or 0).is_integer() else 1)
     if pair.rank_ci is None:
         return rank
-    return f"{rank} ({pair.rank_ci[0]:g} to {pair.rank_ci[1]:g})"
+    return f"{rank} ({pair.rank_ci[0]:g}\N{EN DASH}{pair.rank_ci[1]:g})"
 
 
 def draw_causes(chosen: Chosen, role: str, pair: Pair) -> None:
-    """What silencing the pair alone costs, and how its mask share goes with J&F."""
+    """What the pair alone does to the masks, and how its mask share goes with J&F."""
     left, right = st.columns([5, 4], gap="medium")
     with left:
-        st.markdown("**What it causes: J\\&F when it alone is silenced**")
         _effects(chosen, role, pair)
     with right:
         st.markdown("**What it goes with: its mask share and J\\&F**")
@@ -133,39 +135,48 @@ def _effects(chosen: Chosen, role: str, pair: Pair) -> None:
         for effect in pair_effects(list_runs(runs_folder()), chosen.results.run, pair)
         if effect.role in _roles(role)
     ]
-    if not effects:
-        st.write("No ablation of this pair lies in this folder for this model. One is made by:")
+    silenced = [effect for effect in effects if effect.kind != SWAP]
+    swapped = [effect for effect in effects if effect.kind == SWAP]
+    st.markdown("**What it causes: J\\&F when it alone is silenced**")
+    if silenced:
+        st.dataframe(
+            pd.DataFrame([_effect(e) | {"in its place": e.kind} for e in silenced])[
+                ["role", "change in points [interval]", "in its place", "n", "run"]
+            ],
+            hide_index=True,
+            alt=f"Change of J&F when {pair_label(*pair)} is silenced",
+        )
+        st.caption(
+            "n: expressions. J\\&F of the frames that the language model saw, silenced less whole, "
+            "in points; 95 % intervals: bootstrap over videos. A head that others stand in for "
+            "shows little."
+        )
+    else:
+        st.write("No run of this folder silences this pair alone in this model. One is made by:")
         st.code(
-            f"reviosa ablate {chosen.directory} --heads FILE --out OUT", language="bash",
-            wrap_lines=True,
+            f"reviosa ablate {shlex.quote(str(chosen.directory))} --heads FILE --out OUT",
+            language="bash", wrap_lines=True,
         )  # fmt: skip
-        return
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "role": ROLE_TITLES[effect.role],
-                    "change in points [interval]": _points(effect.change),
-                    "in its place": effect.kind,
-                    "n": f"{effect.change.n:,} of {count(effect.change.n_videos, 'video')}",
-                    "run": effect.run,
-                }
-                for effect in effects
-            ]
-        ),
-        hide_index=True,
-        alt=f"Change of J&F when {pair_label(*pair)} is silenced",
-    )
-    swapped = (
-        " Of role-swap it is how far the mask goes over to the other role's object."
-        if any(effect.kind == "role-swap" for effect in effects)
-        else ""
-    )
-    st.caption(
-        "n: expressions. J\\&F of the frames that the language model saw, silenced less whole, in "
-        "points; 95 % intervals: bootstrap over videos. A head that others stand in for shows "
-        f"little.{swapped}"
-    )
+    if swapped:
+        st.markdown("**What it moves: masks when it alone is of the exchanged sentence**")
+        st.dataframe(
+            pd.DataFrame([_effect(effect) for effect in swapped]),
+            hide_index=True,
+            alt=f"How far masks go over when {pair_label(*pair)} is of the exchanged sentence",
+        )
+        st.caption(
+            "n: expressions. How far the mask goes over to the other role's object, in points; "
+            "95 % intervals: bootstrap over videos."
+        )
+
+
+def _effect(effect: PairEffect) -> dict[str, str]:
+    return {
+        "role": ROLE_TITLES[effect.role],
+        "change in points [interval]": _points(effect.change),
+        "n": f"{effect.change.n:,} of {count(effect.change.n_videos, 'video')}",
+        "run": effect.run,
+    }
 
 
 def _points(change: Estimate) -> str:
@@ -205,7 +216,7 @@ def draw_samples(chosen: Chosen, criterion: str, role: str, pair: Pair) -> None:
     def choose() -> None:
         points = st.session_state["pair_outcome"].selection.get("picked", [])
         if points:
-            st.session_state["opened"] = (points[0]["sample_id"], points[0]["role_key"])
+            st.session_state["pair_sample"] = (points[0]["sample_id"], points[0]["role_key"])
 
     left, right = st.columns(2, gap="large")
     with left:
@@ -229,7 +240,7 @@ def draw_samples(chosen: Chosen, criterion: str, role: str, pair: Pair) -> None:
             f"{title} of each sample against its J&F",
             choose,
         )
-        opened = st.session_state.get("opened")
+        opened = st.session_state.get("pair_sample")
         if opened and ((values.sample_id == opened[0]) & (values.role == opened[1])).any():
             sample_link(chosen, opened[0], opened[1], pair, f"Open {opened[0]}")
     order = values.sort_values(["value", "sample_id"], ascending=[False, True])
@@ -240,9 +251,10 @@ def draw_samples(chosen: Chosen, criterion: str, role: str, pair: Pair) -> None:
         with column:
             st.markdown(f"**{heading}**")
             for row in part.to_dict("records"):
+                text = shorten(row["expression"], 30, placeholder="\N{HORIZONTAL ELLIPSIS}")
                 label = (
                     f"{number(row['value'])} \N{MIDDLE DOT} J&F {per_cent(row['jf'])} "
-                    f"\N{MIDDLE DOT} {row['role']} \N{MIDDLE DOT} {shorten(row['expression'], 44)}"
+                    f"\N{MIDDLE DOT} {row['role']} \N{MIDDLE DOT} {text}"
                 )
                 sample_link(chosen, row["sample_id"], row["role"], pair, label)
 

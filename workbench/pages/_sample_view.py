@@ -19,8 +19,9 @@ from workbench.pages._data import (
     pictures_of,
     sample_table,
 )
+from workbench.pages._frames import BIG, brightest, frame_slider, frame_strip
 from workbench.pages._samples import text_of
-from workbench.pages._shell import Chosen, literal
+from workbench.pages._shell import Chosen, hold, literal
 from workbench.pages._token_chips import token_chips, weights_of
 from workbench.pages._view import draw
 
@@ -28,8 +29,6 @@ __all__ = ["one_sample"]
 
 LAYERS = {"prediction": "Prediction", "truth": "Truth", "attention": "Attention"}
 BESIDE = {"alone": "Alone", "pair": "Another pair", "role": "The other role", "run": "Second run"}
-BIG, SMALL = 400, 84
-"""Heights in pixels of the chosen frame and of the frames of the strip."""
 
 Pair = tuple[int, int]
 
@@ -117,8 +116,8 @@ def _pictures(chosen: Chosen, row: dict, pictures: SamplePictures, other: RunEnt
 
 def _pair_choice(words: str, key: str, maps: AttentionMap, first: Pair | None) -> Pair | None:
     labels = {pair_label(*item): item for item in sorted(maps.pairs)}
-    if st.session_state.get(key) not in labels and first is not None:
-        st.session_state[key] = pair_label(*first)
+    if first is not None:
+        hold(key, labels.__contains__, pair_label(*first))
     picked = st.selectbox(
         words, list(labels), index=None, required=True, key=key, bind="query-params"
     )
@@ -193,12 +192,11 @@ def _other_run(mine: Side, other: RunEntry) -> Side | None:
 
 
 def _viewer(sides: Sequence[Side], show: set[str], opacity: float) -> None:
-    indices = sides[0].pictures.frame_indices
-    if st.session_state.get("frame") not in indices:
-        st.session_state["frame"] = indices[0]
-    frame = indices[0]
-    if len(indices) > 1:
-        frame = st.select_slider("Frame", indices, key="frame", bind="query-params")
+    mine = sides[0]
+    indices = mine.pictures.frame_indices
+    # Of the others the attention may hardly be seen.
+    first = indices[0] if mine.values is None else brightest(mine.values, indices)
+    frame = frame_slider("frame", indices, first, (mine.directory, mine.sample_id, mine.role))
     if len(sides) == 1:
         left, right = st.columns([3, 2], gap="large")
         with left:
@@ -280,13 +278,7 @@ def _shares(side: Side, frame: int) -> None:
 
 def _strip(side: Side, show: set[str], opacity: float) -> None:
     indices = side.pictures.frame_indices
-    drawn = [_composed(side, place, show, opacity) for place in range(len(indices))]
-    st.image(
-        [encode_jpeg(image) for image in drawn],
-        caption=[f"frame {index}" for index in indices],
-        width=round(SMALL * drawn[0].shape[1] / drawn[0].shape[0]),
-        alt=[f"Frame {index}" for index in indices],
-    )
+    frame_strip([_composed(side, place, show, opacity) for place in range(len(indices))], indices)
 
 
 def _text(side: Side) -> None:
@@ -307,10 +299,10 @@ def _text(side: Side) -> None:
     st.html(token_chips(found, side.pair, by_frame))
     st.caption(
         f"Everything that the {side.role}'s token could look back on, in order: "
-        f"{count(len(weights), 'text token')} hold {per_cent(float(weights.sum()))} % of its "
-        f"attention, the video {per_cent(sum(by_frame))} %. Dark for none, yellow for the most "
-        f"({per_cent(float(weights.max(initial=0.0)))} %), by the square root of the weight; hold "
-        "the pointer on a token for its weight."
+        f"{count(len(weights), 'text token')} hold {per_cent(float(weights.sum()), 2)} % of its "
+        f"attention, the video {per_cent(sum(by_frame), 2)} %. Dark for none, yellow for the most "
+        f"({per_cent(float(weights.max(initial=0.0)), 2)} %), by the square root of the weight; "
+        "hold the pointer on a token for its weight."
     )
 
 

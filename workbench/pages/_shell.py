@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from PIL import Image, ImageDraw
@@ -30,11 +31,14 @@ __all__ = [
     "STATUS_ICONS",
     "choose",
     "choose_run",
+    "from_address",
+    "hold",
     "interval_caption",
     "literal",
     "opened_run",
     "sidebar",
     "tab_icon",
+    "to_address",
 ]
 
 STATUS_ICONS = {
@@ -151,19 +155,48 @@ def choose(
         titles: how a name is shown.
         words: help.
     """
-    asked, last = st.query_params.get(key), st.session_state.get(f"{key}_in_address")
-    if asked in names and asked != last:
-        st.session_state[key] = asked
-    elif st.session_state.get(key) not in names:
-        # Pages without this selector make it forget, and coming back must not change the choice.
-        st.session_state[key] = last if last in names else default
+    asked = st.query_params.get(key)
+    from_address(key, names.__contains__, default)
     name = st.selectbox(label, names, key=key, format_func=titles, help=words)
     if asked and asked not in names:
         st.warning(f"No {label.lower()} {literal(asked)} in this folder.")
-    st.session_state[f"{key}_in_address"] = name
-    if st.query_params.get(key) != name:
-        st.query_params[key] = name
+    to_address(key, name)
     return name
+
+
+def from_address(key: str, usable: Callable[[str | None], bool], default: str) -> None:
+    """Give a widget its value before it is made: what the address asks for where that is new."""
+    asked, last = st.query_params.get(key), st.session_state.get(f"{key}_in_address")
+    if usable(asked) and asked != last:
+        st.session_state[key] = asked
+    elif not usable(st.session_state.get(key)):
+        # Pages without the widget make it forget, and coming back must not change the choice.
+        st.session_state[key] = last if usable(last) else default
+
+
+def to_address(key: str, value: str) -> None:
+    """Write the value of a widget to the address, nothing for an empty one."""
+    st.session_state[f"{key}_in_address"] = value
+    if not value:
+        st.query_params.pop(key, None)
+    elif st.query_params.get(key) != value:
+        st.query_params[key] = value
+
+
+def hold(key: str, usable: Callable[[Any], bool], default: Any) -> None:
+    """Give a bound widget its value before it is made: the one it has where usable, else a default.
+
+    It is told again on every run, as Streamlit puts into the address what a widget that was drawn
+    before is told, not what code had chosen for a new one: other choices on the page may change the
+    default, and a copied address would open something else.
+
+    Args:
+        key: of the widget, in the state of the session and in the address.
+        usable: whether a value can be kept.
+        default: chosen where there is none.
+    """
+    value = st.session_state.get(key)
+    st.session_state[key] = value if usable(value) else default
 
 
 def _default(runs: Sequence[RunEntry]) -> str:

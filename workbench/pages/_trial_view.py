@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from reports.overlay import compose_frame, encode_jpeg, heat_scale
 from reports.style import MISSING, ROLE_TITLES, count, number, pair_label, per_cent
 from reviosa import ROLES
+from workbench.pages._frames import BIG, SMALL, brightest, frame_slider, frame_strip
 from workbench.pages._shell import literal
 from workbench.pages._trial import Source
 from workbench.pages._view import csv_button
@@ -18,8 +19,6 @@ from workbench.tryout import Looked, Meeting, Trial, compare, moved_words
 
 __all__ = ["draw_trials", "moved_frame"]
 
-BIG, SMALL = 400, 84
-"""Heights in pixels of the chosen frame and of those of the strip."""
 TOP = "top layer"
 
 
@@ -56,25 +55,22 @@ def _controls(source: Source, trials: Sequence[Trial]) -> tuple[str, str, int, f
         ),
         help="The top layer is the one that puts most attention on the video.",
     )  # fmt: skip
-    seen, last = trials[0].result.frame_indices, source.frames.num_frames - 1
-    if st.session_state.get("try_frame") not in range(last + 1):
-        st.session_state["try_frame"] = _brightest(trials[0], role or "actor")
-    frame = 0
-    if last:
-        frame = three.slider(
-            "Frame", 0, last, key="try_frame", bind="query-params",
-            help=f"The language model saw the frames {', '.join(map(str, seen))}.",
+    seen = trials[0].result.frame_indices
+    with three:
+        frame = frame_slider(
+            "try_frame", range(source.frames.num_frames), _first_frame(trials[0], role or "actor"),
+            source.key, f"The language model saw the frames {', '.join(map(str, seen))}.",
         )  # fmt: skip
-    opacity = four.slider("Opacity of attention", 0.0, 1.0, 0.6, 0.05, key="opacity")
-    return role or "actor", choice or TOP, int(frame), opacity
+    opacity = four.slider(
+        "Opacity of attention", 0.0, 1.0, 0.6, 0.05, key="try_opacity", bind="query-params"
+    )
+    return role or "actor", choice or TOP, frame, opacity
 
 
-def _brightest(trial: Trial, role: str) -> int:
+def _first_frame(trial: Trial, role: str) -> int:
     """The frame that the role's token looked at most."""
     seen, looked = trial.result.frame_indices, trial.looked.get(role)
-    if looked is None:
-        return seen[0]
-    return seen[int(looked.maps[looked.top_layer].sum(axis=(0, 2, 3)).argmax())]
+    return seen[0] if looked is None else brightest(looked.maps[looked.top_layer].sum(axis=0), seen)
 
 
 def _result(
@@ -97,12 +93,7 @@ def _result(
     heat = "" if frame in seen else " The language model did not see this frame: no attention."
     st.caption(f"Frame {frame}. Actor blue, target vermillion.{truth}{heat}")
     small = [_frame(source, trial, role, index, values, opacity, SMALL) for index in seen]
-    st.image(
-        [encode_jpeg(image) for image in small],
-        caption=[f"frame {index}" for index in seen],
-        width=round(SMALL * small[0].shape[1] / small[0].shape[0]),
-        alt=[f"Frame {index}" for index in seen],
-    )
+    frame_strip(small, seen)
     if looked is None:
         st.info(f"The model named no {role}, so no token looked for it.")
         return

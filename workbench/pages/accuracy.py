@@ -31,7 +31,7 @@ from workbench.pages._head import sample_link
 from workbench.pages._head_charts import MOST_DOTS
 from workbench.pages._measures import RESAMPLES, accuracy_of, expressions_of
 from workbench.pages._selections import named_pairs
-from workbench.pages._shell import Chosen, choose, literal, opened_run, show
+from workbench.pages._shell import Chosen, choose, hold, literal, opened_run, show
 from workbench.pages._view import csv_button, draw
 
 __all__ = ["render"]
@@ -154,8 +154,8 @@ def _looked(chosen: Chosen) -> Looked | None:
 def _layer_or_pair(of: str, shape: tuple[int, int], chosen: Chosen) -> Looked:
     best = chosen.results.rankings["visual_mass"]["both"].pairs[0]
     for key, size, first in (("layer", shape[0], best.layer), ("head", shape[1], best.head)):
-        if (of == "pair" or key == "layer") and st.session_state.get(key) not in range(size):
-            st.session_state[key] = first
+        if of == "pair" or key == "layer":
+            hold(key, range(size).__contains__, first)
     columns = st.columns(2)
     layer = columns[0].number_input(
         "Layer", 0, shape[0] - 1, value=None, key="layer", bind="query-params"

@@ -10,7 +10,7 @@ from workbench.pages._gathered import gathered, keep_gathered, save_form, toggle
 from workbench.pages._head import draw_causes, draw_samples, draw_scores
 from workbench.pages._head_charts import GATHERED, SUPERVISED, head_map_chart, map_frame
 from workbench.pages._selections import named_pairs, pairs_text
-from workbench.pages._shell import Chosen, interval_caption, literal, opened_run, show
+from workbench.pages._shell import Chosen, hold, interval_caption, literal, opened_run, show
 from workbench.pages._view import csv_button, draw
 
 __all__ = ["render"]
@@ -37,7 +37,7 @@ def render() -> None:
         return
     pairs = gathered((chosen.results.num_layers, chosen.results.num_heads))
     criterion, role = _choices(chosen)
-    left, right = st.columns(2, gap="medium")
+    left, right = st.columns([11, 12], gap="small")
     with left:
         pair = _map(chosen, criterion, role, pairs)
     with right:
@@ -76,10 +76,8 @@ def _choices(chosen: Chosen) -> tuple[str, str]:
     )
     # Set before the two number inputs are made; the map and the table write them, too.
     best = chosen.results.rankings[criterion][role].pairs[0]
-    if st.session_state.get("layer") not in range(chosen.results.num_layers):
-        st.session_state["layer"] = best.layer
-    if st.session_state.get("head") not in range(chosen.results.num_heads):
-        st.session_state["head"] = best.head
+    hold("layer", range(chosen.results.num_layers).__contains__, best.layer)
+    hold("head", range(chosen.results.num_heads).__contains__, best.head)
     return criterion, role
 
 

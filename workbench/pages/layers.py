@@ -19,7 +19,7 @@ from workbench.pages._layer_charts import (
     profile_frame,
 )
 from workbench.pages._measures import RESAMPLES, layer_differences_of, layer_means_of
-from workbench.pages._shell import Chosen, choose, interval_caption, literal, opened_run, show
+from workbench.pages._shell import Chosen, choose, hold, interval_caption, literal, opened_run, show
 from workbench.pages._view import draw
 
 __all__ = ["render"]
@@ -59,8 +59,7 @@ def _profile(chosen: Chosen, roles: list[str]) -> None:
     if first is None:
         st.info("The model gave no role token in this run, so there is no attention to show.")
         return
-    if st.session_state.get("at_layer") not in layers:
-        st.session_state["at_layer"] = first
+    hold("at_layer", layers.__contains__, first)
 
     def pick() -> None:
         points = st.session_state["layer_profile"].selection.get("picked", [])
@@ -214,6 +213,9 @@ def _other(entry: RunEntry, criterion: str, roles: list[str]) -> dict | None:
     try:
         mark = fingerprint(entry.directory)
         curves = {role: layer_means_of(entry.directory, mark, criterion, role) for role in roles}
+        if problems := store_of(entry.directory, mark).problems:
+            st.warning(f"Some parts of {literal(entry.name)} could not be read and are left out.")
+            st.code("\n".join(problems), language=None, wrap_lines=True)
         if any(curves.values()):
             return curves
         st.info(f"No part of {literal(entry.name)} is complete, so there is nothing to compare.")

@@ -7,7 +7,7 @@ from reports.style import CAPTION_TYPE_TITLES, ROLE_TITLES, count, pair_label
 from workbench.pages._data import RunEntry, fingerprint, sample_table
 from workbench.pages._sample_view import one_sample
 from workbench.pages._samples import looking_pair, other_captures, sample_list
-from workbench.pages._shell import Chosen, choose, opened_run, show
+from workbench.pages._shell import Chosen, choose, hold, opened_run, show
 from workbench.pages._view import csv_button
 
 __all__ = ["render"]
@@ -147,8 +147,7 @@ def _chosen_row(
         st.info("No sample fits.")
     else:
         _table(chosen, shown, role, order, other, pick)
-        if not st.session_state.get("sample"):
-            st.session_state["sample"] = ids[0]
+        hold("sample", bool, ids[0])
     name = st.text_input("Sample", key="sample", bind="query-params", width=320)
     # Going back in the browser to an address without a sample empties the field.
     name = name or next(iter(ids), "")

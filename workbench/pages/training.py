@@ -10,6 +10,7 @@ from reports.style import count, number, pair_label, with_interval
 from reviosa.process import is_locked
 from reviosa.training.log import ATTENTION_FILE
 from workbench.pages._data import RunEntry, files_mark, list_runs, runs_folder
+from workbench.pages._runs import live_status
 from workbench.pages._shell import STATUS_ICONS, choose, literal, show
 from workbench.pages._sweeps import trial_names
 from workbench.pages._training_attention import draw_attention
@@ -48,7 +49,7 @@ def render() -> None:
         parts = name.split("/")
         trial = sweeps.get(parts[1]) if len(parts) == 3 and parts[0] == "trials" else None
         entry = trainings.get(name)
-        status = "gone" if entry is None else _status(entry)
+        status = "gone" if entry is None else live_status(entry)
         end = "" if status == "done" else f" ({status})"
         return f"{trial} \N{EM DASH} {name}{end}" if trial else f"{name}{end}"
 
@@ -70,16 +71,9 @@ def _nothing() -> None:
     st.code("reviosa train --help", language="bash")
 
 
-def _status(entry: RunEntry) -> str:
-    """What the header says; a run that is held by nobody does not run."""
-    if entry.status == "running" and not is_locked(entry.directory):
-        return "killed"
-    return entry.status
-
-
 def _training(entry: RunEntry, runs: Sequence[RunEntry]) -> None:
     _banner(entry)
-    if _status(entry) == "running":
+    if live_status(entry) == "running":
         _follow(entry)
     config = entry.header.get("config")
     config = config if isinstance(config, dict) else {}
@@ -114,13 +108,13 @@ def _follow(entry: RunEntry) -> None:
 
 
 def _banner(entry: RunEntry) -> None:
-    status = _status(entry)
+    status = live_status(entry)
     if status == "running":
         st.info("This training goes on; the page follows it.", icon=STATUS_ICONS["running"])
-    elif status == "killed":
+    elif status == "stopped":
         st.warning(
-            "This training has no end and no process holds it: it was killed. \\-\\-resume goes on "
-            "from its last checkpoint.",
+            "This training was stopped before its end, and no process goes on with it. The same "
+            "command with \\-\\-resume goes on from its last checkpoint.",
             icon=STATUS_ICONS["stopped"],
         )
     elif status != "done":

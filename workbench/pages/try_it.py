@@ -6,7 +6,7 @@ from reports.style import count
 from reviosa.data import InterRVOSDataset
 from reviosa.errors import ReviosaError
 from workbench.pages._data import dataset_of, fingerprint, list_runs, runs_folder
-from workbench.pages._shell import choose, choose_run, show
+from workbench.pages._shell import choose, choose_run, from_address, show, to_address
 from workbench.pages._trial import Choice, Source, models, tried, upload_source
 from workbench.pages._trial_view import draw_trials
 from workbench.tryout import Trial, passive_twin, swapped_nouns
@@ -110,6 +110,7 @@ def _ask(choice: Choice, source: Source) -> None:
     with left:
         with_two = next((text for text in known if swapped_nouns(text)), "")
         expression = _sentence("Expression", "expression", with_two or next(iter(known), ""))
+    to_address("expression", expression)
     run = right.button("Run", type="primary", icon=":material/play_arrow:", width="stretch")
     if choice.name == "nano":
         st.caption(
@@ -124,23 +125,16 @@ def _ask(choice: Choice, source: Source) -> None:
 
 
 def _sentence(label: str, key: str, default: str) -> str:
-    """A field for a sentence that always stands in the address, like :func:`choose`."""
-    asked, last = st.query_params.get(key), st.session_state.get(f"{key}_in_address")
-    if asked and asked != last:
-        st.session_state[key] = asked[:MOST_CHARACTERS]
-    elif key not in st.session_state:
-        st.session_state[key] = last or default
-    text = " ".join(
-        st.text_input(
-            label, key=key, max_chars=MOST_CHARACTERS, placeholder="a dog chasing a cat"
-        ).split()
+    """A field for a sentence, from the address where that is new; the caller writes it there."""
+    asked = st.query_params.get(key)
+    if asked and len(asked) > MOST_CHARACTERS:
+        st.query_params[key] = asked[:MOST_CHARACTERS]
+    # An empty text can be kept: the field was emptied by hand.
+    from_address(key, lambda text: text is not None, default)
+    text = st.text_input(
+        label, key=key, max_chars=MOST_CHARACTERS, placeholder="a dog chasing a cat"
     )
-    st.session_state[f"{key}_in_address"] = text
-    if not text:
-        st.query_params.pop(key, None)
-    elif st.query_params.get(key) != text:
-        st.query_params[key] = text
-    return text
+    return " ".join(text.split())
 
 
 def _expressions(source: Source) -> list[str]:
@@ -203,9 +197,16 @@ def _twin(choice: Choice, source: Source, trial: Trial, run: bool) -> Trial | No
     both = right.button("Run both", icon=":material/play_arrow:", width="stretch")
     if not any(twins.values()):
         st.caption("No verb was found between two things; edit the sentence by hand.")
-    if not swapped or swapped == text:
-        return None
-    return _tried(choice, source, swapped, both or (run and wanted))
+    twin = None
+    if swapped and swapped != text:
+        twin = _tried(choice, source, swapped, both or (run and wanted))
+    if twin is not None:
+        to_address("swapped", swapped)
+    else:
+        # A copied address would try it, and show more than this page does.
+        st.session_state["swapped_in_address"] = swapped
+        st.query_params.pop("swapped", None)
+    return twin
 
 
 if __name__ == "__main__":

@@ -1,0 +1,57 @@
+"""Frames of a video on a page: which one is shown, and all of them in a strip."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from reports.overlay import encode_jpeg
+from workbench.pages._shell import from_address, to_address
+
+__all__ = ["BIG", "SMALL", "brightest", "frame_slider", "frame_strip"]
+
+BIG, SMALL = 400, 84
+"""Heights in pixels of the chosen frame and of the frames of the strip."""
+
+
+def brightest(attention: NDArray, indices: Sequence[int]) -> int:
+    """Index in the video of the frame with the most of ``attention``, [frame, row, column]."""
+    return indices[int(attention.sum(axis=(1, 2)).argmax())]
+
+
+def frame_slider(
+    key: str, frames: Sequence[int], first: int, of: Hashable, words: str | None = None
+) -> int:
+    """The scrubber; a frame other than ``first`` stands in the address.
+
+    To write the first one, too, would send a reader who goes back forward again.
+
+    Args:
+        key: in the address and in the state of the session.
+        frames: to choose from.
+        first: shown where none was asked for, and where ``of`` changes.
+        of: what the frames are of.
+        words: help.
+    """
+    if len(frames) == 1:
+        return frames[0]
+    known = {str(frame): frame for frame in frames}
+    left = st.session_state.get(f"{key}_in_address") and key not in st.query_params
+    if left or st.session_state.get(f"{key}_of", of) != of:
+        st.session_state[key] = str(first)
+    st.session_state[f"{key}_of"] = of
+    from_address(key, known.__contains__, str(first))
+    frame = st.select_slider("Frame", list(known), key=key, help=words)
+    to_address(key, "" if frame == str(first) else frame)
+    return known[frame]
+
+
+def frame_strip(images: Sequence[NDArray[np.uint8]], indices: Sequence[int]) -> None:
+    """All frames beside each other, small."""
+    st.image(
+        [encode_jpeg(image) for image in images],
+        caption=[f"frame {index}" for index in indices],
+        width=round(SMALL * images[0].shape[1] / images[0].shape[0]),
+        alt=[f"Frame {index}" for index in indices],
+    )
