@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.fixtures_capture import set_status
-from workbench.pages._words import words_html
+from workbench.pages._token_chips import word_chips
 
 APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
 
@@ -185,9 +185,9 @@ def test_trained_models_of_the_folder_are_offered(monkeypatch, planted_runs, tmp
 
 
 def test_words_are_coloured_by_their_attention():
-    html = words_html(["<b>", "\n", "cat"], [0.0, 0.04, 0.16], "actor")
+    html = word_chips(["<b>", "frame 3", "cat"], [0.0, 0.84, 0.16])
     assert "&lt;b&gt;" in html and "<b>" not in html
-    # sqrt(0.04 / 0.16) is a half of 0.62; the strongest has all of it, the first none.
-    assert [f",{x:.3f})" in html for x in (0.0, 0.31, 0.62)] == [True] * 3
-    assert 'title="16.00 %"' in html
-    assert ",0.000)" in words_html(["x"], [0.0], "target")
+    # The strongest word, not the frame, has the end of viridis; the first its beginning.
+    assert "background:#440154" in html and "background:#fde725" in html
+    assert "[frame 3, 84.0 %]" in html and 'title="16.00 % of its attention"' in html
+    assert "background:#440154" in word_chips(["x"], [0.0])

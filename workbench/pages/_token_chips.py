@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from probes.store import TextAttention
 from reports.style import MAP_COLORS, per_cent
 
-__all__ = ["token_chips", "weights_of"]
+__all__ = ["is_frame", "token_chips", "weights_of", "word_chips"]
 
 _CHIP = "display:inline-block;padding:0 4px;margin:1px;border-radius:3px;font-family:monospace"
 _VIDEO = "display:inline-block;padding:0 6px;margin:1px;border-radius:3px;border:1px solid #888888"
@@ -47,7 +47,36 @@ def token_chips(attention: TextAttention, pair: tuple[int, int], by_frame: Seque
         else:
             parts.append(_chip(token, float(weights[word]), peak))
             word += 1
-    return f'<div style="line-height:1.9">{"".join(parts)}</div>'
+    return _line(parts)
+
+
+def word_chips(words: Sequence[str], weights: Sequence[float]) -> str:
+    """The same where the vision tokens of a frame are one word (:func:`is_frame`).
+
+    Args:
+        words: tokens as they were decoded, in order.
+        weights: attention on each, 0 to 1.
+
+    Returns:
+        HTML; whatever a token reads is shown and never run.
+    """
+    pairs = list(zip(words, weights, strict=True))
+    peak = max([weight for word, weight in pairs if not is_frame(word)], default=0.0)
+    return _line(
+        [
+            _block(word, weight) if is_frame(word) else _chip(word, weight, peak)
+            for word, weight in pairs
+        ]
+    )
+
+
+def is_frame(word: str) -> bool:
+    """Whether a word of :class:`workbench.tryout.Trial` stands for the patches of a frame."""
+    return word.startswith("frame ")
+
+
+def _line(parts: Sequence[str]) -> str:
+    return f'<div style="line-height:1.9;overflow-wrap:anywhere">{"".join(parts)}</div>'
 
 
 def _share(blocks: Sequence[int], block: int, by_frame: Sequence[float]) -> float | None:
@@ -58,7 +87,11 @@ def _share(blocks: Sequence[int], block: int, by_frame: Sequence[float]) -> floa
 
 
 def _video(tokens: int, share: float | None) -> str:
-    words = f"video: {tokens:,} tokens" + ("" if share is None else f", {per_cent(share)} %")
+    return _block(f"video: {tokens:,} tokens", share)
+
+
+def _block(name: str, share: float | None) -> str:
+    words = name + ("" if share is None else f", {per_cent(share)} %")
     return f'<span style="{_VIDEO}">[{escape(words)}]</span>'
 
 

@@ -12,9 +12,9 @@ from reports.style import MISSING, ROLE_TITLES, count, number, pair_label, per_c
 from reviosa import ROLES
 from workbench.pages._frames import BIG, SMALL, brightest, frame_slider, frame_strip
 from workbench.pages._shell import literal
+from workbench.pages._token_chips import is_frame, word_chips
 from workbench.pages._trial import Source
 from workbench.pages._view import csv_button
-from workbench.pages._words import words_html
 from workbench.tryout import Looked, Meeting, Trial, compare, moved_words
 
 __all__ = ["draw_trials", "moved_frame"]
@@ -98,17 +98,13 @@ def _result(
         st.info(f"The model named no {role}, so no token looked for it.")
         return
     words = _weights(looked, choice)[1]
-    video = sum(w for word, w in zip(trial.words, words, strict=True) if _is_frame(word))
-    st.html(words_html(trial.words, words.tolist(), role))
+    video = sum(w for word, w in zip(trial.words, words, strict=True) if is_frame(word))
+    st.html(word_chips(trial.words, words.tolist()))
     st.caption(
         f"{_head_title(choice)}: {per_cent(float(video))} % of the {role} token's attention lies "
-        "on the video. The deeper a word's colour, the more attention it got; a frame is one "
-        "word. Point at a word for its share. One sentence, so there is no interval."
+        "on the video. Words: dark for none, yellow for the most, by the square root of the "
+        "weight; point at one for its share. One sentence, so there is no interval."
     )
-
-
-def _is_frame(word: str) -> bool:
-    return word.startswith("frame ")
 
 
 def _weights(looked: Looked, choice: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
