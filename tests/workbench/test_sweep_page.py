@@ -351,9 +351,9 @@ def test_a_run_of_another_shape_drops_pairs_it_has_not(monkeypatch, runs):
 @pytest.mark.parametrize(
     ("status", "kind", "says"),
     [
-        ("running", "warning", "was killed"),
+        ("running", "warning", "no process goes on with it"),
         ("failed", "error", "status: failed"),
-        ("stopped", "error", "status: stopped"),
+        ("stopped", "warning", "stopped before its end"),
     ],
 )
 def test_a_training_that_has_not_ended_well(monkeypatch, tmp_path, status, kind, says):

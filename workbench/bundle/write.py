@@ -89,7 +89,7 @@ def write_bundle(
     if not results.captures:
         raise RunError("got no capture, expected at least one; a bundle shows captures")
     stores = _stores(results, runs)
-    names = _names([part.results.name for part in results.captures])
+    names = folder_names([part.results.name for part in results.captures])
     directory.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(directory) as folder:
         _assets(folder / "assets")
@@ -124,7 +124,7 @@ def _stores(results: ReportResults, runs: Sequence[Path]) -> list[CaptureStore]:
     return stores
 
 
-def _names(runs: Sequence[str]) -> list[str]:
+def folder_names(runs: Sequence[str]) -> list[str]:
     """A folder for each run; ``assets`` is taken."""
     names: list[str] = []
     for run in runs:
