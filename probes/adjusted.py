@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.stats import norm, rankdata
+from scipy.special import ndtri
 
 from probes.rank_statistics import partial_correlation
+from probes.ranks import rankdata
 
 __all__ = ["adjusted_correlations", "average_ranks", "normal_scores", "residuals"]
 
@@ -35,7 +36,7 @@ def normal_scores(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     Args:
         columns: [sample, column] or [sample].
     """
-    return norm.ppf(average_ranks(columns) / (len(columns) + 1))
+    return ndtri(average_ranks(columns) / (len(columns) + 1))
 
 
 def adjusted_correlations(

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from probes.adjusted import (
     adjusted_correlations,
@@ -22,6 +21,7 @@ from probes.adjusted import (
 from probes.bootstrap import ONE_VIDEO, Estimate, draw_weights, interval, video_means
 from probes.multiplicity import max_t_sign_flips, two_sided_p
 from probes.rank_statistics import CentredRanks, partial_correlation
+from probes.ranks import rankdata
 
 __all__ = [
     "Association",

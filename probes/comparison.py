@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from probes.bootstrap import draw_weights, video_codes, weighted_means
 
@@ -132,11 +132,11 @@ def _estimate(
         )
         freedom, reason = max(freedom, 1.0), None
     error = total**0.5
-    reach = float(student.ppf(0.975, freedom)) * error
+    reach = float(stdtrit(freedom, 0.975)) * error
     ci, p = (value - reach, value + reach), None
     # Rounding is no spread: it would make any difference certain.
     if test and error > 1e-6 * abs(value):
-        p = float(2 * student.sf(abs(value) / error, freedom))
+        p = float(2 * stdtr(freedom, -abs(value) / error))
     return SeedMean(value, ci, by_seed, len(names), count, reason, p)
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
+
+from probes.ranks import rankdata
 
 __all__ = ["rank_gap"]
 

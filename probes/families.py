@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from probes._json import plain
 from probes.bootstrap import Estimate, draw_weights, interval, video_codes, weighted_means
 from probes.criteria import CRITERIA
+from probes.ranks import rankdata
 from probes.scores import score_draws
 from probes.stability import Agreement, agreement
 from reviosa.errors import ConfigError

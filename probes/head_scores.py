@@ -33,6 +33,7 @@ class HeadScores:
         self._directory, self._shape = directory, shape
         self._samples = samples[["sample_id", "role", "chunk"]]
         self._places: dict[str, list[_Place]] = {}
+        self._last: tuple[str, dict[int, NDArray[np.float32]]] = ("", {})
 
     def read(self, role: str, columns: Sequence[str]) -> dict[str, NDArray[np.float64]]:
         """Columns of one role: name to [sample, layer, head] in the order of its samples.
@@ -48,10 +49,22 @@ class HeadScores:
         count = int((self._samples.role == role).sum())
         found = {name: np.full(count * self._shape[0] * self._shape[1], np.nan) for name in columns}
         for place in self._places[role] if columns else ():
-            table = self._table(place.chunk, columns)
-            for name, values in found.items():
-                values[place.to] = table[name].to_numpy()[place.rows]
+            for name, scores in self._scores(place.chunk, columns).items():
+                found[name][place.to] = scores[place.rows]
         return {name: values.reshape(count, *self._shape) for name, values in found.items()}
+
+    def _scores(self, chunk: int, columns: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Columns of a part. A single one is kept until another is asked for: by the next role."""
+        if len(columns) > 1:
+            table = self._table(chunk, columns)
+            return {name: table[name].to_numpy() for name in columns}
+        (name,) = columns
+        if self._last[0] != name:
+            self._last = (name, {})
+        held = self._last[1]
+        if chunk not in held:
+            held[chunk] = self._table(chunk, columns)[name].to_numpy()
+        return {name: held[chunk]}
 
     def _find(self, role: str) -> list["_Place"]:
         """Where the rows of a role go, part by part."""

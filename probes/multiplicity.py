@@ -8,8 +8,7 @@ of many scores is also the luckiest: shrinkage takes that back.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtr
 
 __all__ = [
     "benjamini_hochberg",
@@ -98,7 +97,7 @@ def two_sided_p(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     spread = variance.sum(axis=0) / np.maximum(count - 1, 1)
     usable = (count > 1) & (spread > 1e-12 * mean**2) & (spread > 0)
     t = np.abs(mean) / np.sqrt(np.where(usable, spread, 1.0) / np.maximum(count, 1))
-    return np.where(usable, 2 * student.sf(t, np.maximum(count - 1, 1)), np.nan)
+    return np.where(usable, 2 * stdtr(np.maximum(count - 1, 1), -t), np.nan)
 
 
 def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -168,5 +167,5 @@ def smallest_detectable(
     """
     if videos < 4:
         return None
-    reach = norm.ppf(1 - level / (2 * tests)) + norm.ppf(power)
+    reach = float(ndtri(1 - level / (2 * tests)) + ndtri(power))
     return float(np.tanh(reach / np.sqrt(videos - 3)))

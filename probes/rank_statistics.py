@@ -9,7 +9,8 @@ once, and the result is the same as ranking the drawn sample anew.
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.stats import rankdata
+
+from probes.ranks import rankdata
 
 __all__ = [
     "CentredRanks",

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from probes.bootstrap import defined_mean, percentile_interval
+from probes.ranks import rankdata
 
 __all__ = ["Agreement", "HeldOut", "SplitHalf", "agreement", "split_half"]
 

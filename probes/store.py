@@ -11,6 +11,7 @@ import glob
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,7 +139,7 @@ class CaptureStore:
         """
         return self._criteria
 
-    @property
+    @cached_property
     def roles(self) -> tuple[str, ...]:
         """Actor and target, and other query tokens that the run has, by name."""
         return tuple(dict.fromkeys((*ROLES, *sorted(set(self._samples.role)))))
