@@ -34,7 +34,18 @@ WIDTH, HEIGHT, TALLEST = 1280, 800, 2600
 """Pixels. A page that is longer than the tallest picture is cut there."""
 DARK = ("heads", "samples")
 """Pages that are also taken in dark colours."""
-ADDRESS = {"heads": {"criterion": "Mask share"}, "sweeps": {"sweep": "table-3"}}
+SENTENCE = "the red object {} the large purple plain triangle"
+"""About a video of the demo."""
+ADDRESS = {
+    "heads": {"criterion": "Mask share"},
+    "sweeps": {"sweep": "table-3"},
+    "try_it": {
+        "model": "nano",
+        "video": "synth_7_00002",
+        "expression": SENTENCE.format("being approached by"),
+        "swapped": SENTENCE.format("approaching"),
+    },
+}
 """What is asked of a page where its first view is not the one to show."""
 WAIT_MS = 120_000
 

@@ -1,7 +1,9 @@
 """Which chunks of a capture run are whole, and the samples they hold."""
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +19,9 @@ from probes.layout import FOLDERS, LATER, READABLE, SAMPLES_SCHEMA, SHAPE_KEY, c
 from reviosa.errors import RunError
 
 __all__ = ["LoadedSamples", "check_part", "load_samples", "missing_parts", "problem"]
+
+_READERS = 4
+"""Parts that are checked at a time; pyarrow works outside of Python's lock."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,9 @@ def load_samples(directory: Path) -> LoadedSamples:
     shape: tuple[int, int] | None = None
     problems: list[str] = []
     scored = dict.fromkeys(SCORED)
-    for path in sorted((directory / "samples").glob("part-*.parquet")):
+    paths = sorted((directory / "samples").glob("part-*.parquet"))
+    _check_ahead(directory, paths)
+    for path in paths:
         chunk = chunk_of(path)
         if chunk is None:
             continue
@@ -72,6 +79,18 @@ def load_samples(directory: Path) -> LoadedSamples:
         if (OUTCOME_OF if item.kind == "outcome" else name) in scored
     ]
     return LoadedSamples(samples, tuple(chunks), shape or (0, 0), tuple(criteria), tuple(problems))
+
+
+def _check_ahead(directory: Path, samples: Sequence[Path]) -> None:
+    """Check the heads parts beside each other, as they are large; what is wrong is told later."""
+
+    def check(path: Path) -> None:
+        with contextlib.suppress(OSError, ValueError, pa.ArrowException):
+            check_part(path)
+
+    chunks = [chunk for path in samples if (chunk := chunk_of(path)) is not None]
+    with ThreadPoolExecutor(_READERS) as pool:
+        list(pool.map(check, [part(directory, "heads", chunk) for chunk in chunks]))
 
 
 def missing_parts(
