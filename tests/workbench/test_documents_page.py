@@ -120,6 +120,7 @@ def test_a_run_that_is_not_whole_says_so(monkeypatch, runs, status):
     assert not app.error
 
 
+@pytest.mark.slow
 def test_every_form_is_written(planted_runs, tmp_path, monkeypatch):
     monkeypatch.setattr("reports.latex.VENUES", {"neurips": 5.5})  # the others are drawn alike
     runs = [planted_runs / "planted"]

@@ -65,6 +65,7 @@ def test_bad_input_exits_2_with_one_line(cli, record, tmp_path, monkeypatch, arg
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_pdf_and_latex_are_written_with_the_record_beside_them(cli, record, tmp_path, of_one_size):
     done = cli(
         "report", record, "--pdf", tmp_path / "a.pdf", "--latex", tmp_path / "tex",

@@ -119,6 +119,7 @@ def test_killed_at_any_moment_a_sweep_goes_on_to_the_same_results(path, whole, t
     assert {p: p.stat().st_mtime_ns for p in runs.glob("trials/*/*/run.json")} == before
 
 
+@pytest.mark.slow
 def test_on_ray_the_results_are_the_same_also_where_a_worker_is_killed(path, whole, tmp_path):
     runs = tmp_path / "runs"
     sweep = start(path, runs, "--engine", "ray", "--workers", "2")
@@ -133,6 +134,7 @@ def test_on_ray_the_results_are_the_same_also_where_a_worker_is_killed(path, who
     assert log.count("$ reviosa train") == 2, "begun again"
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once_share_trials_and_features(path, whole, sweep_file, tmp_path):
     runs = tmp_path / "runs"
     both = [start(path, runs, "--workers", "2", log=f"{n}.txt") for n in ("one", "two")]

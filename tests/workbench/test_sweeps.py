@@ -158,6 +158,7 @@ def test_a_failed_trial_does_not_stop_the_others(cli, tmp_path, sweep_file):
     assert "bad, seed 0" in line and "log.txt" in line
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_goes_on(cli, tmp_path, sweep_file):
     path, runs = sweep_file(), tmp_path / "runs"
     command = [sys.executable, "-m", "workbench.cli", "sweep", str(path), "--out", str(runs),

@@ -1,11 +1,12 @@
 """Jobs on a Ray cluster: Ray says where a job runs, and runs it again where a worker is lost."""
 
+import contextlib
 import logging
 import os
 import signal
 import socket
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 
 from reviosa.errors import ConfigError, first_line
 from workbench.executors.job import Job, Outcome
@@ -104,6 +105,10 @@ class RayExecutor:
         if running:
             self._ray.wait(running, num_returns=len(running), timeout=30)
         self._ray.shutdown()
+        # A task that did not hear the interrupt has ended with its cluster, which answers no more.
+        for answer in list(self._running):
+            with contextlib.suppress(InvalidStateError):
+                answer.set_result(Outcome("stopped", "Ray: ended with its cluster"))
 
 
 def _require_reachable(address: str) -> None:
