@@ -15,15 +15,10 @@ from scipy.special import ndtri
 from probes.rank_statistics import partial_correlation
 from probes.ranks import rankdata
 
-__all__ = ["adjusted_correlations", "average_ranks", "normal_scores", "residuals"]
+__all__ = ["adjusted_correlations", "normal_scores", "residuals"]
 
 _BLOCK = 4 * 10**7
 """Numbers held at a time while draws are worked through: 320 MB."""
-
-
-def average_ranks(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks of each column, 1 = lowest; ties share their mean. [sample, column] or [sample]."""
-    return rankdata(columns, axis=0) if columns.size else columns
 
 
 def normal_scores(columns: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -36,7 +31,7 @@ def normal_scores(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     Args:
         columns: [sample, column] or [sample].
     """
-    return ndtri(average_ranks(columns) / (len(columns) + 1))
+    return ndtri(rankdata(columns) / (len(columns) + 1))
 
 
 def adjusted_correlations(

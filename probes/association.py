@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from probes.adjusted import (
     adjusted_correlations,
-    average_ranks,
     normal_scores,
     residuals,
 )
@@ -260,7 +259,7 @@ def correlation_draws(
                 None,
                 codes[rows],
                 weights,
-                average_ranks,
+                rankdata,
             )
     return found
 

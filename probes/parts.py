@@ -9,7 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,7 +28,7 @@ class LoadedSamples:
     """All whole chunks of a run."""
 
     samples: pd.DataFrame
-    """The samples table with two more columns: ``chunk``, and ``row``, its place in the table."""
+    """The samples table with one more column, ``chunk``."""
     chunks: tuple[int, ...]
     shape: tuple[int, int]
     """Layers and heads; (0, 0) without a chunk."""
@@ -72,7 +71,6 @@ def load_samples(directory: Path) -> LoadedSamples:
         )
         samples = samples[~double].reset_index(drop=True)
     samples["frame_indices"] = [tuple(map(int, item)) for item in samples.frame_indices]
-    samples = samples.assign(row=np.arange(len(samples)))
     criteria = [
         name
         for name, item in CRITERIA.items()

@@ -121,7 +121,7 @@ def fixed_rank_correlations(
         or the draw holds fewer than 3 different samples, of the second 4.
     """
     columns = np.column_stack([outcome, area, scores])
-    ranks = rankdata(columns, axis=0) if len(columns) else columns
+    ranks = rankdata(columns)
     # Of mean 0 and size 1, so that sums of squares keep their digits.
     ranks = (ranks - ranks.mean(axis=0)) / np.maximum(ranks.std(axis=0), 1e-12)
     y, z, x = ranks[:, [0]], ranks[:, [1]], ranks[:, 2:]

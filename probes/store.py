@@ -146,7 +146,7 @@ class CaptureStore:
 
     def samples(self) -> pd.DataFrame:
         """The samples table (columns of :class:`SampleRow`), in the order of capture; a copy."""
-        return self._samples.drop(columns=["row", "chunk"])
+        return self._samples.drop(columns="chunk")
 
     def head_array(self, metric: str, role: str) -> HeadTable:
         """One metric of one role as a dense array.

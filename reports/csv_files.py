@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pandas.api.types import is_numeric_dtype
+
 from reports.csv_rows import (
     agreement_rows,
     arm_contrast_rows,
@@ -16,11 +18,13 @@ from reports.csv_rows import (
 from reviosa.io import atomic_path
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from probes.beside import Beside
     from probes.report import CapturePart, ReportResults
     from probes.results import AnalysisResults
 
-__all__ = ["spreadsheet_cell", "write_csv"]
+__all__ = ["csv_text", "spreadsheet_cell", "write_csv"]
 
 
 def write_csv(results: "ReportResults", directory: str | Path) -> tuple[Path, ...]:
@@ -49,6 +53,15 @@ def write_csv(results: "ReportResults", directory: str | Path) -> tuple[Path, ..
     files |= {name: found for name, rows in more.items() if (found := list(rows))}
     directory = Path(directory)
     return tuple(_write(directory / f"{name}.csv", rows) for name, rows in files.items())
+
+
+def csv_text(frame: "pd.DataFrame") -> str:
+    """A table as CSV. Words that a spreadsheet would run as a formula get a quote in front."""
+    safe = frame.copy()
+    for name in safe.columns:
+        if not is_numeric_dtype(safe[name]):
+            safe[name] = [spreadsheet_cell(cell) for cell in safe[name]]
+    return safe.to_csv(index=False)
 
 
 def spreadsheet_cell(cell: Any) -> Any:

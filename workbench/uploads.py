@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from reports.overlay import encode_jpeg
-from reviosa.errors import ConfigError, DataError
+from reviosa.errors import DataError
+from workbench.video import decoding_errors
 
 __all__ = ["MAX_FRAMES", "MAX_MB", "MAX_SECONDS", "MAX_SIDE", "KeptFrames", "read_upload"]
 
@@ -122,16 +123,10 @@ def _small(picture: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    try:
-        from av import error as of_ffmpeg
-    except ImportError:
-        raise ConfigError(
-            "reading a video file needs PyAV, which is not installed; "
-            "pip install 'reviosa-workbench[video]', or choose a sample of the data set"
-        ) from None
+    unreadable = decoding_errors("a video file", "choose a sample of the data set")
     try:
         yield
-    except (of_ffmpeg.FFmpegError, OSError, ValueError, IndexError) as error:
+    except unreadable as error:
         raise DataError(
             f"{name}: got no readable video ({_reason(error)}), expected one that FFmpeg decodes, "
             "such as MP4, MOV, WebM or GIF; write it again (ffmpeg -i IN OUT.mp4)"

@@ -126,20 +126,34 @@ class VideoFile:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        try:
-            from av import error as of_ffmpeg
-        except ImportError:
-            raise ConfigError(
-                f"reading the video file {self.path} needs PyAV, which is not installed; "
-                "pip install 'reviosa-workbench[video]', or give a folder of frames"
-            ) from None
+        unreadable = decoding_errors(f"the video file {self.path}", "give a folder of frames")
         try:
             yield
-        except (of_ffmpeg.FFmpegError, OSError, ValueError, IndexError) as error:
+        except unreadable as error:
             raise DataError(
                 f"{self.path}: got no readable video ({error}), expected one that FFmpeg decodes; "
                 "check the file"
             ) from error
+
+
+def decoding_errors(what: str, instead: str) -> tuple[type[Exception], ...]:
+    """What reading a video by PyAV raises where it cannot be read.
+
+    Args:
+        what: is read.
+        instead: what to do without PyAV.
+
+    Raises:
+        ConfigError: PyAV is not installed.
+    """
+    try:
+        from av import error as of_ffmpeg
+    except ImportError:
+        raise ConfigError(
+            f"reading {what} needs PyAV, which is not installed; "
+            f"pip install 'reviosa-workbench[video]', or {instead}"
+        ) from None
+    return of_ffmpeg.FFmpegError, OSError, ValueError, IndexError
 
 
 def open_video(path: str | Path) -> Video | VideoFile:

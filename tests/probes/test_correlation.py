@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from probes import association as module
-from probes.adjusted import adjusted_correlations, average_ranks, normal_scores
+from probes.adjusted import adjusted_correlations, normal_scores
 from probes.association import _shares
 from probes.correlation import correlate, correlate_tables
 from probes.covariates import COVARIATES, Covariates
 from probes.criteria import CRITERIA
 from probes.multiplicity import max_t_sign_flips
+from probes.ranks import rankdata
 from probes.store import CaptureStore
 from reviosa.errors import ConfigError
 
@@ -244,7 +245,7 @@ def beside(n, **known):
 @pytest.mark.parametrize("scaled", ["ranks", "normal scores"])
 def test_adjusted_is_the_correlation_of_what_the_others_leave(scaled):
     """By least squares on ranks, with each draw's videos written out: 2e-13 apart at most."""
-    scale = {"ranks": average_ranks, "normal scores": normal_scores}[scaled]
+    scale = {"ranks": rankdata, "normal scores": normal_scores}[scaled]
     rng = np.random.default_rng(0)
     n, videos = 40, 9
     codes = np.sort(rng.integers(0, videos, n))
@@ -263,7 +264,7 @@ def test_adjusted_is_the_correlation_of_what_the_others_leave(scaled):
             assert found[draw, column] == pytest.approx(np.corrcoef(*left)[0, 1], abs=1e-9)
     # Without anything to hold fixed it is Spearman's.
     plain = adjusted_correlations(
-        scores, outcome, known[:, :0], None, codes, np.ones((1, videos)), average_ranks
+        scores, outcome, known[:, :0], None, codes, np.ones((1, videos)), rankdata
     )
     wanted = [spearmanr(x, outcome)[0] for x in scores.T]
     np.testing.assert_allclose(plain[0], wanted)

@@ -1,7 +1,6 @@
 """The page Reports: what can be chosen, what is built, and what is refused in one line."""
 
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from probes.report import ReportResults
 from reviosa.errors import ConfigError
 from tests.fixtures_capture import set_status
+from tests.workbench.test_pages import open_page
 from workbench.exports import FORMS, export_report, kept_exports
 from workbench.pages import documents
 from workbench.reporting import gather
@@ -30,12 +30,9 @@ def runs(planted_runs, tmp_path, monkeypatch) -> Path:
 
 
 def opened(monkeypatch, folder: Path, **address: str) -> AppTest:
-    monkeypatch.setattr(sys, "argv", [str(APP), str(folder)])
-    app = AppTest.from_file(str(APP), default_timeout=240)
-    app.run()
-    for name, value in address.items():
-        app.query_params[name] = value
-    return checked(app.switch_page("workbench/pages/documents.py").run())
+    app = open_page(monkeypatch, folder, "documents", **address)
+    app.default_timeout = 240  # a report is built
+    return app
 
 
 def checked(app: AppTest) -> AppTest:

@@ -2,14 +2,13 @@
 
 import re
 import shutil
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from reviosa.errors import ConfigError
+from tests.workbench.test_pages import open_page
 from workbench.pages._paths import below, plain_name
 from workbench.uploads import MAX_MB
 
@@ -69,17 +68,6 @@ def all_pages() -> list[str]:
     return re.findall(r'"workbench/pages/(\w+)\.py"', APP.read_text())
 
 
-def opened(monkeypatch, folder: Path, page: str, **address: str) -> AppTest:
-    monkeypatch.setattr(sys, "argv", [str(APP), str(folder)])
-    app = AppTest.from_file(str(APP), default_timeout=120)
-    app.run()
-    for name, value in address.items():
-        app.query_params[name] = value
-    app.switch_page(f"workbench/pages/{page}.py").run()
-    assert not app.exception, [item.message for item in app.exception]
-    return app
-
-
 def state(folder: Path) -> dict[str, tuple[int, int]]:
     return {
         str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.stat().st_size)
@@ -117,7 +105,7 @@ def test_no_address_reaches_outside(monkeypatch, guarded, page):
         "run", "against", "sample", "video", "pair", "pairs", "sweep", "training", "trial", "model",
         "selection", "heads", "file", "name", "report", "export",
     )  # fmt: skip
-    app = opened(monkeypatch, guarded / "runs", page)
+    app = open_page(monkeypatch, guarded / "runs", page)
     for name in HOSTILE_NAMES:
         for key in keys:
             app.query_params[key] = name
@@ -128,10 +116,10 @@ def test_no_address_reaches_outside(monkeypatch, guarded, page):
 
 
 @pytest.mark.usefixtures("fresh_caches")
-def test_pages_write_nothing_by_being_opened(monkeypatch, guarded):
+def test_pages_write_nothing_by_being_open_page(monkeypatch, guarded):
     before = state(guarded)
     for page in all_pages():
-        opened(monkeypatch, guarded / "runs", page)
+        open_page(monkeypatch, guarded / "runs", page)
     assert state(guarded) == before
 
 

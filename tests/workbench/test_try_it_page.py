@@ -2,7 +2,6 @@
 
 import io
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.fixtures_capture import set_status
+from tests.workbench.test_pages import open_page
 from workbench.pages._token_chips import word_chips
 
 APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
@@ -20,12 +20,8 @@ pytestmark = pytest.mark.usefixtures("fresh_caches")
 
 
 def opened(monkeypatch, folder: Path, **address: str) -> AppTest:
-    monkeypatch.setattr(sys, "argv", [str(APP), str(folder)])
-    app = AppTest.from_file(str(APP), default_timeout=120)
-    app.run()
-    for name, value in address.items():
-        app.query_params[name] = value
-    return checked(app.switch_page("workbench/pages/try_it.py").run())
+    app = open_page(monkeypatch, folder, "try_it", **address)
+    return app
 
 
 def checked(app: AppTest) -> AppTest:

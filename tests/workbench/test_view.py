@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import streamlit as st
 
+from reports.csv_files import csv_text
 from tests.workbench.test_pages import open_page
-from workbench.pages._view import csv_text, file_stem, picture
+from workbench.pages._view import file_stem, picture
 
 
 def line(rows: int) -> alt.Chart:

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from reports.csv_files import spreadsheet_cell
+from reports.csv_files import csv_text
 from reviosa.io import write_text
 
 __all__ = ["chart_spec", "write_chart", "write_data", "write_table"]
@@ -25,11 +25,7 @@ def write_data(path: Path, value: Any) -> None:
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
     """Write what a chart draws as CSV, numbers in full."""
-    safe = frame.copy()
-    for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = [spreadsheet_cell(cell) for cell in safe[name]]
-    write_text(path, safe.to_csv(index=False))
+    write_text(path, csv_text(frame))
 
 
 def chart_spec(chart: alt.LayerChart | alt.Chart) -> dict[str, Any]:

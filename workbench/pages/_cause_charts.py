@@ -9,6 +9,7 @@ import pandas as pd
 
 from reports.causal_words import effects_of
 from reports.style import ROLE_COLORS, ROLE_TITLES, number, pair_label
+from workbench.pages._marks import stroke_legend, whole_steps
 
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
@@ -77,22 +78,9 @@ def curve_chart(data: pd.DataFrame, role: str, groups: Mapping[str, str], x: str
     if len(titles) > 2:
         dashes[titles[-1]] = [2, 2]
     colors = [ROLE_COLORS[role] if title == own else _CONTROL for title in titles]
-    legend = alt.Legend(
-        orient="top",
-        labelLimit=200,
-        symbolType="stroke",
-        symbolSize=300,
-        symbolStrokeWidth=2.5,
-        symbolOpacity=1,
-        columns=2,
-    )
+    legend = stroke_legend(200)
     base = alt.Chart(data).encode(
-        x=alt.X(
-            "heads:Q",
-            title=x,
-            axis=alt.Axis(tickMinStep=1, format="d", grid=False),
-            scale=alt.Scale(nice=False, padding=8),
-        ),
+        x=whole_steps("heads:Q", x),
         color=alt.Color(
             "group:N", title=None, scale=alt.Scale(domain=titles, range=colors), legend=legend
         ),

@@ -6,7 +6,7 @@ import altair as alt
 
 from reports.style import ROLE_COLORS, ROLE_TITLES
 
-__all__ = ["numbers", "role_color"]
+__all__ = ["numbers", "role_color", "stroke_legend", "whole_steps"]
 
 
 def role_color(roles: Sequence[str]) -> alt.Color:
@@ -18,6 +18,29 @@ def role_color(roles: Sequence[str]) -> alt.Color:
             domain=[ROLE_TITLES[role] for role in roles], range=[ROLE_COLORS[r] for r in roles]
         ),
         legend=alt.Legend(orient="top", symbolOpacity=1),
+    )
+
+
+def stroke_legend(label_limit: int) -> alt.Legend:
+    """Names of lines above the chart, each with its stroke."""
+    return alt.Legend(
+        orient="top",
+        labelLimit=label_limit,
+        symbolType="stroke",
+        symbolSize=300,
+        symbolStrokeWidth=2.5,
+        symbolOpacity=1,
+        columns=2,
+    )
+
+
+def whole_steps(field: str, title: str) -> alt.X:
+    """Axis of whole numbers, such as layers, with room at its ends."""
+    return alt.X(
+        field,
+        title=title,
+        axis=alt.Axis(tickMinStep=1, format="d", grid=False),
+        scale=alt.Scale(nice=False, padding=8),
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reports.style import ROLE_COLORS, ROLE_TITLES
+from workbench.pages._marks import stroke_legend, whole_steps
 
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
@@ -97,22 +98,9 @@ def _bands(
 ) -> alt.LayerChart:
     names = list(colors)
     dashes = [[1, 0], [6, 3], [2, 2]][: len(names)]
-    legend = alt.Legend(
-        orient="top",
-        labelLimit=220,
-        symbolType="stroke",
-        symbolSize=300,
-        symbolStrokeWidth=2.5,
-        symbolOpacity=1,
-        columns=2,
-    )
+    legend = stroke_legend(220)
     base = alt.Chart(data).encode(
-        x=alt.X(
-            x,
-            title=x_title,
-            axis=alt.Axis(tickMinStep=1, format="d", grid=False),
-            scale=alt.Scale(nice=False, padding=8),
-        ),
+        x=whole_steps(x, x_title),
         color=alt.Color(
             "of:N",
             title=None,

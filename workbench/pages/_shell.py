@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 from PIL import Image, ImageDraw
 
+from probes.criteria import CRITERIA
 from probes.results import AnalysisResults
 from reports.style import ROLE_COLORS, ROLE_TITLES, count
 from reviosa.errors import ReviosaError
@@ -30,6 +31,7 @@ __all__ = [
     "Chosen",
     "STATUS_ICONS",
     "choose",
+    "choose_criterion",
     "choose_run",
     "from_address",
     "hold",
@@ -162,6 +164,14 @@ def choose(
         st.warning(f"No {label.lower()} {literal(asked)} in this folder.")
     to_address(key, name)
     return name
+
+
+def choose_criterion(chosen: "Chosen", key: str, words: str) -> str:
+    """A selector of the criteria of single samples that the run has; mask share by default."""
+    store = store_of(chosen.directory, chosen.mark)
+    names = [name for name in store.criteria if CRITERIA[name].kind != "outcome"]
+    first = "mask_share" if "mask_share" in names else names[0]
+    return choose("Criterion", names, key, first, lambda name: CRITERIA[name].title, words)
 
 
 def from_address(key: str, usable: Callable[[str | None], bool], default: str) -> None:

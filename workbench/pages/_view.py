@@ -7,10 +7,10 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from reports.csv_files import spreadsheet_cell
+from reports.csv_files import csv_text
 from workbench.pages._shell import literal
 
-__all__ = ["csv_button", "csv_text", "draw", "file_stem", "picture"]
+__all__ = ["csv_button", "draw", "file_stem", "picture"]
 
 _PAPER = {
     "background": "white",
@@ -72,15 +72,6 @@ def csv_button(frame: pd.DataFrame, file: str, what: str) -> None:
         key=f"csv_{file}",
         on_click="ignore",
     )
-
-
-def csv_text(frame: pd.DataFrame) -> str:
-    """The table as CSV. Words that a spreadsheet would run as a formula get a quote in front."""
-    safe = frame.copy()
-    for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = [spreadsheet_cell(cell) for cell in safe[name]]
-    return safe.to_csv(index=False)
 
 
 def file_stem(name: str) -> str:

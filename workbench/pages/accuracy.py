@@ -1,6 +1,8 @@
 """Attention and accuracy: the paper's Fig. 6a for any head, layer or selection, with controls."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -25,13 +27,13 @@ from workbench.pages._accuracy_charts import (
     scatter_chart,
     strata_frame,
 )
-from workbench.pages._data import runs_folder, store_of
+from workbench.pages._data import runs_folder
 from workbench.pages._gathered import gathered, keep_gathered
 from workbench.pages._head import sample_link
 from workbench.pages._head_charts import MOST_DOTS
 from workbench.pages._measures import RESAMPLES, accuracy_of, expressions_of
 from workbench.pages._selections import named_pairs
-from workbench.pages._shell import Chosen, choose, hold, literal, opened_run, show
+from workbench.pages._shell import Chosen, choose, choose_criterion, hold, literal, opened_run, show
 from workbench.pages._view import csv_button, draw
 
 __all__ = ["render"]
@@ -85,18 +87,10 @@ def render() -> None:
 
 def _choices(chosen: Chosen) -> tuple[str, list[str]]:
     left, right = st.columns([5, 4], gap="large", vertical_alignment="bottom")
-    names = [
-        name
-        for name in store_of(chosen.directory, chosen.mark).criteria
-        if CRITERIA[name].kind != "outcome"
-    ]
     with left:
-        criterion = choose(
-            "Criterion",
-            names,
+        criterion = choose_criterion(
+            chosen,
             "measure",
-            "mask_share" if "mask_share" in names else names[0],
-            lambda name: CRITERIA[name].title,
             "Criteria of single samples; the paper's Fig. 6a is of the mask share.",
         )
     picked = right.segmented_control(
@@ -239,36 +233,30 @@ def _words(estimate: Estimate) -> str:
 def _controls(criterion: str, looked: Looked, found: dict[str, SetAccuracy]) -> None:
     st.subheader("Beside its controls")
     own = f"{CRITERIA[criterion].title}: {looked.title}"
-    frames = {role: association_frame(item, own) for role, item in found.items()}
-    for column, (role, data) in zip(_columns(found), frames.items(), strict=True):
-        with column:
-            draw(
-                association_chart(data, role, list(dict.fromkeys(data.of))),
-                f"accuracy_controls_{role}",
-                data,
-                f"With the J\\&F of the {role}, plain and with the mask area taken out of both. "
-                f"First the {literal(in_text(CRITERIA[criterion].title))} of "
-                f"{literal(looked.title)}, then what knows less, as means over all heads: what "
-                "those reach, the score does not owe to looking at the object. "
-                f"{_intervals(data)}",
-                _list(data),
-            )
+    _associations(
+        {role: association_frame(item, own) for role, item in found.items()},
+        "controls",
+        lambda role: (
+            f"With the J\\&F of the {role}, plain and with the mask area taken out of both. First "
+            f"the {literal(in_text(CRITERIA[criterion].title))} of {literal(looked.title)}, then "
+            "what knows less, as means over all heads: what those reach, the score does not owe to "
+            "looking at the object."
+        ),
+    )
 
 
 def _strata(criterion: str, looked: Looked, found: dict[str, SetAccuracy]) -> None:
     st.subheader("Among samples that are alike")
     frames = {role: strata_frame(item) for role, item in found.items()}
-    for column, (role, data) in zip(_columns(found), frames.items(), strict=True):
-        with column:
-            draw(
-                association_chart(data, role, list(dict.fromkeys(data.of))),
-                f"accuracy_strata_{role}",
-                data,
-                f"The same rank correlation of {literal(in_text(CRITERIA[criterion].title))} of "
-                f"{literal(looked.title)} within one kind of expression, and within thirds of the "
-                f"samples by mask area and by number of objects. {_intervals(data)}",
-                _list(data),
-            )
+    _associations(
+        frames,
+        "strata",
+        lambda _: (
+            f"The same rank correlation of {literal(in_text(CRITERIA[criterion].title))} of "
+            f"{literal(looked.title)} within one kind of expression, and within thirds of the "
+            "samples by mask area and by number of objects."
+        ),
+    )
     table = pd.concat([data.assign(role=ROLE_TITLES[role]) for role, data in frames.items()])
     st.dataframe(
         table[["role", "of", "kind", "correlation", "low", "high", "samples", "videos", "reason"]],
@@ -284,6 +272,19 @@ def _strata(criterion: str, looked: Looked, found: dict[str, SetAccuracy]) -> No
         alt="Rank correlation within each group of samples",
     )
     csv_button(table, "accuracy-strata.csv", "groups")
+
+
+def _associations(frames: dict[str, pd.DataFrame], name: str, words: Callable[[str], str]) -> None:
+    """Correlations of each role side by side."""
+    for column, (role, data) in zip(_columns(frames), frames.items(), strict=True):
+        with column:
+            draw(
+                association_chart(data, role, list(dict.fromkeys(data.of))),
+                f"accuracy_{name}_{role}",
+                data,
+                f"{words(role)} {_intervals(data)}",
+                _list(data),
+            )
 
 
 def _intervals(data: pd.DataFrame) -> str:
@@ -303,7 +304,7 @@ def _list(data: pd.DataFrame) -> str:
     )
 
 
-def _columns(found: dict[str, SetAccuracy]) -> list:
+def _columns(found: Mapping[str, Any]) -> list:
     return st.columns(len(found), gap="large")
 
 

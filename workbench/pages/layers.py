@@ -19,7 +19,16 @@ from workbench.pages._layer_charts import (
     profile_frame,
 )
 from workbench.pages._measures import RESAMPLES, layer_differences_of, layer_means_of
-from workbench.pages._shell import Chosen, choose, hold, interval_caption, literal, opened_run, show
+from workbench.pages._shell import (
+    Chosen,
+    choose,
+    choose_criterion,
+    hold,
+    interval_caption,
+    literal,
+    opened_run,
+    show,
+)
 from workbench.pages._view import draw
 
 __all__ = ["render"]
@@ -149,15 +158,10 @@ def _heads_of_layer(chosen: Chosen, roles: list[str], layer: int) -> None:
 def _criterion(chosen: Chosen, roles: list[str]) -> None:
     st.subheader("Any criterion by layer, and another run beside it")
     left, right = st.columns(2, gap="large", vertical_alignment="bottom")
-    store = store_of(chosen.directory, chosen.mark)
-    names = [name for name in store.criteria if CRITERIA[name].kind != "outcome"]
     with left:
-        criterion = choose(
-            "Criterion",
-            names,
+        criterion = choose_criterion(
+            chosen,
             "by_layer",
-            "mask_share" if "mask_share" in names else names[0],
-            lambda name: CRITERIA[name].title,
             "Criteria of single samples; correlations with J&F by layer are drawn below.",
         )
     others = {
