@@ -69,7 +69,7 @@ def load_samples(directory: Path) -> LoadedSamples:
         problems.append(
             f"{int(double.sum())} samples stand in two chunks; the first of each is used"
         )
-        samples = samples[~double].reset_index(drop=True)
+        samples = samples.loc[~double, :].reset_index(drop=True)
     samples["frame_indices"] = [tuple(map(int, item)) for item in samples.frame_indices]
     criteria = [
         name
