@@ -7,9 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from probes.bins import quantile_bins
-from probes.bootstrap import defined_mean, estimate_means
+from probes.bootstrap import Estimate, defined_mean
 from probes.correlation import Correlation, control_names, correlate_tables
 from probes.covariates import covariates
+from probes.layer_means import layer_means
 from probes.notes import write_notes
 from probes.protocol_scores import protocol_scores
 from probes.ranking import Ranking, rank_pairs
@@ -65,7 +66,7 @@ def analyse(
         raise ConfigError(f"resamples is {resamples}; it must be at least 1")
     samples = store.samples()
     tables: Tables = {role: store.head_tables(role, _kept(store.criteria)) for role in ROLES}
-    rankings = _rankings(store, tables, resamples, seed)
+    rankings, means = _criteria(store, tables, resamples, seed)
     tops = {role: _top_layer(rankings["visual_mass"][role]) for role in ROLES}
     correlations: dict[str, Correlation] = {
         role: correlate_tables(
@@ -88,7 +89,10 @@ def analyse(
         confidence=0.95,
         counts=counts,
         protocols=protocols,
-        layer_profile={role: _profile(tables[role], resamples, seed) for role in ROLES},
+        layer_profile={
+            role: _profile(means, role) if counts.roles[role].rows else () for role in ROLES
+        },
+        layer_means=means,
         top_layer=tops,
         maps={
             criterion: {role: _map(ranking.scores) for role, ranking in by_role.items()}
@@ -115,21 +119,25 @@ def _kept(criteria: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in criteria if name in wanted)
 
 
-def _rankings(
+def _criteria(
     store: CaptureStore, kept: Tables, resamples: int, seed: int
-) -> dict[str, dict[str, Ranking]]:
-    """Of every criterion. All tables of a large capture together would take a gigabyte."""
-    found = {}
+) -> tuple[dict[str, dict[str, Ranking]], dict[str, dict[str, tuple[Estimate, ...]]]]:
+    """Rankings and means of layers of every criterion.
+
+    Read some at a time: all tables of a large capture together would take a gigabyte.
+    """
+    rankings, means = {}, {}
     for start in range(0, len(store.criteria), AT_ONCE):
         names = store.criteria[start : start + AT_ONCE]
         others = [name for name in names if name not in kept[ROLES[0]]]
         read = {role: store.head_tables(role, others) for role in ROLES}
         for name in names:
             tables = {role: (kept[role] | read[role])[name] for role in ROLES}
-            found[name] = {role: rank_pairs([tables[role]], resamples, seed) for role in ROLES} | {
-                "both": rank_pairs([tables[role] for role in ROLES], resamples, seed)
-            }
-    return found
+            rankings[name] = {
+                role: rank_pairs([tables[role]], resamples, seed) for role in ROLES
+            } | {"both": rank_pairs([tables[role] for role in ROLES], resamples, seed)}
+            means[name] = {role: layer_means(tables[role], resamples, seed) for role in ROLES}
+    return rankings, means
 
 
 def _top_layer(ranking: Ranking) -> int | None:
@@ -155,18 +163,11 @@ def _counts(samples: pd.DataFrame) -> Counts:
     )
 
 
-def _profile(tables: dict[str, HeadTable], resamples: int, seed: int) -> tuple[LayerPoint, ...]:
-    vision, text = (
-        estimate_means(
-            defined_mean(tables[metric].values, axis=2), tables[metric].video_ids, resamples, seed
-        )
-        for metric in ("visual_mass", "text_mass")
-    )
-    if not len(tables["visual_mass"].values):
-        return ()
-    return tuple(
-        LayerPoint(layer, *point) for layer, point in enumerate(zip(vision, text, strict=True))
-    )
+def _profile(
+    means: dict[str, dict[str, tuple[Estimate, ...]]], role: str
+) -> tuple[LayerPoint, ...]:
+    points = zip(means["visual_mass"][role], means["text_mass"][role], strict=True)
+    return tuple(LayerPoint(layer, *point) for layer, point in enumerate(points))
 
 
 def _map(scores: NDArray[np.float64]) -> tuple[tuple[float | None, ...], ...]:

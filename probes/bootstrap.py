@@ -135,6 +135,8 @@ def defined_mean(values: ArrayLike, axis: int) -> NDArray[np.float64]:
     """Mean along ``axis`` with NaN left out; NaN, without a warning, where nothing is defined."""
     array = np.asarray(values, dtype=np.float64)
     defined = np.isfinite(array)
+    if array.shape[axis] and defined.all():
+        return array.mean(axis=axis)
     count = defined.sum(axis=axis)
     total = np.where(defined, array, 0.0).sum(axis=axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -27,7 +27,7 @@ __all__ = [
     "ScatterPoint",
 ]
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,9 @@ class AnalysisResults:
     protocols: dict[str, ProtocolScore]
     """"actor", "target": interaction expressions; "rvos": all expressions, actor masks."""
     layer_profile: dict[str, tuple[LayerPoint, ...]]
+    layer_means: dict[str, dict[str, tuple[Estimate, ...]]]
+    """criterion, role, layer: mean over the heads of a layer and over samples. Kept, because
+    reading a large capture takes longer than a reader of a page waits."""
     top_layer: dict[str, int | None]
     """Layer with the highest visual mass over its heads: chosen without looking at J&F."""
     maps: dict[str, dict[str, tuple[tuple[float | None, ...], ...]]]

@@ -5,6 +5,7 @@ import pytest
 
 from probes.analysis import analyse
 from probes.criteria import CRITERIA, SCORED
+from probes.layer_means import layer_means
 from probes.results import AnalysisResults
 from probes.store import CaptureStore
 from reviosa.errors import ConfigError, RunError
@@ -99,6 +100,16 @@ def test_layer_profile_is_the_mean_over_heads_and_samples(capture):
     # Vision and text hold all of the attention.
     assert point.vision.value + point.text.value == pytest.approx(1.0)
     assert (point.vision.n, point.vision.n_videos) == (12, 12)
+
+
+def test_layer_means_of_every_criterion_are_kept(capture):
+    store = capture()
+    results = analyse(store, 100)
+    assert set(results.layer_means) == set(store.criteria)
+    kept = results.layer_means["lift"]["actor"]
+    assert kept == layer_means(store.head_array("lift", "actor"), 100)
+    assert kept[2].value == pytest.approx(store.head_array("lift", "actor").values[:, 2].mean())
+    assert AnalysisResults.from_json(results.to_json()).layer_means == results.layer_means
 
 
 def test_protocols_choose_their_rows_and_count_missing_as_zero(capture):
@@ -238,7 +249,7 @@ def test_bad_arguments_and_files_get_one_line(capture, results, tmp_path):
         analyse(capture(1, "other"), 0)
     value = results.to_json()
     for change, message in [
-        ({**value, "schema": 1}, "schema 1, expected 4"),
+        ({**value, "schema": 1}, "schema 1, expected 5"),
         ({**value, "more": 1}, "no key 'more'"),
         ({k: v for k, v in value.items() if k != "seed"}, "a key 'seed'"),
         ({**value, "seed": "x"}, "results.seed should be an integer, got 'x'"),

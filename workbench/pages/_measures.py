@@ -15,7 +15,7 @@ from probes.causal import AblationResults, summarise
 from probes.causal.effects import EFFECTS_FILE
 from probes.correlation import control_names
 from probes.covariates import covariates
-from probes.layer_means import layer_differences, layer_means
+from probes.layer_means import layer_differences
 from probes.pair_sets import Beside, SetAccuracy, set_accuracy
 from probes.store import HeadTable
 from reviosa.errors import ReviosaError
@@ -26,7 +26,6 @@ __all__ = [
     "accuracy_of",
     "expressions_of",
     "layer_differences_of",
-    "layer_means_of",
     "pair_effects",
     "table_of",
 ]
@@ -41,12 +40,6 @@ Pair = tuple[int, int]
 def table_of(directory: Path, mark: tuple, criterion: str, role: str) -> HeadTable:
     """A criterion of every pair and sample of a role."""
     return store_of(directory, mark).head_array(criterion, role)
-
-
-@st.cache_data(max_entries=64, show_spinner="Computing the means of layers")
-def layer_means_of(directory: Path, mark: tuple, criterion: str, role: str) -> tuple[Estimate, ...]:
-    """Mean over heads and samples of each layer."""
-    return layer_means(table_of(directory, mark, criterion, role), RESAMPLES)
 
 
 @st.cache_data(max_entries=64, show_spinner="Comparing the runs")

@@ -3,10 +3,19 @@
 import pandas as pd
 import streamlit as st
 
+from probes.bootstrap import Estimate
 from probes.criteria import CRITERIA
+from probes.results import AnalysisResults
 from reports.style import ROLE_TITLES, count, in_text, number, with_interval
 from reviosa.errors import ReviosaError
-from workbench.pages._data import RunEntry, fingerprint, list_runs, runs_folder, store_of
+from workbench.pages._data import (
+    RunEntry,
+    fingerprint,
+    list_runs,
+    results_of,
+    runs_folder,
+    store_of,
+)
 from workbench.pages._head_charts import map_frame
 from workbench.pages._layer_charts import (
     association_chart,
@@ -18,7 +27,7 @@ from workbench.pages._layer_charts import (
     profile_chart,
     profile_frame,
 )
-from workbench.pages._measures import RESAMPLES, layer_differences_of, layer_means_of
+from workbench.pages._measures import RESAMPLES, layer_differences_of
 from workbench.pages._shell import (
     Chosen,
     choose,
@@ -185,7 +194,7 @@ def _criterion(chosen: Chosen, roles: list[str]) -> None:
             "Another capture run of the folder, drawn dashed beside this one.",
         )
     entry = CRITERIA[criterion]
-    mine = {role: layer_means_of(chosen.directory, chosen.mark, criterion, role) for role in roles}
+    mine = _curves(chosen.results, criterion, roles)
     other = _other(others[against], criterion, roles) if against in others else None
     runs = {chosen.entry.name: mine} | ({} if other is None else {against: other})
     data = curves_frame(runs)
@@ -204,19 +213,27 @@ def _criterion(chosen: Chosen, roles: list[str]) -> None:
         "layer_criterion",
         data,
         f"{entry.title}: {entry.description} ({literal(entry.unit)}); mean over a layer's heads "
-        f"and over samples. Bands: 95 % intervals, bootstrap over videos, {RESAMPLES:,} resamples. "
-        f"{_sizes(data)}.{apart}",
+        f"and over samples. Bands: 95 % intervals, bootstrap over videos, "
+        f"{chosen.results.resamples:,} resamples. {_sizes(data)}.{apart}",
         "; ".join(_highest(data, run, role) for run in runs for role in roles),
     )
     if other is not None:
         _against(chosen, others[against], criterion, roles, paired=shared is not None)
 
 
+def _curves(
+    results: AnalysisResults, criterion: str, roles: list[str]
+) -> dict[str, tuple[Estimate, ...]]:
+    """Means of layers by role; empty where the criterion was not taken."""
+    by_role = results.layer_means.get(criterion, {})
+    return {role: by_role.get(role, ()) for role in roles}
+
+
 def _other(entry: RunEntry, criterion: str, roles: list[str]) -> dict | None:
     """Curves of the other run; None, told why, where it has none."""
     try:
         mark = fingerprint(entry.directory)
-        curves = {role: layer_means_of(entry.directory, mark, criterion, role) for role in roles}
+        curves = _curves(results_of(entry.directory, mark), criterion, roles)
         if problems := store_of(entry.directory, mark).problems:
             st.warning(f"Some parts of {literal(entry.name)} could not be read and are left out.")
             st.code("\n".join(problems), language=None, wrap_lines=True)
