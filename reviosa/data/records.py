@@ -59,6 +59,14 @@ class Video:
     frame_names: tuple[str, ...]
     frame_paths: tuple[Path, ...] = field(repr=False)
     expressions: tuple[Expression, ...] = ()
+    annotated: tuple[int, ...] | None = None
+    """Indices of the frames that have truth, where not all have: only these are trained and scored
+    on."""
+
+    @property
+    def truth_frames(self) -> Sequence[int]:
+        """Indices of the frames that have truth."""
+        return range(self.num_frames) if self.annotated is None else self.annotated
 
     @property
     def num_frames(self) -> int:
