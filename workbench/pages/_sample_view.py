@@ -19,7 +19,7 @@ from workbench.pages._data import (
     pictures_of,
     sample_table,
 )
-from workbench.pages._frames import BIG, brightest, frame_slider, frame_strip
+from workbench.pages._frames import BIG, SMALL, brightest, frame_slider, frame_strip
 from workbench.pages._samples import text_of
 from workbench.pages._shell import Chosen, hold, literal
 from workbench.pages._token_chips import token_chips, weights_of
@@ -217,7 +217,9 @@ def _viewer(sides: Sequence[Side], show: set[str], opacity: float) -> None:
     _frame_words()
 
 
-def _composed(side: Side, place: int, show: set[str], opacity: float) -> np.ndarray:
+def _composed(
+    side: Side, place: int, show: set[str], opacity: float, height: int = BIG
+) -> np.ndarray:
     pictures, heat = side.pictures, side.values if "attention" in show else None
     return compose_frame(
         pictures.frames[place],
@@ -230,7 +232,7 @@ def _composed(side: Side, place: int, show: set[str], opacity: float) -> np.ndar
         attention=None if heat is None else heat[place],
         peak=1.0 if heat is None else heat_scale(heat),
         opacity=opacity,
-        height=BIG,
+        height=height,
     )
 
 
@@ -278,7 +280,9 @@ def _shares(side: Side, frame: int) -> None:
 
 def _strip(side: Side, show: set[str], opacity: float) -> None:
     indices = side.pictures.frame_indices
-    frame_strip([_composed(side, place, show, opacity) for place in range(len(indices))], indices)
+    # Twice the height that they are shown at, for screens with dense pixels.
+    images = [_composed(side, place, show, opacity, 2 * SMALL) for place in range(len(indices))]
+    frame_strip(images, indices)
 
 
 def _text(side: Side) -> None:
