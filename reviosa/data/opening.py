@@ -2,13 +2,27 @@
 
 from pathlib import Path
 
+from reviosa.data.a2d_sentences import A2DSentencesDataset
 from reviosa.data.dataset import VideoDataset
 from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.jhmdb_sentences import JHMDBSentencesDataset
+from reviosa.data.ref_davis import RefDAVISDataset
+from reviosa.data.ref_sav import RefSAVDataset
+from reviosa.data.ref_youtube_vos import RefYouTubeVOSDataset
+from reviosa.data.sa_v import SAVDataset
 from reviosa.errors import ConfigError, DataError
 
 __all__ = ["LAYOUTS", "READERS", "open_dataset"]
 
-READERS: tuple[type[VideoDataset], ...] = (InterRVOSDataset,)
+READERS: tuple[type[VideoDataset], ...] = (
+    RefYouTubeVOSDataset,
+    RefDAVISDataset,
+    RefSAVDataset,
+    A2DSentencesDataset,
+    JHMDBSentencesDataset,
+    InterRVOSDataset,
+    SAVDataset,  # looks into every folder
+)
 """All readers; the first that finds its files in a folder reads it."""
 
 LAYOUTS: tuple[str, ...] = tuple(reader.layout for reader in READERS)
@@ -43,14 +57,15 @@ def open_dataset(
                 f"got the layout {layout!r}, expected one of {', '.join(LAYOUTS)}; choose one"
             )
         return readers[0](root, limit, strict)
+    # A path may name a split that shares the folder of another: ROOT/train where it is no folder.
+    for reader in readers:
+        if reader.found(root):
+            return reader(root, limit, strict)
     if not root.is_dir():
         raise DataError(
             f"{root}: got no folder there, expected a data set (the folder of a split, or a YAML "
             "file that mixes some); check the path"
         )
-    for reader in readers:
-        if reader.found(root):
-            return reader(root, limit, strict)
     looked = "; ".join(f"{reader.layout}: {reader.files}" for reader in readers)
     raise DataError(
         f"{root}: got no data set of a known layout, expected the files of one ({looked}); "
