@@ -162,10 +162,12 @@ class ObjectDataset(VideoDataset):
                     where, _, what = str(error).partition(": ")
                     yield Fault(where, what)
                 else:
-                    if mask is None or not mask.any():
+                    if mask is None:
                         continue
                     if mask.shape != size:
                         yield Fault(_place(video, name, index), _other_size(mask.shape, size))
+                    elif not mask.any():
+                        continue
                 if name in unseen:
                     unseen.remove(name)
         for name in unseen:

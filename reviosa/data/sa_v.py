@@ -71,7 +71,11 @@ class SAVDataset(ObjectDataset):
         """See :class:`~reviosa.data.object_dataset.ObjectDataset`."""
         if isinstance(video, ClipVideo):
             rle = self._rle(video, name, index)
-            return None if rle is None else decode(rle)
+            try:
+                return None if rle is None else decode(rle)
+            except DataError as error:
+                where = f"{video.video_id}, object {name}, frame {index}"
+                raise DataError(f"{where}: {error}") from None
         folder = self.root / "Annotations_6fps" / video.video_id / name
         # One object a file, because objects may overlap.
         return read_index_map(folder / f"{video.frame_names[index]}.png") > 0
