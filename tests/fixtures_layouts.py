@@ -1,7 +1,8 @@
 """Small data sets in the layouts in which the benchmarks publish theirs, with their true masks.
 
-Each writer makes a folder and returns its truth: ``{(video, object): bool [frame, height, width]}``.
-Where frames are kept in a clip, what a decoder gives of them is the truth of the pictures.
+Each writer makes a folder and returns its truth, ``{(video, object): bool [frame, height,
+width]}``. Where frames are kept in a clip, what a decoder gives of them is the truth of the
+pictures.
 """
 
 import csv

@@ -29,7 +29,7 @@ from reviosa.errors import DataError
 __all__ = ["RefSAVDataset"]
 
 _TRAIN, _VALID, _MASKS = "Ref-SAV.json", "meta_expressions_valid.json", "mask_dict.json"
-_GROUPS = {0: "long", 1: "short"}
+_GROUPS: dict[Any, str] = {0: "long", 1: "short"}
 
 
 class RefSAVDataset(ObjectDataset):
