@@ -74,12 +74,12 @@ class A2DSentencesDataset(ObjectDataset):
             if len(row) == 3 and row[1] == _SLIP:
                 continue
             if len(row) != 3 or not row[1].strip().isdecimal():
-                self.report(
+                self._log.tell(
                     f"{_TEXTS}, row {count}",
                     f"got {','.join(row)[:60]!r}, expected: video_id,instance_id,query; repair it",
                 )
             elif row[0] not in everywhere:
-                self.report(
+                self._log.tell(
                     f"{_TEXTS}, row {count}",
                     f"got the video {row[0]!r}, expected one of {_TABLE}; repair it",
                 )
@@ -104,11 +104,12 @@ class A2DSentencesDataset(ObjectDataset):
         folder = self._base / _MASKS / video_id
         numbers = sorted(int(x) for x in files_by_name(folder, (".h5",)) if x.isdecimal())
         if not clip.is_file():
-            self.report(clip, "got no file, expected a video clip; restore it")
+            self._log.tell(str(clip), "got no file, expected a video clip; restore it")
             return None
         if not numbers or numbers[0] < 1:
-            self.report(
-                folder, "got no masks there, expected files like 00001.h5 (from 1); restore them"
+            self._log.tell(
+                str(folder),
+                "got no masks there, expected files like 00001.h5 (from 1); restore them",
             )
             return None
         read: list[Expression | None] = [

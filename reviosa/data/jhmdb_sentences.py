@@ -60,7 +60,7 @@ class JHMDBSentencesDataset(ObjectDataset):
             if len(row) == 2:
                 spoken.setdefault(row[0], []).append(row[1])
             else:
-                self.report(
+                self._log.tell(
                     f"{path}, row {count}",
                     f"got {','.join(row)[:60]!r}, expected: video_id,query; repair it",
                 )
@@ -83,7 +83,7 @@ class JHMDBSentencesDataset(ObjectDataset):
         puppet = self._puppets.get(video_id)
         for found, place in ((folder, "Rename_Images"), (puppet, "puppet_mask")):
             if found is None:
-                self.report(
+                self._log.tell(
                     video_id,
                     f"got no folder {self.root / place}/<action>/{video_id}, expected one; "
                     "restore it",
@@ -95,7 +95,7 @@ class JHMDBSentencesDataset(ObjectDataset):
             masked = _length(puppet / "puppet_mask.mat")
         except DataError as error:
             where, _, what = str(error).partition(": ")
-            self.report(where, what)
+            self._log.tell(where, what)
             return None
         if not frames:
             return None
@@ -116,7 +116,7 @@ class JHMDBSentencesDataset(ObjectDataset):
         drawn = self._drawn.get(video_id, [])
         known = tuple(sorted(names.index(x) for x in set(drawn) if x in names[:masked]))
         if len(known) < len(set(drawn)) or not known:
-            self.report(
+            self._log.tell(
                 f"{_DRAWN}, {video_id}",
                 f"got the frames {', '.join(drawn) or 'none'}, expected some of the {masked} that "
                 "have a mask; fetch the list again, or remove it to score them all",

@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import json
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from reviosa.data.clip_video import ClipVideo
-from reviosa.data.dataset import Fault, VideoDataset, expression_ids, frame_faults
-from reviosa.data.frames import FRAME_SUFFIXES
+from reviosa.data.dataset import Fault, FaultLog, VideoDataset, expression_ids, frame_faults
+from reviosa.data.frames import FRAME_SUFFIXES, FolderPaths, find_frames
 from reviosa.data.prompts import has_words
 from reviosa.data.records import Expression, Video
 from reviosa.errors import DataError
@@ -24,7 +23,6 @@ __all__ = [
     "files_by_name",
     "identity_of",
     "read_bytes",
-    "read_json",
     "read_rows",
     "read_text",
 ]
@@ -41,8 +39,7 @@ class ObjectDataset(VideoDataset):
         self.root = Path(root)
         if limit is not None and limit < 1:
             raise DataError(f"got limit {limit}, expected at least 1 video; raise the limit")
-        self._strict = strict
-        self._found: list[Fault] = []
+        self._log = FaultLog(strict)
         self._numbers: dict[tuple[str, Any], int] = {}
         self._objects: list[tuple[str, Any]] = []
         self._sizes: dict[str, tuple[int, int]] = {}
@@ -69,7 +66,7 @@ class ObjectDataset(VideoDataset):
 
     def faults(self) -> Iterator[Fault]:
         """See :class:`~reviosa.data.dataset.VideoDataset`."""
-        yield from self._found
+        yield from self._log.faults
         for video in self.videos:
             yield from video.faults() if isinstance(video, ClipVideo) else frame_faults(video)
             if self.has_truth:
@@ -95,13 +92,6 @@ class ObjectDataset(VideoDataset):
             self._sizes[video_id] = super().size(video_id)
         return self._sizes[video_id]
 
-    def report(self, where: str | Path, what: str) -> None:
-        """Raise a fault that opening finds, or keep it for :meth:`faults` if not strict."""
-        fault = Fault(str(where), what)
-        if self._strict:
-            raise DataError(str(fault))
-        self._found.append(fault)
-
     def number(self, video_id: str, name: Any) -> int:
         """The annotation id of an object."""
         key = (video_id, name)
@@ -115,7 +105,7 @@ class ObjectDataset(VideoDataset):
     ) -> Expression | None:
         """An expression about one object, or about one that is not told; None without words."""
         if not isinstance(text, str) or not has_words(text):
-            self.report(
+            self._log.tell(
                 f"{video_id}/{exp_id}",
                 f"got the expression {text!r}, expected words; fill it or remove it",
             )
@@ -123,23 +113,24 @@ class ObjectDataset(VideoDataset):
         actors = () if name is None else (self.number(video_id, name),)
         return Expression(video_id, exp_id, text, "single", actors, (), group)
 
-    def frame_paths(self, video_id: str, folder: Path, names: Sequence[str]) -> tuple[Path, ...]:
+    def named_frames(self, video_id: str, folder: Path, names: tuple[str, ...]) -> FolderPaths:
         """Files of the named frames; where one is missing, the path at which it was looked for."""
-        present = files_by_name(folder)
-        missing = [name for name in names if name not in present]
-        if missing and self._strict:
-            raise DataError(
-                f"{video_id}: got no file for {len(missing)} of {len(names)} frames (first: "
-                f"{missing[0]}), expected them in {folder}; restore them"
+        paths, missing = find_frames(folder, names)
+        # Of a set that is opened nevertheless, each missing frame is named by the pass over them.
+        if missing and self._log.strict:
+            self._log.tell(
+                video_id,
+                f"got no file for {len(missing)} of {len(names)} frames (first: "
+                f"{names[missing[0]]}), expected them in {folder}; restore them",
             )
-        return tuple(present.get(name, folder / f"{name}.jpg") for name in names)
+        return paths
 
     def all_frames(self, folder: Path) -> dict[str, Path]:
         """The frames of a folder by name, in order; a folder without any is a fault."""
         present = files_by_name(folder)
         if not present:
-            self.report(
-                folder,
+            self._log.tell(
+                str(folder),
                 f"got {'a folder without frames' if folder.is_dir() else 'no folder there'}, "
                 "expected the frames of a video (.jpg or .png); restore them",
             )
@@ -247,31 +238,6 @@ def read_bytes(path: Path) -> bytes:
             f"{path}: got no readable file ({error.strerror}), expected one of the data set's "
             "annotations; restore it"
         ) from None
-
-
-def read_json(path: Path, content: bytes | None = None) -> dict[str, Any]:
-    """A JSON object.
-
-    Args:
-        path: the file.
-        content: what it holds, if it has been read.
-
-    Raises:
-        DataError: the file is missing, broken, or holds no object.
-    """
-    try:
-        value = json.loads(read_bytes(path) if content is None else content)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"{path}: got broken JSON ({error}), expected a JSON object; fetch the file again"
-        ) from None
-    if not isinstance(value, dict):
-        raise DataError(
-            f"{path}: got a JSON {type(value).__name__}, expected an object; fetch the file again"
-        )
-    return value
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:

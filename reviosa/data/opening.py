@@ -6,9 +6,11 @@ from reviosa.data.a2d_sentences import A2DSentencesDataset
 from reviosa.data.dataset import VideoDataset
 from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.jhmdb_sentences import JHMDBSentencesDataset
+from reviosa.data.mevis import MevisDataset
 from reviosa.data.ref_davis import RefDAVISDataset
 from reviosa.data.ref_sav import RefSAVDataset
 from reviosa.data.ref_youtube_vos import RefYouTubeVOSDataset
+from reviosa.data.revos import RevosDataset
 from reviosa.data.sa_v import SAVDataset
 from reviosa.errors import ConfigError, DataError
 
@@ -21,6 +23,8 @@ READERS: tuple[type[VideoDataset], ...] = (
     A2DSentencesDataset,
     JHMDBSentencesDataset,
     InterRVOSDataset,
+    RevosDataset,
+    MevisDataset,
     SAVDataset,  # looks into every folder
 )
 """All readers; the first that finds its files in a folder reads it."""
@@ -61,7 +65,7 @@ def open_dataset(
     for reader in readers:
         if reader.found(root):
             return reader(root, limit, strict)
-    if not root.is_dir():
+    if not root.exists():
         raise DataError(
             f"{root}: got no folder there, expected a data set (the folder of a split, or a YAML "
             "file that mixes some); check the path"

@@ -10,7 +10,6 @@ Expressions are numbered 4 x (object - 1) + annotator, as the converted sets do.
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,6 @@ class RefDAVISDataset(ObjectDataset):
         self.identity = identity_of(x.encode() for x in (*texts, lists[name]))
         everywhere = {video for text in lists.values() for video in text.split()}
         spoken = self._read_texts(texts, everywhere)
-        self._gaps: list[Fault] = []
         videos = list(dict.fromkeys(lists[name].split()))[:limit]
         read = (self._read_video(video, spoken.get(video, {})) for video in videos)
         self.videos = tuple(video for video in read if video is not None)
@@ -79,11 +77,6 @@ class RefDAVISDataset(ObjectDataset):
         """See :class:`~reviosa.data.object_dataset.ObjectDataset`."""
         path = self._masks / video.video_id / f"{video.frame_names[index]}.png"
         return self._maps.read(path) == name
-
-    def faults(self) -> Iterator[Fault]:
-        """See :class:`~reviosa.data.dataset.VideoDataset`."""
-        yield from self._gaps
-        yield from super().faults()
 
     def _read_texts(
         self, texts: list[str], known: set[str]
@@ -98,21 +91,21 @@ class RefDAVISDataset(ObjectDataset):
                 where = f"{_ANNOTATORS[annotator][0]}, line {count}"
                 match = _LINE.fullmatch(line)
                 if match is None:
-                    self.report(
+                    self._log.tell(
                         where,
                         f'got {line[:60]!r}, expected: video object "expression"; repair the line',
                     )
                     continue
                 video, item = _REPAIRED.get(match[1], match[1]), int(match[2])
                 if video not in known or item < 1:
-                    self.report(
+                    self._log.tell(
                         where,
                         f"got the object {item} of {video!r}, expected an object from 1 of a video "
                         "in ImageSets/2017/train.txt or val.txt; repair the line",
                     )
                     continue
                 if (item, annotator) in spoken.setdefault(video, {}):
-                    self.report(
+                    self._log.tell(
                         where,
                         f"got object {item} of {video} again, expected one line for each object; "
                         "remove one of them",
@@ -131,7 +124,7 @@ class RefDAVISDataset(ObjectDataset):
             for annotator in range(len(_ANNOTATORS)):
                 if (item, annotator) not in spoken:
                     # No reason to refuse the set: it lacks a question, not a truth.
-                    self._gaps.append(
+                    self._log.faults.append(
                         Fault(
                             f"{video_id}, object {item}",
                             f"got no line in {_ANNOTATORS[annotator][0]}, expected one; add it",

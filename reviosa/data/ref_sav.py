@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from reviosa.data.clip_video import ClipVideo
-from reviosa.data.object_dataset import ObjectDataset, identity_of, read_bytes, read_json
+from reviosa.data.expression_dataset import read_json
+from reviosa.data.object_dataset import ObjectDataset, identity_of, read_bytes
 from reviosa.data.records import Expression, Video
 from reviosa.data.rle import decode
 from reviosa.data.sa_v import ANNOTATED_EVERY, Masklets
@@ -107,7 +108,7 @@ class RefSAVDataset(ObjectDataset):
         paths = [record.get(key) for key in ("video_path", "anno_path")]
         objects = record.get("objects")
         if not all(isinstance(path, str) for path in paths) or not isinstance(objects, dict):
-            self.report(
+            self._log.tell(
                 video_id,
                 'got a record without "video_path", "anno_path" or "objects", expected all three; '
                 f"repair {_TRAIN}",
@@ -117,12 +118,12 @@ class RefSAVDataset(ObjectDataset):
         clip, masks = ((full if full.is_dir() else self.root) / str(path) for path in paths)
         missing = next((path for path in (clip, masks) if not path.is_file()), None)
         if missing is not None:
-            self.report(missing, f"got no file, expected one of {video_id}; restore it from SA-V")
+            self._log.tell(str(missing), f"got no file, expected one of {video_id}; restore it")
             return None
         found: list[Expression | None] = []
         for name, entry in objects.items():
             if not name.isdecimal() or not isinstance(entry, dict):
-                self.report(
+                self._log.tell(
                     f"{video_id}/{name}",
                     f"got {entry!r:.60}, expected the texts of an object by its number; repair "
                     f"{_TRAIN}",
@@ -142,7 +143,7 @@ class RefSAVDataset(ObjectDataset):
         record = record if isinstance(record, dict) else {}
         frames, entries = record.get("frames"), record.get("expressions")
         if not isinstance(frames, list) or not frames or not isinstance(entries, dict):
-            self.report(
+            self._log.tell(
                 video_id,
                 f'got a record without "frames" or "expressions", expected both; repair {_VALID}',
             )
@@ -159,11 +160,11 @@ class RefSAVDataset(ObjectDataset):
         expressions = tuple(x for x in found if x is not None)
         videos = self.root / "videos"
         if (videos / video_id).is_dir():
-            paths = self.frame_paths(video_id, videos / video_id, names)
+            paths = self.named_frames(video_id, videos / video_id, names)
             return Video(video_id, names, paths, expressions)
         clip = videos / video_id[: len("sav_000")] / f"{video_id}.mp4"
         if not clip.is_file():
-            self.report(
+            self._log.tell(
                 video_id,
                 f"got neither a folder {videos / video_id} nor {clip}, expected its frames; "
                 "restore one of them",
@@ -179,7 +180,7 @@ class RefSAVDataset(ObjectDataset):
     def _known_ids(self, where: str, value: Any, length: int) -> list[str]:
         """Annotations of an expression that have masks, by their name in the file of masks."""
         if not isinstance(value, list) or not value:
-            self.report(
+            self._log.tell(
                 where,
                 f'got the annotations {value!r}, expected ids in "anno_id"; repair {_VALID}',
             )
@@ -191,7 +192,7 @@ class RefSAVDataset(ObjectDataset):
                 known.append(name)
                 continue
             got = f"{len(track)} masks" if isinstance(track, list) else "no list of masks"
-            self.report(
+            self._log.tell(
                 f"{where}, annotation {name}",
                 f"got {got}, expected {length}, one a frame; repair {_MASKS}",
             )

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from reviosa.data.object_dataset import ObjectDataset, identity_of, read_bytes, read_json
+from reviosa.data.expression_dataset import read_json
+from reviosa.data.object_dataset import ObjectDataset, identity_of, read_bytes
 from reviosa.data.palette import IndexMaps
 from reviosa.data.records import Expression, Video
 from reviosa.errors import DataError
@@ -76,13 +77,13 @@ class RefYouTubeVOSDataset(ObjectDataset):
         names = record.get("frames") if isinstance(record, dict) else None
         entries = record.get("expressions") if isinstance(record, dict) else None
         if not isinstance(names, list) or not names or not isinstance(entries, dict):
-            self.report(
+            self._log.tell(
                 video_id,
                 f'got a record without "frames" or "expressions", expected both; repair {_NAME}',
             )
             return None
         names = tuple(map(str, names))
-        paths = self.frame_paths(video_id, self.root / "JPEGImages" / video_id, names)
+        paths = self.named_frames(video_id, self.root / "JPEGImages" / video_id, names)
         read = (self._read_expression(video_id, exp_id, x) for exp_id, x in entries.items())
         return Video(video_id, names, paths, tuple(x for x in read if x is not None))
 
@@ -93,14 +94,14 @@ class RefYouTubeVOSDataset(ObjectDataset):
             try:
                 name = int(entry["obj_id"])
             except (KeyError, TypeError, ValueError):
-                self.report(
+                self._log.tell(
                     f"{video_id}/{exp_id}",
                     f"got the object {entry.get('obj_id')!r}, expected its number in "
                     f'"obj_id"; repair {_NAME}',
                 )
                 return None
             if not self._is_known(video_id, name):
-                self.report(
+                self._log.tell(
                     f"{video_id}/{exp_id}",
                     f"got the object {name}, expected one of the video's objects in meta.json; "
                     "repair the number",

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from reviosa.data.clip_video import ClipVideo
+from reviosa.data.expression_dataset import read_json
 from reviosa.data.object_dataset import (
     ObjectDataset,
     files_by_name,
     identity_of,
     read_bytes,
-    read_json,
     read_text,
 )
 from reviosa.data.palette import read_index_map
@@ -127,12 +127,14 @@ class SAVDataset(ObjectDataset):
         if not frames:
             return None
         if not objects:
-            self.report(folder, "got no object there, expected a folder of each; restore them")
+            self._log.tell(
+                str(folder), "got no object there, expected a folder of each; restore them"
+            )
         truth = set[str]().union(*objects.values())
         strange = sorted(truth - frames.keys())
         if strange:
-            self.report(
-                folder,
+            self._log.tell(
+                str(folder),
                 f"got masks of {len(strange)} frames that are not there (first: {strange[0]}), "
                 "expected frames of their names; restore the frames",
             )
@@ -156,7 +158,9 @@ class SAVDataset(ObjectDataset):
         video_id = manual.name.removesuffix("_manual.json")
         clip = manual.with_name(f"{video_id}.mp4")
         if not clip.is_file():
-            self.report(clip, "got no file, expected the clip beside its masklets; restore it")
+            self._log.tell(
+                str(clip), "got no file, expected the clip beside its masklets; restore it"
+            )
             return None
         found: list[Expression | None] = []
         length = 0
@@ -170,7 +174,7 @@ class SAVDataset(ObjectDataset):
                 rows, ids = masklet_table(path, record)
             except DataError as error:
                 where, _, what = str(error).partition(": ")
-                self.report(where, what)
+                self._log.tell(where, what)
                 continue
             contents.append(content)
             length = max(length, len(rows))
@@ -198,7 +202,7 @@ class Masklets:
             DataError: it is missing, broken, or holds no table of masklets.
         """
         if path not in self._files:
-            record = read_json(path)
+            record = read_json(path, read_bytes(path))
             masklet_table(path, record)
             self._files[path] = record
             if len(self._files) > _KEPT_FILES:
