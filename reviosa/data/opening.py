@@ -45,6 +45,11 @@ def open_dataset(
                 f"got the layout {layout!r}, expected one of {', '.join(LAYOUTS)}; choose one"
             )
         return readers[0](root, limit, strict)
+    if root.is_file() and root.suffix.lower() in (".yaml", ".yml"):
+        # Here, because a mixture opens its parts in turn.
+        from reviosa.data.mixture import MixtureDataset
+
+        return MixtureDataset(root, limit, strict)
     if not root.exists():
         raise DataError(
             f"{root}: got no folder there, expected a data set (the folder of a split, or a YAML "
