@@ -61,6 +61,11 @@ def open_dataset(
                 f"got the layout {layout!r}, expected one of {', '.join(LAYOUTS)}; choose one"
             )
         return readers[0](root, limit, strict)
+    if root.is_file() and root.suffix.lower() in (".yaml", ".yml"):
+        # Here, because a mixture opens its parts in turn.
+        from reviosa.data.mixture import MixtureDataset
+
+        return MixtureDataset(root, limit, strict)
     # A path may name a split that shares the folder of another: ROOT/train where it is no folder.
     for reader in readers:
         if reader.found(root):
