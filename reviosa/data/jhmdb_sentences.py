@@ -75,8 +75,7 @@ class JHMDBSentencesDataset(ObjectDataset):
         last = self._last
         if last is None or last[0] != path:
             last = self._last = (path, _read_masks(path))
-        masks = last[1]
-        return masks[:, :, index] if index < masks.shape[2] else None
+        return last[1][:, :, index]
 
     def _read_video(self, video_id: str, texts: list[str]) -> Video | None:
         folder = self._frames.get(video_id)

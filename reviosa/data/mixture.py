@@ -134,6 +134,11 @@ class MixtureDataset(VideoDataset):
         dataset, own = self._owners[video_id]
         return dataset.size(own.video_id)
 
+    def check_frames(self) -> None:
+        """See :class:`~reviosa.data.dataset.VideoDataset`; each part checks its own."""
+        for part in self.parts:
+            part.dataset.check_frames()
+
     def faults(self) -> Iterator[Fault]:
         """See :class:`~reviosa.data.dataset.VideoDataset`."""
         for part in self.parts:

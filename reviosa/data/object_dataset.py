@@ -32,7 +32,8 @@ class ObjectDataset(VideoDataset):
     """A data set whose expressions each speak of one object that has a name within its video.
 
     Annotation ids count the objects through the whole data set, so that no two videos share one.
-    A reader gives the mask of an object on a frame as its files hold it; sizes are checked here.
+    A reader gives the mask of an object on a frame that has truth as its files hold it; sizes are
+    checked here, and other frames have no mask.
     """
 
     def __init__(self, root: str | Path, limit: int | None = None, strict: bool = True) -> None:
@@ -46,7 +47,7 @@ class ObjectDataset(VideoDataset):
 
     @abstractmethod
     def object_mask(self, video: Video, name: Any, index: int) -> np.ndarray | None:
-        """Mask of an object on a frame, bool [height, width]; None where it is not there.
+        """Mask of an object on a frame with truth, bool [height, width]; None without the object.
 
         Raises:
             DataError: the mask is missing or damaged.
@@ -58,8 +59,9 @@ class ObjectDataset(VideoDataset):
         """See :class:`~reviosa.data.dataset.VideoDataset`."""
         size = self.size(video.video_id)
         name = self._objects[anno_id][1]
+        truth = set(video.truth_frames)
         for index in indices:
-            mask = self.object_mask(video, name, index)
+            mask = self.object_mask(video, name, index) if index in truth else None
             if mask is not None and mask.shape != size:
                 raise DataError(f"{_place(video, name, index)}: {_other_size(mask.shape, size)}")
             yield mask
