@@ -8,6 +8,7 @@ from reviosa.data.interrvos import InterRVOSDataset
 from reviosa.data.jhmdb_sentences import JHMDBSentencesDataset
 from reviosa.data.mevis import MevisDataset
 from reviosa.data.ref_davis import RefDAVISDataset
+from reviosa.data.ref_davis_converted import ConvertedRefDAVISDataset
 from reviosa.data.ref_sav import RefSAVDataset
 from reviosa.data.ref_youtube_vos import RefYouTubeVOSDataset
 from reviosa.data.revos import RevosDataset
@@ -24,12 +25,13 @@ READERS: tuple[type[VideoDataset], ...] = (
     JHMDBSentencesDataset,
     InterRVOSDataset,
     RevosDataset,
+    ConvertedRefDAVISDataset,
     MevisDataset,
     SAVDataset,  # looks into every folder
 )
 """All readers; the first that finds its files in a folder reads it."""
 
-LAYOUTS: tuple[str, ...] = tuple(reader.layout for reader in READERS)
+LAYOUTS: tuple[str, ...] = tuple(dict.fromkeys(reader.layout for reader in READERS))
 """The names of the layouts."""
 
 
@@ -60,7 +62,9 @@ def open_dataset(
             raise ConfigError(
                 f"got the layout {layout!r}, expected one of {', '.join(LAYOUTS)}; choose one"
             )
-        return readers[0](root, limit, strict)
+        # One layout may have two published forms.
+        chosen = next((reader for reader in readers if reader.found(root)), readers[0])
+        return chosen(root, limit, strict)
     if root.is_file() and root.suffix.lower() in (".yaml", ".yml"):
         # Here, because a mixture opens its parts in turn.
         from reviosa.data.mixture import MixtureDataset

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from reviosa.data.annotators import ANNOTATORS
 from reviosa.data.dataset import Fault
 from reviosa.data.object_dataset import ObjectDataset, choose_split, identity_of, read_text
 from reviosa.data.palette import IndexMaps
@@ -24,7 +25,7 @@ from reviosa.errors import DataError
 __all__ = ["RefDAVISDataset"]
 
 _TEXTS = "davis_text_annotations"
-_ANNOTATORS = (
+_FILES = (
     ("Davis17_annot1.txt", "utf-8"),
     ("Davis17_annot1_full_video.txt", "utf-8"),
     ("Davis17_annot2.txt", "latin-1"),
@@ -54,7 +55,7 @@ class RefDAVISDataset(ObjectDataset):
         split = _split(self.root)
         if split is None:
             raise DataError(
-                f"{self.root}: got no {_TEXTS}/{_ANNOTATORS[0][0]}, expected the texts of "
+                f"{self.root}: got no {_TEXTS}/{_FILES[0][0]}, expected the texts of "
                 "Ref-DAVIS; choose the folder that holds them and DAVIS/"
             )
         base, name = split
@@ -62,7 +63,7 @@ class RefDAVISDataset(ObjectDataset):
         folders = [self._davis / x / "480p" for x in ("Annotations_unsupervised", "Annotations")]
         self._masks = next((folder for folder in folders if folder.is_dir()), folders[-1])
         self._maps = IndexMaps()
-        texts = [read_text(base / _TEXTS / file, encoding) for file, encoding in _ANNOTATORS]
+        texts = [read_text(base / _TEXTS / file, encoding) for file, encoding in _FILES]
         lists = {
             x: read_text(self._davis / "ImageSets" / "2017" / f"{x}.txt") for x in ("train", "val")
         }
@@ -88,7 +89,7 @@ class RefDAVISDataset(ObjectDataset):
             for count, line in enumerate(text.split("\n"), 1):
                 if not line.strip():
                     continue
-                where = f"{_ANNOTATORS[annotator][0]}, line {count}"
+                where = f"{_FILES[annotator][0]}, line {count}"
                 match = _LINE.fullmatch(line)
                 if match is None:
                     self._log.tell(
@@ -121,17 +122,17 @@ class RefDAVISDataset(ObjectDataset):
         items = sorted({item for item, _ in spoken})
         read: list[Expression | None] = []
         for item in items or [1]:
-            for annotator in range(len(_ANNOTATORS)):
+            for annotator in range(ANNOTATORS):
                 if (item, annotator) not in spoken:
                     # No reason to refuse the set: it lacks a question, not a truth.
                     self._log.faults.append(
                         Fault(
                             f"{video_id}, object {item}",
-                            f"got no line in {_ANNOTATORS[annotator][0]}, expected one; add it",
+                            f"got no line in {_FILES[annotator][0]}, expected one; add it",
                         )
                     )
                     continue
-                exp_id = str(len(_ANNOTATORS) * (item - 1) + annotator)
+                exp_id = str(ANNOTATORS * (item - 1) + annotator)
                 text, group = spoken[item, annotator], f"annotator {annotator}"
                 read.append(self.expression(video_id, exp_id, text, item, group))
         found = tuple(expression for expression in read if expression is not None)
@@ -139,4 +140,4 @@ class RefDAVISDataset(ObjectDataset):
 
 
 def _split(root: Path) -> tuple[Path, str] | None:
-    return choose_split(root, ("train", "val"), "val", f"{_TEXTS}/{_ANNOTATORS[0][0]}")
+    return choose_split(root, ("train", "val"), "val", f"{_TEXTS}/{_FILES[0][0]}")

@@ -6,7 +6,8 @@ and, where the truth is public, ``ROOT/<split>/Annotations/<video>/*.png`` (pale
 ``ROOT/valid``; one that holds ``meta_expressions.json`` itself will do as well.
 
 A data set that was converted to this layout (Ref-DAVIS by ReferFormer's script) is read the same
-way: a split has truth when its expressions name objects.
+way: a split has truth when its expressions name objects. The annotators of a converted Ref-DAVIS
+are the groups of its expressions.
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from reviosa.data.annotators import with_annotators
 from reviosa.data.expression_dataset import read_json
 from reviosa.data.object_dataset import ObjectDataset, identity_of, read_bytes
 from reviosa.data.palette import IndexMaps
@@ -66,7 +68,9 @@ class RefYouTubeVOSDataset(ObjectDataset):
             for entry in record["expressions"].values()
         )
         read = (self._read_video(vid, record) for vid, record in list(records.items())[:limit])
-        self.videos = tuple(video for video in read if video is not None)
+        videos = tuple(video for video in read if video is not None)
+        named = with_annotators(videos, lambda x: x.actor_ids) if self.has_truth else None
+        self.videos = named or videos
 
     def object_mask(self, video: Video, name: Any, index: int) -> np.ndarray:
         """See :class:`~reviosa.data.object_dataset.ObjectDataset`."""
