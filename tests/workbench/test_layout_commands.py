@@ -99,12 +99,12 @@ def test_capture_scores_the_frames_with_truth_alone(tmp_path):
     rows = CaptureStore(tmp_path / "run").samples()
     segmenter = Segmenter(loaded.model, loaded.processor)
     predictions = predict(segmenter, data.samples)
-    for row, sample in zip(rows.itertuples(), data.samples, strict=True):
-        assert list(row.frame_indices) == [0, 2] and row.n_frames == 2
-        record = predictions[row.video_id][row.exp_id]
-        masks = decode_masks(record, "actor", (3, *data.size(row.video_id)), row.sample_id)
+    for row, sample in zip(rows.to_dict("records"), data.samples, strict=True):
+        assert list(row["frame_indices"]) == [0, 2] and row["n_frames"] == 2
+        record = predictions[row["video_id"]][row["exp_id"]]
+        masks = decode_masks(record, "actor", (3, *data.size(row["video_id"])), row["sample_id"])
         truth = sample.masks(0, [0, 2])
-        assert row.j == pytest.approx(float(np.mean(jaccard(masks[[0, 2]], truth))))
+        assert row["j"] == pytest.approx(float(np.mean(jaccard(masks[[0, 2]], truth))))
 
 
 @pytest.mark.slow
