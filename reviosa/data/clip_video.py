@@ -98,6 +98,16 @@ class ClipVideo(Video):
         """
         return _open(self.clip).png(self._number(index))
 
+    def frame_size(self, index: int) -> tuple[int, int]:
+        """Height and width of a frame in pixels; it is decoded, a clip has no header for each.
+
+        Raises:
+            DataError: the clip is missing, damaged, or has no such frame.
+            ConfigError: PyAV is not installed.
+        """
+        height, width, _ = _open(self.clip).pixels(self._number(index)).shape
+        return height, width
+
     def read_frames(self, indices: Sequence[int] | None = None) -> np.ndarray:
         """Decode frames, uint8 [frame, height, width, 3] RGB; all of them without ``indices``.
 
