@@ -39,6 +39,9 @@ class Expression:
     """Annotation ids of the grammatical subject; their masks are united."""
     target_ids: tuple[int, ...]
     """Annotation ids of what is acted on; empty unless the sentence is an interaction."""
+    group: str = ""
+    """What its data set averages apart: "referring" or "reasoning" in ReVOS, "annotator 0" in
+    Ref-DAVIS, "long" or "short" in Ref-SAV; else empty."""
 
     @property
     def is_interaction(self) -> bool:
@@ -57,7 +60,7 @@ class Video:
 
     video_id: str
     frame_names: tuple[str, ...]
-    frame_paths: tuple[Path, ...] = field(repr=False)
+    frame_paths: Sequence[Path] = field(repr=False)
     expressions: tuple[Expression, ...] = ()
     annotated: tuple[int, ...] | None = None
     """Indices of the frames that have truth, where not all have: only these are trained and scored
@@ -83,12 +86,19 @@ class Video:
         try:
             return path.read_bytes()
         except FileNotFoundError:
-            raise DataError(
-                f"{path}: got no file, expected a frame; restore it or take it off the list of "
-                "frames"
-            ) from None
+            raise _missing(path) from None
         except OSError as error:
             raise _unreadable(path, error) from None
+
+    def frame_size(self, index: int) -> tuple[int, int]:
+        """Height and width of a frame in pixels, read off its header.
+
+        Raises:
+            DataError: it is missing or no picture.
+        """
+        # A kind of video that reads frames in its own way has no file for each of them.
+        own = type(self).read_file is not Video.read_file
+        return image_size(self.read_file(index) if own else None, self.frame_paths[index])
 
     def read_frames(self, indices: Sequence[int] | None = None) -> np.ndarray:
         """Decode frames, uint8 [frame, height, width, 3] RGB; all of them without ``indices``.
@@ -162,21 +172,31 @@ def decode_image(data: bytes, path: Path) -> np.ndarray:
         raise _unreadable(path, error) from None
 
 
-def image_size(data: bytes, path: Path) -> tuple[int, int]:
+def image_size(data: bytes | None, path: Path) -> tuple[int, int]:
     """Height and width of the picture in a file's bytes, read off its header.
+
+    Without ``data`` no more of the file at ``path`` is read than the header.
 
     Raises:
         DataError: the bytes are no picture.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(path if data is None else io.BytesIO(data)) as image:
             return image.height, image.width
+    except FileNotFoundError:
+        raise _missing(path) from None
     except _NO_PICTURE as error:
         raise _unreadable(path, error) from None
 
 
 # Pillow raises each of these on truncated or foreign files.
 _NO_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+def _missing(path: Path) -> DataError:
+    return DataError(
+        f"{path}: got no file, expected a frame; restore it or take it off the list of frames"
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
