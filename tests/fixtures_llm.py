@@ -10,6 +10,7 @@ which HTTP status as a word ("401"), it gets; None for a good answer. Error mess
 key that came with the request, as a careless server's might.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -23,7 +24,19 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-__all__ = ["FAULTS", "FakeLLM", "Seen", "at_random", "fake_llm", "in_turn", "question"]
+from reviosa.annotation.llm import StageSettings
+
+__all__ = [
+    "FAULTS",
+    "FakeLLM",
+    "Seen",
+    "at_random",
+    "fake_llm",
+    "in_turn",
+    "no_sleep",
+    "question",
+    "stage_settings",
+]
 
 FAULTS = (
     "429",
@@ -80,6 +93,28 @@ class FakeLLM:
     def faults(self) -> Counter[str]:
         """How often each fault happened."""
         return Counter(seen.fault for seen in tuple(self.seen) if seen.fault is not None)
+
+
+def stage_settings(url: str | None, **changes: Any) -> StageSettings:
+    """Settings of a stage that is answered at ``url``; 1 dollar a million tokens in, 2 out."""
+    values: dict[str, Any] = {
+        "model": "small",
+        "base_url": url,
+        "temperature": 0.0,
+        "top_p": 1.0,
+        "max_tokens": 100,
+        "timeout_s": 5.0,
+        "concurrency": 8,
+        "retries": 5,
+        "price_in": 1.0,
+        "price_out": 2.0,
+    }
+    return StageSettings(**{**values, **changes})
+
+
+async def no_sleep(seconds: float) -> None:
+    """Instead of waiting before a repetition."""
+    await asyncio.sleep(0)
 
 
 def question(body: dict[str, Any]) -> str:

@@ -84,6 +84,8 @@ class Asking:
                 await asyncio.wait(self._tasks)
         finally:
             await self._let_go()
+        if isinstance(self._stop, OverBudgetError):
+            raise self._over_budget(self._stop.dollars)
         if self._stop is not None:
             raise self._stop
         return Outcome(self.answers, self.dropped)
@@ -230,10 +232,7 @@ class Asking:
         settings = self.settings[request.stage]
         tokens_in = tokens_of(request)
         most = settings.dollars(tokens_in, settings.max_tokens)
-        try:
-            await self.budget.reserve(most)
-        except OverBudgetError:
-            raise self._over_budget(most) from None
+        await self.budget.reserve(most)
         about = {"stage": request.stage, "model": settings.model, "item": request.item}
         ident = self.ledger.begin({**about, "attempt": attempt, "key": key}, most)
         self._sending.add(asyncio.current_task())
@@ -265,11 +264,12 @@ class Asking:
 
     def _over_budget(self, dollars: float) -> BudgetError:
         left = self._total - len(self.answers) - len(self.dropped)
-        items = f"{left} of {self._total} items are left" if self._total else "items are left"
+        # Some of those that were not drawn any more may be in the cache.
+        items = f"up to {left} of {self._total} items" if self._total else "items"
         return BudgetError(
             f"got {self.budget.spent:.4f} US dollars spent and a next request of up to "
-            f"{dollars:.4f}, expected no more than the budget of {self.budget.limit:g}; {items}: "
-            "give a larger budget and run again, what is answered is kept"
+            f"{dollars:.4f}, expected no more than the budget of {self.budget.limit:g}; {items} are "
+            "left: give a larger budget and run again, what is answered is kept"
         )
 
     def _endpoint(self, stage: str) -> Endpoint:

@@ -113,9 +113,9 @@ class Endpoint:
         if not self._answered or self._lost >= _LOST_IN_A_ROW:
             s = self.settings
             raise RunError(
-                f"{s.model}: got no answer from {s.address} to {self._lost} questions in a row, "
-                f"each asked until its retries were used up ({failure.why}), expected one; check "
-                "the server and the settings, then run again: what is answered is kept"
+                f"{s.model}: got no answer from {s.address} ({failure.why}; questions in a row "
+                f"that used up their retries: {self._lost}), expected one; check the server and "
+                "the settings, then run again: what is answered is kept"
             ) from None
 
     def _not_connected(self, error: "APIError") -> Failure:

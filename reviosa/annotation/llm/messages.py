@@ -1,6 +1,7 @@
 """A request as the protocol has it: messages, response format, and the name of its answer."""
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -18,8 +19,9 @@ FORMATS: Final = ("json_schema", "json_object", "text")
 any form; or it knows neither. In the last two the schema stands in the system message."""
 
 
+@functools.cache
 def strict_schema(answer: type[BaseModel]) -> dict[str, Any]:
-    """JSON schema of a model as strict structured output wants it.
+    """JSON schema of a model as strict structured output wants it; not to be changed.
 
     All properties are required and no others allowed; defaults are left out, since a required
     property has none; a reference stands alone.
