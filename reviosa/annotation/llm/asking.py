@@ -1,6 +1,7 @@
 """A set of requests on their way: who goes next, what is repeated, when to stop."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from reviosa.annotation.llm.dead_letters import DeadLetters
 from reviosa.annotation.llm.endpoint import Endpoint
 from reviosa.annotation.llm.errors import TRANSPORT, UNPAID, BudgetError, Failure
 from reviosa.annotation.llm.estimate import tokens_of
-from reviosa.annotation.llm.keys import Keys
+from reviosa.annotation.llm.keys import Keys, quiet_clients
 from reviosa.annotation.llm.ledger import Ledger
 from reviosa.annotation.llm.messages import body_of, cache_key, follow_up
 from reviosa.annotation.llm.reply import Reply, fitting, value_of
@@ -65,6 +66,7 @@ class Asking:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _sending: set[asyncio.Task[Any] | None] = field(default_factory=set)
     _flights: dict[str, asyncio.Future[Failure | None]] = field(default_factory=dict)
+    _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     async def run(self, requests: Iterable[Request]) -> Outcome:
         """Answer or drop every request; see :meth:`reviosa.annotation.llm.Desk.ask`."""
@@ -133,6 +135,7 @@ class Asking:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for endpoint in self._endpoints.values():
             await endpoint.close()
+        self._open.close()
 
     async def _item(self, request: Request, key: str) -> None:
         try:
@@ -268,8 +271,8 @@ class Asking:
         items = f"up to {left} of {self._total} items" if self._total else "items"
         return BudgetError(
             f"got {self.budget.spent:.4f} US dollars spent and a next request of up to "
-            f"{dollars:.4f}, expected no more than the budget of {self.budget.limit:g}; {items} are "
-            "left: give a larger budget and run again, what is answered is kept"
+            f"{dollars:.4f}, expected no more than the budget of {self.budget.limit:g}; "
+            f"{items} are left: give a larger budget and run again, what is answered is kept"
         )
 
     def _endpoint(self, stage: str) -> Endpoint:
@@ -277,6 +280,8 @@ class Asking:
             settings = self.settings[stage]
             form = self.forms.get((settings.address, settings.model))
             self._endpoints[stage] = Endpoint(settings, self.keys, *([form] if form else []))
+            # After the client's import, which sets its logger as the environment says.
+            self._open.enter_context(quiet_clients())
         return self._endpoints[stage]
 
     def _gate(self, stage: str) -> asyncio.Semaphore:

@@ -36,6 +36,8 @@ def test_the_key_goes_to_the_endpoint_and_is_written_nowhere(
         return json.dumps({"name": f"{body['model']} {KEY}"})
 
     caplog.set_level(logging.DEBUG)
+    for client in ("openai", "httpx2", "httpcore2"):
+        caplog.set_level(logging.DEBUG, client)
     faults = at_random(0.5, seed=3, kinds=[*FAULTS, "413", "length"])
     with fake_llm(careless, faults) as server:
         stages = {"a": stage_settings(server.url, key_env="A_KEY", timeout_s=0.5, retries=2)}
@@ -50,6 +52,7 @@ def test_the_key_goes_to_the_endpoint_and_is_written_nowhere(
         assert not holds_key(path.read_text()), path
     assert "A_KEY" in (tmp_path / "llm" / "dead_letters.jsonl").read_text()
     assert not holds_key(caplog.text) and caplog.records
+    assert logging.getLogger("httpcore2").level == logging.DEBUG  # as it was before
     assert not holds_key("".join(capfd.readouterr()))
     assert not holds_key(repr(one.__dict__) + repr(stages))
 
