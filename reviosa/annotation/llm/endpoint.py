@@ -94,7 +94,8 @@ class Endpoint:
             self._answered = True
             reply = read_reply(self._keys.redact(text))
             self._lost = 0
-            return reply
+            # Again: what was JSON within JSON can be read now.
+            return Reply(**self._keys.redact_values(vars(reply)))
         # Raised out here, where the client's error, which knows the key, is not its context.
         raise error
 

@@ -1,6 +1,7 @@
 """Keys of endpoints: taken from the environment, kept out of everything that is written."""
 
 import contextlib
+import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -59,7 +60,8 @@ class Keys:
         for name in self._names:
             key = self._environment.get(name, "").strip()
             if len(key) >= _SHORTEST:
-                text = text.replace(key, f"[{name}]")
+                # As it is, and as it stands in JSON.
+                text = text.replace(key, f"[{name}]").replace(json.dumps(key)[1:-1], f"[{name}]")
         return text
 
     def redact_values(self, value: Any) -> Any:

@@ -45,7 +45,7 @@ def test_the_key_goes_to_the_endpoint_and_is_written_nowhere(
         outcome = one.ask([asks(number) for number in range(40)])
         assert {seen.key for seen in server.seen} == {KEY}
     assert outcome.answers["a/1"].name == "small [A_KEY]"
-    assert len(outcome.dropped) > 3
+    assert outcome.dropped
     assert not holds_key(repr(outcome))
     assert len(files(tmp_path)) > 20
     for path in files(tmp_path):
@@ -55,6 +55,17 @@ def test_the_key_goes_to_the_endpoint_and_is_written_nowhere(
     assert logging.getLogger("httpcore2").level == logging.DEBUG  # as it was before
     assert not holds_key("".join(capfd.readouterr()))
     assert not holds_key(repr(one.__dict__) + repr(stages))
+
+
+def test_an_answer_on_the_list_of_what_was_dropped_holds_no_key(with_key, tmp_path, asks):
+    with fake_llm(lambda body: json.dumps({"wrong": KEY})) as server:
+        stages = {"a": stage_settings(server.url, key_env="A_KEY", retries=1)}
+        outcome = Desk(tmp_path, stages, sleep=no_sleep).ask([asks(1)])
+        # The follow-up sends no more than was kept.
+        assert not any(holds_key(json.dumps(seen.body)) for seen in server.seen)
+    assert set(outcome.dropped) == {"a/1"}
+    letters = (tmp_path / "llm" / "dead_letters.jsonl").read_text()
+    assert "[A_KEY]" in letters and not holds_key(letters)
 
 
 @pytest.mark.parametrize("status", ["400", "401", "403", "404"])
