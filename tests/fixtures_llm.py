@@ -160,7 +160,8 @@ def fake_llm(
     Args:
         answer: from the body of a request to the content of the answer.
         faults: which requests fail; see :func:`at_random` and :func:`in_turn`.
-        refuses: types of ``response_format`` that get status 400 ("json_schema", "json_object").
+        refuses: types of ``response_format`` ("json_schema", "json_object") and parameters
+            ("max_tokens") that get status 400, which is noted as the fault "refused".
         delay_s: seconds that each answer takes.
         hang_s: seconds that the fault "hang" takes, unless the block ends before.
         tokens: what ``usage`` says went in and out; None to leave it out.
@@ -181,8 +182,9 @@ def fake_llm(
             form = body.get("response_format", {}).get("type")
             content = _content(body)
             with lock:
-                if form in refuses:
-                    fault: str | None = "format refused"
+                refused = next((name for name in refuses if name == form or name in body), None)
+                if refused is not None:
+                    fault: str | None = "refused"
                 else:
                     fault = faults(times[content], body) if faults else None
                     times[content] += 1
@@ -192,7 +194,9 @@ def fake_llm(
             try:
                 if self.path != "/v1/chat/completions":
                     self.fail(404, f"no such path {self.path}", key)
-                elif fault == "format refused":
+                elif refused == "max_tokens":
+                    self.fail(400, "max_tokens: use max_completion_tokens instead", key)
+                elif refused is not None:
                     self.fail(400, f"response_format of type {form} is not supported", key)
                 else:
                     over.wait(delay_s)

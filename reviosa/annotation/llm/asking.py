@@ -17,11 +17,11 @@ from reviosa.annotation.llm.budget import Budget, OverBudgetError
 from reviosa.annotation.llm.cache import Cache
 from reviosa.annotation.llm.dead_letters import DeadLetters
 from reviosa.annotation.llm.endpoint import Endpoint
-from reviosa.annotation.llm.errors import TRANSPORT, UNPAID, BudgetError, Failure
+from reviosa.annotation.llm.errors import REFUSED, TRANSPORT, UNPAID, BudgetError, Failure
 from reviosa.annotation.llm.estimate import tokens_of
 from reviosa.annotation.llm.keys import Keys, quiet_clients
 from reviosa.annotation.llm.ledger import Ledger
-from reviosa.annotation.llm.messages import body_of, cache_key, follow_up
+from reviosa.annotation.llm.messages import Dialect, body_of, cache_key, follow_up
 from reviosa.annotation.llm.reply import Reply, fitting, value_of
 from reviosa.annotation.llm.request import Outcome, Request
 from reviosa.annotation.llm.settings import StageSettings
@@ -51,8 +51,8 @@ class Asking:
     cache: Cache
     ledger: Ledger
     letters: DeadLetters
-    forms: dict[tuple[str, str], str]
-    """By address and model, how JSON is asked for; kept from one call to the next."""
+    dialects: dict[tuple[str, str], Dialect]
+    """By address and model, what was learnt; kept from one call to the next."""
     progress: Callable[[int, int], None] | None
     sleep: Callable[[float], Awaitable[None]]
     chance: random.Random
@@ -187,14 +187,16 @@ class Asking:
         attempt = 0
         while True:
             attempt += 1
-            form = endpoint.form
+            dialect = endpoint.dialect
             try:
-                return await self._send(request, key, endpoint, form, after, attempt)
+                return await self._send(request, key, endpoint, dialect, after, attempt)
             except Failure as caught:
                 failure = caught
-            if failure.kind == "format refused":
-                endpoint.step_down(form)
-                self.forms[settings.address, settings.model] = endpoint.form
+            if self._stop is not None:  # this one was let finish; it is not to begin again
+                raise asyncio.CancelledError
+            if failure.kind in REFUSED:
+                endpoint.adapt(failure, dialect)
+                self.dialects[settings.address, settings.model] = endpoint.dialect
                 continue
             failures[failure.kind] += 1
             count = failures[failure.kind]
@@ -223,7 +225,7 @@ class Asking:
         request: Request,
         key: str,
         endpoint: Endpoint,
-        form: str,
+        dialect: Dialect,
         after: tuple[dict[str, Any], ...],
         attempt: int,
     ) -> BaseModel:
@@ -233,7 +235,7 @@ class Asking:
         can be cancelled.
         """
         settings = self.settings[request.stage]
-        tokens_in = tokens_of(request)
+        tokens_in = tokens_of(request, after)
         most = settings.dollars(tokens_in, settings.max_tokens)
         await self.budget.reserve(most)
         about = {"stage": request.stage, "model": settings.model, "item": request.item}
@@ -242,7 +244,7 @@ class Asking:
         outcome, usage = "interrupted", {"tokens_in": 0, "tokens_out": 0, "dollars": most}
         start = time.monotonic()
         try:
-            body = body_of(request, settings, form, after)
+            body = body_of(request, settings, dialect, after)
             reply = await endpoint.send(body, settings.timeout_s)
             usage = _usage(reply, settings, tokens_in)
             value = self.keys.redact_values(value_of(reply))
@@ -278,8 +280,8 @@ class Asking:
     def _endpoint(self, stage: str) -> Endpoint:
         if stage not in self._endpoints:
             settings = self.settings[stage]
-            form = self.forms.get((settings.address, settings.model))
-            self._endpoints[stage] = Endpoint(settings, self.keys, *([form] if form else []))
+            dialect = self.dialects.get((settings.address, settings.model), Dialect())
+            self._endpoints[stage] = Endpoint(settings, self.keys, dialect)
             # After the client's import, which sets its logger as the environment says.
             self._open.enter_context(quiet_clients())
         return self._endpoints[stage]

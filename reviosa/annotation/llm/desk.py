@@ -13,7 +13,7 @@ from reviosa.annotation.llm.dead_letters import DeadLetters
 from reviosa.annotation.llm.estimate import EXPECTED_SHARE, Estimate, tokens_of
 from reviosa.annotation.llm.keys import Keys
 from reviosa.annotation.llm.ledger import Ledger, Spending
-from reviosa.annotation.llm.messages import cache_key
+from reviosa.annotation.llm.messages import Dialect, cache_key
 from reviosa.annotation.llm.request import Outcome, Request
 from reviosa.annotation.llm.settings import StageSettings
 from reviosa.errors import ConfigError
@@ -54,7 +54,7 @@ class Desk:
         self._cache = Cache(self.folder / "cache")
         self._ledger = Ledger(self.folder, self._cache)
         self._keys = Keys(self.settings.values())
-        self._forms: dict[tuple[str, str], str] = {}
+        self._dialects: dict[tuple[str, str], Dialect] = {}
         self._sleep, self._chance = sleep, random.Random(seed)
 
     def ask(
@@ -134,7 +134,7 @@ class Desk:
             cache=self._cache,
             ledger=self._ledger,
             letters=letters,
-            forms=self._forms,
+            dialects=self._dialects,
             progress=progress,
             sleep=self._sleep,
             chance=self._chance,

@@ -3,8 +3,9 @@
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from reviosa.annotation.llm.messages import strict_schema
 from reviosa.annotation.llm.request import Request
@@ -42,14 +43,19 @@ class Estimate:
         return Estimate(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
-def tokens_of(request: Request) -> int:
+def tokens_of(request: Request, after: Sequence[dict[str, Any]] = ()) -> int:
     """Tokens of a question, by rule of thumb.
 
     The characters of the system message, the texts and the JSON schema, divided by
     :data:`CHARACTERS_A_TOKEN` and rounded up; and :func:`picture_tokens` for each picture.
+
+    Args:
+        request: the question.
+        after: messages of text that follow it.
     """
     texts = [request.system, json.dumps(strict_schema(request.answer))]
     texts += [part for part in request.parts if isinstance(part, str)]
+    texts += [message["content"] for message in after]
     pictures = [part for part in request.parts if isinstance(part, bytes)]
     words = math.ceil(sum(map(len, texts)) / CHARACTERS_A_TOKEN)
     return words + sum(map(_picture, pictures))

@@ -21,29 +21,29 @@ def most_of(desk, request) -> float:
 def test_a_run_stops_before_it_may_cost_more_than_its_budget(
     concurrency, desk, asks, answer, tmp_path
 ):
-    requests = [asks(10 + number) for number in range(40)]
+    requests = [asks(10 + number) for number in range(20)]
     with fake_llm(answer) as server:
-        budget = 10 * REAL + most_of(desk(server.url), requests[0])
+        budget = 4 * REAL + most_of(desk(server.url), requests[0])
         one = desk(server.url, budget, concurrency=concurrency)
-        with pytest.raises(BudgetError, match="up to 29 of 40 items are left: give") as caught:
+        with pytest.raises(BudgetError, match="up to 15 of 20 items are left: give") as caught:
             one.ask(requests)
         assert isinstance(caught.value, RunError)
         assert f"expected no more than the budget of {budget:g}" in str(caught.value)
-        # Ten leave room for one more, and not for a twelfth.
-        assert len(server.seen) == 11
-        assert one.spent()["a"].dollars == pytest.approx(11 * REAL) and budget >= 11 * REAL
-        assert len(list((tmp_path / "llm" / "cache").glob("*/*"))) == 11
+        # Four leave room for one more, and not for a sixth.
+        assert len(server.seen) == 5
+        assert one.spent()["a"].dollars == pytest.approx(5 * REAL) and budget >= 5 * REAL
+        assert len(list((tmp_path / "llm" / "cache").glob("*/*"))) == 5
 
         # Nothing is left after a new start either; with more money the rest is asked for.
-        with pytest.raises(BudgetError, match="of 40 items are left"):
+        with pytest.raises(BudgetError, match="of 20 items are left"):
             desk(server.url, budget).ask(requests)
-        assert len(server.seen) == 11
-        assert len(desk(server.url, 1.0).ask(requests).answers) == 40
-        assert len(server.seen) == 40
+        assert len(server.seen) == 5
+        assert len(desk(server.url, 1.0).ask(requests).answers) == 20
+        assert len(server.seen) == 20
 
 
 def test_repetitions_draw_on_the_budget_as_well(desk, asks, answer):
-    with fake_llm(answer, in_turn("wrong schema", "wrong schema")) as server:
+    with fake_llm(answer, in_turn("refusal", "refusal")) as server:
         budget = REAL + most_of(desk(server.url), asks(1))
         with pytest.raises(BudgetError, match="up to 1 of 1 items are left"):
             desk(server.url, budget).ask([asks(1)])

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from reviosa.annotation.llm import Desk
 from reviosa.errors import ConfigError
 from reviosa.io import read_jsonl
+from reviosa.process import sigterm_raises
 from tests.fixtures_llm import fake_llm, in_turn, no_sleep, stage_settings
 
 
@@ -140,17 +141,20 @@ def test_an_error_while_questions_are_made_keeps_what_was_on_its_way(desk, asks,
         assert len(server.seen) == 1
 
 
-def test_an_interruption_keeps_what_was_answered(desk, asks, answer, tmp_path):
+@pytest.mark.parametrize(
+    ("sent", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_an_interruption_keeps_what_was_answered(sent, raised, desk, asks, answer, tmp_path):
     def faults(repetition, body):
         return "hang" if "question 7" in json.dumps(body) else None
 
     def interrupt(done, total):
         if done == 9:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), sent)
 
     with fake_llm(answer, faults) as server:
         one = desk(server.url, timeout_s=60.0)
-        with pytest.raises(KeyboardInterrupt):
+        with sigterm_raises(), pytest.raises(raised):
             one.ask([asks(number) for number in range(10)], interrupt)
     lines = read_jsonl(tmp_path / "llm" / "ledger.jsonl")
     assert sorted(line["outcome"] for line in lines) == ["answer"] * 9 + ["interrupted"]

@@ -163,11 +163,22 @@ def test_a_format_that_is_refused_is_not_asked_for_again(refuses, forms, desk, a
         assert '"properties"' in server.seen[-1].body["messages"][0]["content"]
 
 
+def test_the_limit_of_an_answer_has_the_name_that_the_model_knows(desk, asks, answer):
+    with fake_llm(answer, refuses=("max_tokens",)) as server:
+        one = desk(server.url, retries=0)
+        assert set(one.ask([asks(1)]).answers) == {"a/1"}
+        assert set(one.ask([asks(2)]).answers) == {"a/2"}
+        first, *others = (seen.body for seen in server.seen)
+    assert first["max_tokens"] == 100 and len(others) == 2
+    for body in others:
+        assert body["max_completion_tokens"] == 100 and "max_tokens" not in body
+
+
 def test_many_questions_find_out_together_that_a_format_is_refused(desk, asks, answer):
     with fake_llm(answer, refuses=("json_schema",), delay_s=0.01) as server:
         outcome = desk(server.url, retries=0).ask([asks(number) for number in range(20)])
         assert len(outcome.answers) == 20
-        assert server.faults["format refused"] <= 8
+        assert server.faults["refused"] <= 8
 
 
 def test_fenced_answers_are_taken(desk, asks, answer):
@@ -206,6 +217,17 @@ def test_what_was_on_its_way_when_the_run_stopped_is_kept(desk, asks, answer, tm
         sent = len(server.seen)
         # The bad one answers at once, the others while it is known already.
         assert outcomes(tmp_path).count("answer") == sent - 1 >= 3
+
+
+def test_nothing_is_repeated_after_the_run_has_stopped(desk, asks, answer, tmp_path):
+    def faults(repetition, body):
+        return "401" if "question 0" in json.dumps(body) else "hang"
+
+    with fake_llm(answer, faults) as server:
+        with pytest.raises(RunError, match="401"):
+            desk(server.url, concurrency=4, timeout_s=0.3).ask(map(asks, range(50)))
+        assert len(server.seen) <= 4
+    assert set(outcomes(tmp_path)) <= {"stopped", "time-out"} and letters(tmp_path) == []
 
 
 def test_an_endpoint_that_is_not_there_stops_the_run(desk, asks, tmp_path):

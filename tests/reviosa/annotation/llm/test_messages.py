@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
 from reviosa.annotation.llm import Request
-from reviosa.annotation.llm.messages import body_of, cache_key, follow_up, strict_schema
+from reviosa.annotation.llm.messages import Dialect, body_of, cache_key, follow_up, strict_schema
 from tests.fixtures_llm import stage_settings
 
 SETTINGS = stage_settings("http://localhost/v1")
@@ -109,13 +109,13 @@ def test_a_question_without_pictures_is_one_text():
 
 def test_the_schema_goes_into_the_format_or_into_the_system_message():
     schema = strict_schema(Colour)
-    strict = body_of(ask(), SETTINGS, "json_schema")
+    strict = body_of(ask(), SETTINGS)
     assert strict["response_format"]["json_schema"] == {
         "name": "Colour",
         "strict": True,
         "schema": schema,
     }
-    loose, plain = (body_of(ask(), SETTINGS, form) for form in ("json_object", "text"))
+    loose, plain = (body_of(ask(), SETTINGS, Dialect(form)) for form in ("json_object", "text"))
     assert loose["response_format"] == {"type": "json_object"}
     assert "response_format" not in plain
     for body in (loose, plain):

@@ -61,6 +61,8 @@ def test_no_json_in_a_text(text):
         (reply(" \n"), "empty answer"),
         (reply("A cat sits."), "broken JSON"),
         (reply('{"a": '), "broken JSON"),
+        (reply('{"a": "\\ud83d"}'), "broken JSON"),
+        (reply('{"a": ' + "[" * 5000), "broken JSON"),
     ],
 )
 def test_answers_that_are_none(answer, kind):
@@ -101,6 +103,8 @@ def test_a_chat_completion_is_read():
         "usage": {"prompt_tokens": 3, "completion_tokens": 4},
     }
     assert read_reply(json.dumps(body)) == Reply("hi", "", "length", "m-2", 3, 4)
+    body["choices"][0]["message"]["content"] = "half \ud83d"
+    assert read_reply(json.dumps(body)).content == "half ?"
     del body["usage"]
     body["choices"][0]["message"]["content"] = [{"type": "text", "text": "h"}, {"text": "o"}]
     assert read_reply(json.dumps(body)) == Reply("ho", "", "length", "m-2", None, None)
@@ -112,6 +116,7 @@ def test_a_chat_completion_is_read():
         ("<html>", "broken JSON"),
         ("[]", "broken JSON"),
         ("null", "broken JSON"),
+        ("[" * 100_000, "broken JSON"),
         ('{"choices": []}', "broken JSON"),
         ('{"choices": [{"text": "old"}]}', "broken JSON"),
         ('{"choices": [{"message": null}]}', "broken JSON"),
