@@ -53,6 +53,11 @@ FAULTS = (
 )
 """All that may happen to a request that deserves an answer."""
 
+_NO_MAX_TOKENS = (
+    "Unsupported parameter: 'max_tokens' is not supported with this model. "
+    "Use 'max_completion_tokens' instead."
+)
+
 Faults = Callable[[int, dict[str, Any]], str | None]
 """Given how often the same question came before, and the body, the fault of this request."""
 
@@ -195,7 +200,7 @@ def fake_llm(
                 if self.path != "/v1/chat/completions":
                     self.fail(404, f"no such path {self.path}", key)
                 elif refused == "max_tokens":
-                    self.fail(400, "max_tokens: use max_completion_tokens instead", key)
+                    self.fail(400, _NO_MAX_TOKENS, key)
                 elif refused is not None:
                     self.fail(400, f"response_format of type {form} is not supported", key)
                 else:

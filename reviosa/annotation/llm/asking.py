@@ -5,7 +5,7 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import length_hint
 from typing import Any
@@ -27,7 +27,7 @@ from reviosa.annotation.llm.request import Outcome, Request
 from reviosa.annotation.llm.settings import StageSettings
 from reviosa.errors import ConfigError, RunError
 
-__all__ = ["Asking", "cached_answer"]
+__all__ = ["Asking", "cached_answer", "stage_of"]
 
 
 def cached_answer(cache: Cache, key: str, request: Request) -> BaseModel | None:
@@ -39,6 +39,20 @@ def cached_answer(cache: Cache, key: str, request: Request) -> BaseModel | None:
         return fitting(entry["answer"], request)
     except Failure:  # its check has become stricter since
         return None
+
+
+def stage_of(request: Request, settings: Mapping[str, StageSettings]) -> StageSettings:
+    """The settings of a request's stage.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    if request.stage not in settings:
+        raise ConfigError(
+            f"{request.item}: got the stage {request.stage!r}, expected one of "
+            f"{', '.join(sorted(settings))}; give it settings"
+        )
+    return settings[request.stage]
 
 
 @dataclass(eq=False)
@@ -59,7 +73,8 @@ class Asking:
     answers: dict[str, BaseModel] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     _total: int = 0
-    _seen: set[str] = field(default_factory=set)
+    _seen: dict[str, None] = field(default_factory=dict)
+    """Items in the order of their requests."""
     _stop: BaseException | None = None
     _endpoints: dict[str, Endpoint] = field(default_factory=dict)
     _gates: dict[str, asyncio.Semaphore] = field(default_factory=dict)
@@ -90,20 +105,17 @@ class Asking:
             raise self._over_budget(self._stop.dollars)
         if self._stop is not None:
             raise self._stop
-        return Outcome(self.answers, self.dropped)
+        # In the order of the requests, whichever answer came first.
+        answers = {item: self.answers[item] for item in self._seen if item in self.answers}
+        dropped = {item: self.dropped[item] for item in self._seen if item in self.dropped}
+        return Outcome(answers, dropped)
 
     async def _start(self, request: Request) -> None:
         """Answer a request from the cache, or send it as soon as its stage has room."""
         if request.item in self._seen:
             raise ValueError(f"two requests are about the item {request.item!r}")
-        self._seen.add(request.item)
-        if request.stage not in self.settings:
-            stages = ", ".join(sorted(self.settings))
-            raise ConfigError(
-                f"{request.item}: got the stage {request.stage!r}, expected one of {stages}; "
-                "give it settings"
-            )
-        key = cache_key(request, self.settings[request.stage])
+        self._seen[request.item] = None
+        key = cache_key(request, stage_of(request, self.settings))
         if (answer := cached_answer(self.cache, key, request)) is not None:
             self._done(request, answer)
             return

@@ -20,6 +20,8 @@ __all__ = ["Endpoint"]
 _OF_THE_FORMAT: Final = ("response_format", "json_schema", "json schema", "guided", "grammar")
 """Words of an error that the response format is to blame for."""
 
+_OF_THE_LIMIT: Final = "use 'max_completion_tokens' instead"
+
 _LOST_IN_A_ROW: Final = 10
 """Questions without an answer after which an endpoint is taken for broken. Thousands more would
 only fill the list of what was dropped."""
@@ -116,7 +118,7 @@ class Endpoint:
                 f"{s.model}: got no answer from {s.address} ({failure.why}; questions in a row "
                 f"that used up their retries: {self._lost}), expected one; check the server and "
                 "the settings, then run again: what is answered is kept"
-            ) from None
+            )
 
     def _not_connected(self, error: "APIError") -> Failure:
         cause = error.__cause__
@@ -135,7 +137,7 @@ class Endpoint:
         if status in (408, 409, 425) or status >= 500:
             pause_s = retry_after(error.response.headers, time.time())
             return Failure("server error", f"the endpoint failed ({status}): {said}", pause_s)
-        if status == 400 and "max_completion_tokens" in words and "max_tokens" in body:
+        if status == 400 and "max_tokens" in body and _OF_THE_LIMIT in words:
             return Failure("limit refused", f"max_tokens is refused: {said}")
         form = body.get("response_format", {}).get("type")
         if status in (400, 422) and form and any(w in words for w in _OF_THE_FORMAT):

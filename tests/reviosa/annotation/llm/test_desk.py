@@ -1,15 +1,18 @@
 """Who is asked when, what is kept, and what an interruption leaves."""
 
+import base64
+import io
 import json
 import os
 import signal
 import threading
 
 import pytest
+from PIL import Image
 from pydantic import BaseModel
 
 from reviosa.annotation.llm import Desk
-from reviosa.errors import ConfigError
+from reviosa.errors import ConfigError, DataError
 from reviosa.io import read_jsonl
 from reviosa.process import sigterm_raises
 from tests.fixtures_llm import fake_llm, in_turn, no_sleep, stage_settings
@@ -57,7 +60,7 @@ def test_the_same_question_is_sent_once(desk, asks, answer):
     with fake_llm(answer, delay_s=0.05) as server:
         outcome = desk(server.url).ask([asks(1, item=f"b/{n}") for n in range(8)])
         assert len(outcome.answers) == 8 and len(server.seen) == 1
-    with fake_llm(answer, lambda *_: "refusal", delay_s=0.05) as server:
+    with fake_llm(answer, lambda *_: "refusal", delay_s=0.2) as server:
         outcome = desk(server.url, model="large").ask([asks(1, item=f"b/{n}") for n in range(8)])
         assert len(outcome.dropped) == 8 and len(server.seen) == 3
 
@@ -75,13 +78,13 @@ def test_the_same_question_with_another_check_is_its_own_affair(desk, asks, answ
 def test_no_more_requests_of_a_stage_at_once_than_its_settings_allow(
     concurrency, desk, asks, answer
 ):
-    with fake_llm(answer, delay_s=0.02) as server:
-        desk(server.url, concurrency=concurrency).ask([asks(number) for number in range(12)])
+    with fake_llm(answer, delay_s=0.1) as server:
+        desk(server.url, concurrency=concurrency).ask([asks(number) for number in range(6)])
         assert server.most_at_once == concurrency
 
 
 def test_stages_have_their_own_models_and_bounds(tmp_path, asks, answer):
-    with fake_llm(answer, delay_s=0.05) as server:
+    with fake_llm(answer, delay_s=0.1) as server:
         stages = {
             "a": stage_settings(server.url, model="eye", concurrency=2),
             "b": stage_settings(server.url, model="pen", concurrency=2),
@@ -127,6 +130,8 @@ def test_an_item_comes_once_and_its_stage_has_settings(desk, asks, answer):
             desk(server.url).ask([asks(1), asks(2, item="a/1")])
         with pytest.raises(ConfigError, match="got the stage 'z', expected one of a"):
             desk(server.url).ask([asks(1, stage="z")])
+        with pytest.raises(ConfigError, match="got the stage 'z', expected one of a"):
+            desk(server.url).estimate([asks(1, stage="z")])
 
 
 def test_an_error_while_questions_are_made_keeps_what_was_on_its_way(desk, asks, answer):
@@ -191,6 +196,27 @@ def test_making_a_desk_writes_nothing(desk, asks, tmp_path):
     one = desk("http://localhost:1/v1")
     assert one.spent() == {} and one.estimate([asks(1)]).requests == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_answers_come_in_the_order_of_their_questions(desk, asks, answer):
+    def faults(repetition, body):
+        return "500" if repetition == 0 and "question 0" in json.dumps(body) else None
+
+    with fake_llm(answer, faults) as server:
+        outcome = desk(server.url).ask([asks(number) for number in range(9)])
+    assert list(outcome.answers) == [f"a/{number}" for number in range(9)]
+
+
+def test_pictures_reach_the_endpoint(desk, asks, answer):
+    file = io.BytesIO()
+    Image.new("RGB", (8, 6), "red").save(file, "JPEG")
+    with fake_llm(answer) as server:
+        request = asks(1, parts=("question 1", file.getvalue()))
+        assert desk(server.url).ask([request]).answers["a/1"].name == "question 1"
+        picture = server.seen[0].body["messages"][1]["content"][1]["image_url"]["url"]
+    assert base64.b64decode(picture.split(",")[1]) == file.getvalue()
+    with pytest.raises(DataError, match="a/2: got 4 bytes that are no picture, expected JPEG"):
+        desk(server.url).ask([asks(2, parts=("question 2", b"nope"))])
 
 
 def test_nested_answers_are_kept_whole(desk, asks):
