@@ -5,9 +5,9 @@
 
 ``answer`` is given the JSON body of a request and returns the content of the answer; what was
 asked is ``question(body)``, the text of the first user message, also where later messages find
-fault with an earlier answer. ``faults`` says for each request which fault of :data:`FAULTS`, or
-which HTTP status as a word ("401"), it gets; None for a good answer. Error messages repeat the
-key that came with the request, as a careless server's might.
+fault with an earlier answer. ``faults`` says for each request which fault of :data:`FAULTS`, which
+HTTP status as a word ("401"), or "length", "content_filter" or "drip" it gets; None for a good
+answer. Error messages repeat the key that came with the request, as a careless server's might.
 """
 
 import asyncio
@@ -219,6 +219,12 @@ def fake_llm(
             elif fault == "hang":
                 over.wait(hang_s)
                 self.close_connection = True
+            elif fault == "drip":
+                self.send_response(200)
+                self.send_header("Content-Length", "1000000")
+                self.end_headers()
+                while not over.wait(0.05):
+                    self.wfile.write(b" ")  # until the client hangs up
             elif fault == "reset connection":
                 # No linger: the kernel resets the connection instead of ending it.
                 linger = struct.pack("ii", 1, 0)

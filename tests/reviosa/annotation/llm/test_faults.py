@@ -25,6 +25,7 @@ KINDS = {
     "503": "server error",
     "408": "server error",
     "hang": "time-out",
+    "drip": "time-out",
     "broken body": "broken JSON",
     "broken JSON": "broken JSON",
     "refusal": "refusal",
@@ -45,7 +46,9 @@ def test_every_fault_of_the_server_is_tested():
 @pytest.mark.parametrize("fault", [fault for fault in KINDS if fault != "413"])
 def test_a_fault_is_got_over(fault, desk, asks, answer, tmp_path):
     with fake_llm(answer, in_turn(fault)) as server:
-        outcome = desk(server.url, timeout_s=0.2 if fault == "hang" else 5.0).ask([asks(1)])
+        outcome = desk(server.url, timeout_s=0.3 if fault in ("hang", "drip") else 5.0).ask(
+            [asks(1)]
+        )
     assert outcome.answers["a/1"].name == "question 1" and outcome.dropped == {}
     assert outcomes(tmp_path) == [KINDS[fault], "answer"]
     assert letters(tmp_path) == []

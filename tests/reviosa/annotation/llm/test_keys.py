@@ -57,8 +57,11 @@ def test_the_key_goes_to_the_endpoint_and_is_written_nowhere(
     assert not holds_key(repr(one.__dict__) + repr(stages))
 
 
-def test_an_answer_on_the_list_of_what_was_dropped_holds_no_key(with_key, tmp_path, asks):
-    with fake_llm(lambda body: json.dumps({"wrong": KEY})) as server:
+@pytest.mark.parametrize(
+    "content", [KEY, f"I cannot tell {KEY}", json.dumps({"wrong": KEY}), json.dumps([KEY])[:-1]]
+)
+def test_an_answer_on_the_list_of_what_was_dropped_holds_no_key(content, with_key, tmp_path, asks):
+    with fake_llm(lambda body: content) as server:
         stages = {"a": stage_settings(server.url, key_env="A_KEY", retries=1)}
         outcome = Desk(tmp_path, stages, sleep=no_sleep).ask([asks(1)])
         # The follow-up sends no more than was kept.
