@@ -4,6 +4,7 @@ The file of a large set holds millions of masks and has a gigabyte or more. It i
 by pieces; of each annotation its place, length and size are kept, which takes a few megabytes.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from reviosa.errors import DataError
 __all__ = ["RleTracks"]
 
 _PIECE = 1 << 22  # bytes read at once
+_NONE = object()
 _KEPT = 16  # parsed annotations kept: more than the objects of most videos
 
 # A list of masks of one size as json.dump writes it. COCO's strings are of the characters "0" to
@@ -88,13 +90,14 @@ class RleTracks(Mapping[str, Any]):
             KeyError: there is none.
             DataError: the file was changed since it was opened.
         """
-        if key not in self._kept:
-            place = self._places[key]
-            self._kept[key] = self._read(place)
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        # Threads may share a data set: another may have taken the value out in between.
+        value = self._kept.get(key, _NONE)
+        if value is _NONE:
+            value = self._kept[key] = self._read(self._places[key])
+            while len(self._kept) > _KEPT:
+                with contextlib.suppress(KeyError):
+                    self._kept.popitem(last=False)
+        return value
 
     def _read(self, place: _Place) -> Any:
         try:

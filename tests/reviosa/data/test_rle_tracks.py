@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -93,6 +95,14 @@ def test_a_file_that_changed_since_is_not_read_at_the_old_places(path: Path) -> 
     path.unlink()
     with pytest.raises(DataError, match="got another file than was opened"):
         tracks["2"]
+
+
+def test_it_goes_to_another_process_and_to_threads(path: Path) -> None:
+    path.write_text(json.dumps({str(i): [None] * i for i in range(100)}))
+    tracks = pickle.loads(pickle.dumps(RleTracks(path)))
+    with ThreadPoolExecutor(4) as pool:
+        lengths = pool.map(lambda i: len(tracks[str(i % 100)]), range(2000))
+        assert list(lengths) == [i % 100 for i in range(2000)]
 
 
 def test_only_a_few_values_are_kept(path: Path) -> None:
