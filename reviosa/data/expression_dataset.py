@@ -116,7 +116,12 @@ class ExpressionDataset(VideoDataset):
                 )
             for anno_id in self._known[video.video_id]:
                 where = f"{video.video_id}, annotation {anno_id}"
-                yield from run_faults(where, self._track(anno_id))
+                try:
+                    track = self._track(anno_id)
+                except DataError as error:
+                    yield Fault(where, str(error))
+                    continue
+                yield from run_faults(where, track)
 
     def size(self, video_id: str) -> tuple[int, int]:
         """See :class:`~reviosa.data.dataset.VideoDataset`."""

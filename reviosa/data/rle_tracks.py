@@ -4,6 +4,7 @@ The file of a large set holds millions of masks and has a gigabyte or more. It i
 by pieces; of each annotation its place, length and size are kept, which takes a few megabytes.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,8 @@ from reviosa.errors import DataError
 __all__ = ["RleTracks"]
 
 _PIECE = 1 << 22  # bytes read at once
+_LONGEST = 1 << 12  # bytes of a key, or of a word that is cut off
+_NONE = object()
 _KEPT = 16  # parsed annotations kept: more than the objects of most videos
 
 # A list of masks of one size as json.dump writes it. COCO's strings are of the characters "0" to
@@ -88,13 +91,14 @@ class RleTracks(Mapping[str, Any]):
             KeyError: there is none.
             DataError: the file was changed since it was opened.
         """
-        if key not in self._kept:
-            place = self._places[key]
-            self._kept[key] = self._read(place)
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        # Threads may share a data set: another may have taken the value out in between.
+        value = self._kept.get(key, _NONE)
+        if value is _NONE:
+            value = self._kept[key] = self._read(self._places[key])
+            while len(self._kept) > _KEPT:
+                with contextlib.suppress(KeyError):
+                    self._kept.popitem(last=False)
+        return value
 
     def _read(self, place: _Place) -> Any:
         try:
@@ -105,6 +109,11 @@ class RleTracks(Mapping[str, Any]):
                     return json.loads(file.read(place.stop - place.start))
         except FileNotFoundError:
             pass
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{self.path}: got a value that is no JSON ({error}) after byte {place.start:,}, "
+                "expected masks; fetch the file again"
+            ) from None
         raise DataError(
             f"{self.path}: got another file than was opened, expected it unchanged; open the data "
             "set again"
@@ -125,7 +134,11 @@ class RleTracks(Mapping[str, Any]):
         place = self._places[key]
         if place.length == length and (None in (size, place.size) or place.size == size):
             return
-        track = self[key]
+        try:
+            track = self[key]
+        except DataError as error:
+            yield "", str(error)
+            return
         if not isinstance(track, list) or len(track) != length:
             got = len(track) if isinstance(track, list) else type(track).__name__
             yield (
@@ -169,22 +182,24 @@ def _index(path: Path, file: BinaryIO, digest: Digest | None) -> Iterator[tuple[
         )
     window.at, more = begin.end(), begin[1] != b"}"
     while more:
-        found = _plain(window) or _parsed(window)
+        try:
+            found = _plain(window) or _parsed(window)
+        except (_BrokenError, RecursionError):
+            break
         if found is not None:
             key, place, window.at, more = found
             yield key, place
         elif not window.fill():
             break
-    # What follows is read to its end in any case, for the digest.
-    rest = bool(window.data[window.at :].strip())
-    while window.fill():
-        rest = rest or bool(window.data.strip())
+    # The digest is to see the file to its end, where only blanks may follow.
+    while not (more or window.data[window.at :].strip()):
         window.at = len(window.data)
-    if more or rest:
-        raise DataError(
-            f"{path}: got broken JSON (after byte {window.base + window.at}), expected a JSON "
-            "object; fetch the file again"
-        )
+        if not window.fill():
+            return
+    raise DataError(
+        f"{path}: got broken JSON (after byte {window.base + window.at:,}), expected a JSON "
+        "object; fetch the file again"
+    )
 
 
 class _Window:
@@ -205,6 +220,14 @@ class _Window:
         return bool(piece)
 
 
+class _BrokenError(Exception):
+    """What stands in the window is no JSON, and more of the file would not change that."""
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "replace")
+
+
 _Record = tuple[str, _Place, int, bool]
 """Key, place of the value, where the next record begins, and whether there is one."""
 
@@ -221,7 +244,7 @@ def _plain(window: _Window) -> _Record | None:
         sides = int(height), int(width)
     length = track.count(b"u")
     place = _Place(window.base + found.start(2), window.base + found.end(2), length, sides)
-    return key.decode(), place, found.end(), mark == b","
+    return _text(key), place, found.end(), mark == b","
 
 
 def _parsed(window: _Window) -> _Record | None:
@@ -234,14 +257,21 @@ def _parsed(window: _Window) -> _Record | None:
         if key is not None:
             try:
                 _, stop = _DECODER.raw_decode(text, key.end())
-            except (ValueError, RecursionError):
+            except json.JSONDecodeError as error:
+                # What is wrong far from the end of the text does not become right by more of it.
+                if error.pos < len(text) - _LONGEST and "Unterminated" not in error.msg:
+                    raise _BrokenError from None
                 stop = len(text)
             mark = _NEXT.match(text, stop)
             if mark is not None:
                 start = window.base + window.at
                 place = _Place(start + key.end(), start + stop, None, None)
-                name = json.loads(key[1].encode("latin-1"))
+                name = json.loads(_text(key[1].encode("latin-1")))
                 return name, place, window.at + mark.end(), mark[1] == ","
+            if text[stop:].strip():
+                raise _BrokenError
+        elif len(text) > _LONGEST:
+            raise _BrokenError
         if window.at + reach >= len(window.data):
             return None
         reach *= 4

@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,3 +117,21 @@ def test_evaluate_on_real_clips(cli, tmp_path):
     assert result.code == 0, result.err
     scores = json.loads(result.out)
     assert scores["rvos"]["n"] == 6 and scores["target"]["n"] == 2
+
+
+def test_a_page_draws_no_truth_where_there_is_none(tmp_path):
+    from workbench.pages import _trial_view
+    from workbench.pages._trial import Source
+
+    def drawn(data, frame):
+        video = data.videos[0]
+        trial: Any = SimpleNamespace(expression=video.expressions[0].text)
+        return _trial_view._truth(Source(video.video_id, video, data), trial, frame)
+
+    make_mevis(tmp_path / "train")
+    data = open_dataset(tmp_path / "train")
+    data.videos = tuple(replace(video, annotated=(0, 2)) for video in data.videos)
+    assert np.array_equal(drawn(data, 2)["actor"], data.samples[0].masks(0, [2])[0])
+    assert drawn(data, 1) == {}
+    make_mevis(tmp_path / "valid", truth=False)
+    assert drawn(open_dataset(tmp_path / "valid"), 0) == {}

@@ -121,10 +121,14 @@ def _head_title(choice: str) -> str:
 
 
 def _truth(source: Source, trial: Trial, frame: int) -> dict[str, NDArray[np.bool_]]:
-    """Truth of a sentence that the data set holds."""
-    for sample in source.dataset.samples if source.dataset is not None else ():
+    """Truth of a sentence that the data set holds, where there is truth of that frame."""
+    if source.dataset is None or not source.dataset.has_truth:
+        return {}
+    for sample in source.dataset.samples:
         same = sample.expression.text == trial.expression
         if same and sample.video.video_id == source.key:
+            if frame not in sample.video.truth_frames:
+                return {}
             roles = ROLES if sample.expression.is_interaction else ROLES[:1]
             return {role: sample.masks(ROLES.index(role), [frame])[0] for role in roles}
     return {}

@@ -128,6 +128,18 @@ def test_a_sound_set_has_none(tmp_path: Path) -> None:
     assert list(open_dataset(tmp_path, strict=False).faults()) == []
 
 
+def test_a_mask_that_is_no_json_is_found_when_it_is_read(tmp_path: Path) -> None:
+    videos = {"v": {"frames": ["0"], "expressions": {"0": entry("a dog", [0])}}}
+    write_set(tmp_path, videos, {0: track(0, 1)})
+    path = tmp_path / "mask_dict.json"
+    path.write_text('{"0": [{"size": [24, 32], "counts": "a\\q"}]}')
+    data = open_dataset(tmp_path)
+    [fault] = data.faults()
+    assert fault.where == "v, annotation 0" and "got a value that is no JSON" in fault.what
+    with pytest.raises(DataError, match="got a value that is no JSON"):
+        data.samples[0].masks(0)
+
+
 def test_a_whole_file_that_cannot_be_read_is_raised_in_any_case(tmp_path: Path) -> None:
     make(tmp_path)
     path = tmp_path / "mask_dict.json"

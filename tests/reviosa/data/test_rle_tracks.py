@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -83,6 +85,35 @@ def test_a_file_that_is_no_whole_object_is_refused(path: Path, text: str, messag
     assert "\n" not in str(caught.value)
 
 
+def test_damage_ends_the_search_where_it_is(path: Path) -> None:
+    tracks = {str(i): [{"size": [4, 5], "counts": "abc"}] * 50 for i in range(2000)}
+    text = json.dumps(tracks)
+    middle = text.index('"700": ')
+    read = []
+
+    class Digest:
+        def update(self, data: bytes, /) -> None:
+            read.append(len(data))
+
+    for broken in ('"700": [nul, ', '"700": [] ', '"700" [', "700: ["):
+        path.write_text(text[:middle] + broken + text[middle + 8 :])
+        read.clear()
+        with (
+            patch.object(rle_tracks, "_PIECE", 1 << 14),
+            pytest.raises(DataError, match=f"broken JSON .after byte {middle - 1:,}"),
+        ):
+            RleTracks(path, Digest())
+        assert sum(read) < len(text) // 2
+
+
+def test_bytes_that_are_no_text(path: Path) -> None:
+    path.write_bytes(b'{"1": [null], "\xff": [null], "2": ["\xff"]}')
+    tracks = RleTracks(path)
+    assert tracks["1"] == [None] and len(tracks) == 3
+    with pytest.raises(DataError, match="got a value that is no JSON"):
+        tracks["2"]
+
+
 def test_a_file_that_changed_since_is_not_read_at_the_old_places(path: Path) -> None:
     path.write_text('{"1": [null], "2": [null]}')
     tracks = RleTracks(path)
@@ -93,6 +124,14 @@ def test_a_file_that_changed_since_is_not_read_at_the_old_places(path: Path) -> 
     path.unlink()
     with pytest.raises(DataError, match="got another file than was opened"):
         tracks["2"]
+
+
+def test_it_goes_to_another_process_and_to_threads(path: Path) -> None:
+    path.write_text(json.dumps({str(i): [None] * i for i in range(100)}))
+    tracks = pickle.loads(pickle.dumps(RleTracks(path)))
+    with ThreadPoolExecutor(4) as pool:
+        lengths = pool.map(lambda i: len(tracks[str(i % 100)]), range(2000))
+        assert list(lengths) == [i % 100 for i in range(2000)]
 
 
 def test_only_a_few_values_are_kept(path: Path) -> None:
