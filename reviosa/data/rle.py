@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 
 from reviosa.errors import DataError
 
-__all__ = ["decode", "encode", "rle_size"]
+__all__ = ["check_rle", "decode", "encode", "rle_size"]
 
 
 def encode(mask: np.ndarray) -> dict[str, Any]:
@@ -47,6 +47,11 @@ def rle_size(rle: Any) -> tuple[int, int]:
     return size[0], size[1]
 
 
+def check_rle(rle: Any, size: tuple[int, int] | None = None) -> None:
+    """Raise the DataError that :func:`decode` would, without making the mask."""
+    _checked_runs(rle, size)
+
+
 def decode(rle: Any, size: tuple[int, int] | None = None) -> np.ndarray:
     """Decompress an RLE to a mask, bool [height, width].
 
@@ -57,6 +62,16 @@ def decode(rle: Any, size: tuple[int, int] | None = None) -> np.ndarray:
     Raises:
         DataError: the record is malformed, has another size, or its runs do not fill the mask.
     """
+    runs, (height, width) = _checked_runs(rle, size)
+    values = np.zeros(len(runs), dtype=bool)
+    values[1::2] = True
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def _checked_runs(
+    rle: Any, size: tuple[int, int] | None
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Run lengths that fill the mask, and its (height, width)."""
     height, width = rle_size(rle)
     if size is not None and (height, width) != tuple(size):
         raise DataError(
@@ -69,9 +84,7 @@ def decode(rle: Any, size: tuple[int, int] | None = None) -> np.ndarray:
             f"got an RLE whose runs do not fill {height}x{width} pixels, expected a complete mask; "
             "the string is damaged, write it again"
         )
-    values = np.zeros(len(runs), dtype=bool)
-    values[1::2] = True
-    return np.repeat(values, runs).reshape(width, height).T
+    return runs, (height, width)
 
 
 def _runs(counts: str) -> np.ndarray | None:
