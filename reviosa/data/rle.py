@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 
 from reviosa.errors import DataError
 
-__all__ = ["check_rle", "decode", "encode", "rle_size"]
+__all__ = ["decode", "encode", "rle_runs", "rle_size"]
 
 
 def encode(mask: np.ndarray) -> dict[str, Any]:
@@ -47,11 +47,6 @@ def rle_size(rle: Any) -> tuple[int, int]:
     return size[0], size[1]
 
 
-def check_rle(rle: Any, size: tuple[int, int] | None = None) -> None:
-    """Raise the DataError that :func:`decode` would, without making the mask."""
-    _checked_runs(rle, size)
-
-
 def decode(rle: Any, size: tuple[int, int] | None = None) -> np.ndarray:
     """Decompress an RLE to a mask, bool [height, width].
 
@@ -62,29 +57,32 @@ def decode(rle: Any, size: tuple[int, int] | None = None) -> np.ndarray:
     Raises:
         DataError: the record is malformed, has another size, or its runs do not fill the mask.
     """
-    runs, (height, width) = _checked_runs(rle, size)
-    values = np.zeros(len(runs), dtype=bool)
-    values[1::2] = True
-    return np.repeat(values, runs).reshape(width, height).T
-
-
-def _checked_runs(
-    rle: Any, size: tuple[int, int] | None
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """Run lengths that fill the mask, and its (height, width)."""
     height, width = rle_size(rle)
     if size is not None and (height, width) != tuple(size):
         raise DataError(
             f"got an RLE of {height}x{width} pixels, expected {size[0]}x{size[1]} like the frames; "
             "write the masks at the frames' size"
         )
+    runs = rle_runs(rle)
+    values = np.zeros(len(runs), dtype=bool)
+    values[1::2] = True
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def rle_runs(rle: Any) -> np.ndarray:
+    """Lengths of the runs of an RLE, int64 [run], unset and set in turn, column after column.
+
+    Raises:
+        DataError: the record is malformed, or its runs do not fill the mask.
+    """
+    height, width = rle_size(rle)
     runs = _runs(rle["counts"])
     if runs is None or (runs < 0).any() or int(runs.sum()) != height * width:
         raise DataError(
             f"got an RLE whose runs do not fill {height}x{width} pixels, expected a complete mask; "
             "the string is damaged, write it again"
         )
-    return runs, (height, width)
+    return runs
 
 
 def _runs(counts: str) -> np.ndarray | None:

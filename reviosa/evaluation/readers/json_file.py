@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from reviosa.data.records import ROLES
-from reviosa.data.rle import check_rle
+from reviosa.data.rle import rle_runs, rle_size
 from reviosa.errors import DataError
 from reviosa.evaluation.predictions import MASK_KEYS
 from reviosa.evaluation.readers.salvage import Damage, Record, walk_records
@@ -188,12 +188,9 @@ def _role_masks(
         told = f"got {len(rles)} masks in {key}, expected {num_frames}, one for each frame"
         return Found(None, (told,))
     for frame, rle in enumerate(rles):
-        if rle is None:
-            continue
-        try:
-            check_rle(rle, size)
-        except DataError as error:
-            return Found(None, (f"{key}, frame {frame}: {_without_advice(error)}",))
+        fault = None if rle is None else _rle_fault(rle, size)
+        if fault:
+            return Found(None, (f"{key}, frame {frame}: {fault}",))
     nulls = [frame for frame, rle in enumerate(rles) if rle is None]
     faults = ()
     if nulls:
@@ -204,8 +201,15 @@ def _role_masks(
     return Found([[] if rles[index] is None else [rles[index]] for index in indices], faults)
 
 
-def _without_advice(error: DataError) -> str:
-    return str(error).rpartition("; ")[0] or str(error)
+def _rle_fault(rle: Any, size: tuple[int, int]) -> str | None:
+    try:
+        found = rle_size(rle)
+        if found == tuple(size):
+            rle_runs(rle)
+            return None
+    except DataError as error:
+        return str(error).rpartition("; ")[0]
+    return f"got a mask of {found[0]}x{found[1]} pixels, expected {size[0]}x{size[1]}"
 
 
 def _kind(value: Any) -> str:

@@ -6,6 +6,7 @@ read of a cut file is exactly what the whole file holds there.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +15,8 @@ __all__ = ["Damage", "Record", "walk_records"]
 
 _BLANK: Final = " \t\n\r"
 _MARK: Final = b"\xef\xbb\xbf"
+# What may be left of true, false, null or a number such as -1.5e-3.
+_HALF: Final = re.compile(r"|t(ru?)?|f(a(ls?)?)?|n(ul?)?|-|\.|[eE][+-]?|\.\d+[eE][+-]?")
 
 
 @dataclass(frozen=True)
@@ -125,12 +128,11 @@ class _Walk:
         self.at += 1
 
     def _damage(self, error: json.JSONDecodeError, where: str) -> Damage:
-        # An open string is blamed on its first character, and a word that was cut on its own.
+        # An open string is blamed on its first character, half a word or number on its own.
         rest = self.text[error.pos :].rstrip(_BLANK)
         cut = (
-            not rest
-            or error.msg.startswith("Unterminated string")
-            or any(word.startswith(rest) for word in ("true", "false", "null", "-"))
+            error.msg.startswith("Unterminated string")
             or ("escape" in error.msg and len(rest) < 6)
+            or _HALF.fullmatch(rest) is not None
         )
         return Damage(len(self.text) if cut else error.pos, cut, where)

@@ -1,0 +1,122 @@
+"""A prediction file that was cut anywhere gives its complete records and nothing else."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reviosa.data.rle import decode, encode
+from reviosa.errors import DataError
+from reviosa.evaluation.readers.json_file import JsonPredictions
+from reviosa.evaluation.readers.salvage import Damage, walk_records
+
+SIZE = (4, 5)
+NAMES = ["00000", "00001"]
+
+
+def mask(seed):
+    return np.random.default_rng(seed).random(SIZE) < 0.5
+
+
+def record(seed):
+    return {
+        "exp": 'the café "dog" \\ {[',
+        "prediction_masks_act": [encode(mask(seed)), encode(mask(seed + 1))],
+        "prediction_masks_tar": [],
+        "more": [True, False, None, -1.5e3, {"a": {}}],
+    }
+
+
+WHOLE = {"vidéo": {"0": record(0), "1": record(2)}, "empty": {}, "w": {"7": record(4)}}
+ENDS = (("vidéo", "0"), ("vidéo", "1"), ("w", "7"))
+
+
+def walked(content):
+    """Ids that were read, and the damage."""
+    found = []
+    try:
+        for entry in walk_records(content):
+            found.append((entry.video_id, entry.exp_id))
+    except Damage as damage:
+        return found, damage
+    return found, None
+
+
+@pytest.mark.parametrize("ascii", [True, False])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_every_cut_gives_the_complete_records(ascii, indent):
+    content = json.dumps(WHOLE, ensure_ascii=ascii, indent=indent).encode()
+    spans = {(e.video_id, e.exp_id): (e.start, e.end) for e in walk_records(content)}
+    assert tuple(spans) == ENDS
+    for key, (start, end) in spans.items():
+        assert json.loads(content[start:end]) == WHOLE[key[0]][key[1]]
+    for length in range(1, len(content)):
+        found, damage = walked(content[:length])
+        assert found == [key for key in ENDS if spans[key][1] <= length]
+        assert damage is not None
+        assert damage.cut, f"cut at {length}: {content[:length][-30:]!r}"
+        assert damage.byte == length
+
+
+def test_where_it_ends_is_said():
+    content = json.dumps(WHOLE).encode()
+    assert walked(content[: content.index(b'"more"')])[1].where == "vidéo/0"
+    assert walked(content[: content.index(b'"7"')])[1].where == "w"
+    assert walked(b"{")[1].where == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "byte"),
+    [
+        (b'{"v": {"0": {}, "1": {"a": nope}}}', [("v", "0")], 27),
+        (b'{"v": {"0": {}} "w": {}}', [("v", "0")], 16),
+        (b'{"v": {"0": {}}} more', [("v", "0")], 17),
+        (b'{"v": {"0": {}, 1: {}}}', [("v", "0")], 16),
+        (b'{"v": {"0": {}, "\xff": {}}}', [("v", "0")], 16),
+        (b'{"v": {"0": ' + b"[" * 100_000, [], 12),
+        (b'{"v": {"0": ' + b"9" * 5_000 + b"}}", [], 12),
+    ],
+)
+def test_damage_inside_keeps_what_stands_before(content, found, byte):
+    read, damage = walked(content)
+    assert read == found
+    assert not damage.cut
+    assert damage.byte == byte
+
+
+def test_a_mark_of_byte_order_is_no_damage():
+    assert walked(b'\xef\xbb\xbf {"v": {"0": {}}}\n') == ([("v", "0")], None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cut=st.floats(0, 1), flips=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255))))
+def test_no_damage_is_a_crash_or_another_mask(tmp_path_factory, cut, flips):
+    content = bytearray(json.dumps(WHOLE, ensure_ascii=False).encode())
+    del content[int(cut * len(content)) :]
+    untouched = min((int(place * len(content)) for place, _ in flips), default=len(content))
+    for place, value in flips:
+        if content:
+            content[min(int(place * len(content)), len(content) - 1)] = value
+    path = tmp_path_factory.mktemp("cut") / "predictions.json"
+    path.write_bytes(content)
+    spans = {
+        (e.video_id, e.exp_id): e.end
+        for e in walk_records(json.dumps(WHOLE, ensure_ascii=False).encode())
+    }
+    try:
+        source = JsonPredictions([path])
+    except DataError as error:
+        assert "\n" not in str(error)
+        return
+    for (video, exp), end in spans.items():
+        found = source.find(video, exp, "actor", NAMES, SIZE, [0, 1])
+        if end <= untouched and list(source.ids()).count((video, exp)) and not flips:
+            seed = {"0": 0, "1": 2, "7": 4}[exp]
+            for index, rles in enumerate(found.masks):
+                np.testing.assert_array_equal(decode(rles[0]), mask(seed + index))
+        elif not flips:
+            assert found.masks is None
+    if not flips and len(content) < len(json.dumps(WHOLE, ensure_ascii=False).encode()):
+        assert any("ends too early" in fault for fault in source.faults)
