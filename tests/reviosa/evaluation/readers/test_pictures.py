@@ -1,4 +1,4 @@
-"""Predictions as pictures: folders of masks and palettes, as servers and benchmarks lay them out."""
+"""Predictions as pictures: folders of masks, and palettes, as benchmarks lay them out."""
 
 import numpy as np
 import pytest
