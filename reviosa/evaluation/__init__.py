@@ -17,6 +17,7 @@ from reviosa.evaluation.score_table import (
     SCORES_FILE,
     protocol_rows,
     read_scores,
+    score_table,
     write_scores,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "protocol_rows",
     "read_predictions",
     "read_scores",
+    "score_table",
     "write_predictions",
     "write_scores",
 ]

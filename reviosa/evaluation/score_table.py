@@ -10,7 +10,7 @@ from reviosa.errors import DataError
 from reviosa.evaluation.protocols import RoleScore
 from reviosa.io import atomic_path
 
-__all__ = ["SCORES_FILE", "protocol_rows", "read_scores", "write_scores"]
+__all__ = ["SCORES_FILE", "protocol_rows", "read_scores", "score_table", "write_scores"]
 
 SCORES_FILE = "scores.parquet"
 _COLUMNS = [field.name for field in fields(RoleScore)]
@@ -18,9 +18,14 @@ _COLUMNS = [field.name for field in fields(RoleScore)]
 
 def write_scores(path: str | Path, scores: Sequence[RoleScore]) -> None:
     """Write one row a role of an expression, with the fields of :class:`RoleScore` as columns."""
-    table = pd.DataFrame([vars(score) for score in scores], columns=_COLUMNS)
+    table = score_table(scores)[_COLUMNS]
     with atomic_path(path) as temporary:
         table.to_parquet(temporary, index=False, compression="zstd")
+
+
+def score_table(scores: Sequence[RoleScore]) -> pd.DataFrame:
+    """One row a role of an expression, as :func:`read_scores` gives them."""
+    return _with_ids(pd.DataFrame([vars(score) for score in scores], columns=_COLUMNS))
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
@@ -37,6 +42,10 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     missing = [name for name in _COLUMNS if name not in table]
     if missing:
         raise DataError(f"{path}: got scores without {missing[0]!r}; evaluate again")
+    return _with_ids(table)
+
+
+def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(sample_id=table.video_id + "/" + table.exp_id, jf=(table.j + table.f) / 2)
 
 

@@ -1,4 +1,4 @@
-"""``reviosa evaluate`` and ``reviosa score``: J and F by protocol."""
+"""``reviosa evaluate``: a model's J and F by protocol."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reviosa.data import InterRVOSDataset
     from reviosa.inference import Segmenter
 
-__all__ = ["evaluate", "print_protocols", "score"]
+__all__ = ["Protocol", "ProtocolOption", "evaluate", "print_protocols"]
 
 _PROTOCOLS = ("actor", "target", "rvos")
 
@@ -136,27 +136,6 @@ def _predict(
         done += len(samples)
         update(done, len(dataset.samples))
     return predictions
-
-
-def score(
-    predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS", help="Predictions in ReVIOSa's JSON form.")
-    ],
-    data: Data,
-    protocol: ProtocolOption = Protocol.all,
-    json: Json = False,
-) -> None:
-    """Score the predictions of any system: J, F and J&F for Actor, Target and RVOS."""
-    from reviosa.data import InterRVOSDataset
-    from reviosa.evaluation import evaluate_predictions, read_predictions
-    from workbench.console import progress
-
-    read = read_predictions(predictions)
-    dataset = InterRVOSDataset(data)
-    _require(dataset, protocol)
-    with progress("scoring") as update:
-        evaluation = evaluate_predictions(dataset, read, update)
-    _print(_chosen(evaluation.to_json(), protocol), json)
 
 
 def print_protocols(protocols: Mapping[str, Mapping[str, Any]]) -> None:
