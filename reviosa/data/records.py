@@ -39,6 +39,8 @@ class Expression:
     """Annotation ids of the grammatical subject; their masks are united."""
     target_ids: tuple[int, ...]
     """Annotation ids of what is acted on; empty unless the sentence is an interaction."""
+    group: str = ""
+    """What a benchmark groups its expressions by, such as "annotator 0"; empty without groups."""
 
     @property
     def is_interaction(self) -> bool:

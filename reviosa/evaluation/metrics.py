@@ -52,13 +52,16 @@ class MaskError(DataError):
     """A mask that is to be scored cannot be read."""
 
     def __init__(self, side: str, frame: int, reason: str) -> None:
-        super().__init__(f"{side}, frame {frame}: {reason}")
+        super().__init__(side, frame, reason)
         self.side = side
         """"prediction" or "truth"."""
         self.frame = frame
         """Index into the frames that were given."""
         self.reason = reason
         """What is wrong with it."""
+
+    def __str__(self) -> str:
+        return f"{self.side}, frame {self.frame}: {self.reason}"
 
 
 def frame_scores(
