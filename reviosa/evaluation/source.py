@@ -37,9 +37,8 @@ class PredictionSource(Protocol):
     ) -> Found:
         """Masks of a role ("actor", "target") on the frames ``indices`` of a video.
 
-        Args:
-            frames: names of all frames of the video.
-            size: height and width of the frames in pixels.
+        ``frames`` are the names of all frames of the video, ``size`` their height and width in
+        pixels. It is called from several threads at once.
         """
         ...
 
