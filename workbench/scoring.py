@@ -49,19 +49,24 @@ class Other:
 
 
 def score_predictions(
-    path: Path, source: "AnyPredictions", dataset: "VideoDataset"
+    path: Path,
+    source: "AnyPredictions",
+    dataset: "VideoDataset",
+    rule: str | None = None,
+    workers: int = 1,
 ) -> "SystemScore":
     """Score opened predictions and show how far that is.
 
     Raises:
         DataError: the form of the predictions does not say which expression a mask is of.
+        ConfigError: there is no such rule.
     """
     from reviosa.evaluation.system_score import score_system
     from workbench.console import progress
 
     check_form(path, source, dataset)
     with progress(f"scoring {path.name}") as update:
-        return score_system(dataset, source, path.name, update)
+        return score_system(dataset, source, path.name, rule, workers, update)
 
 
 def check_form(path: Path, source: "AnyPredictions", dataset: "VideoDataset") -> None:
@@ -73,13 +78,17 @@ def check_form(path: Path, source: "AnyPredictions", dataset: "VideoDataset") ->
         )
 
 
-def read_other(path: Path, dataset: "VideoDataset") -> Other:
+def read_other(
+    path: Path, dataset: "VideoDataset", rule: str | None = None, workers: int = 1
+) -> Other:
     """The scores of the system to compare with.
 
     Args:
         path: a folder of ``reviosa score --out``, a run of ``reviosa evaluate``, or predictions,
             which are scored.
         dataset: what both are scored on.
+        rule: averaging rule, where predictions are scored.
+        workers: processes that score.
 
     Raises:
         DataError: the scores are of other data, or damaged; or there are no predictions.
@@ -88,7 +97,7 @@ def read_other(path: Path, dataset: "VideoDataset") -> Other:
     from reviosa.evaluation.readers import open_predictions
 
     if not (path / SCORES_FILE).is_file():
-        found = score_predictions(path, open_predictions(path), dataset)
+        found = score_predictions(path, open_predictions(path), dataset, rule, workers)
         return Other(found.scores, found)
     identity = _identity(path)
     if identity != dataset.identity:

@@ -19,7 +19,7 @@ from PIL import Image
 from reviosa.data.dataset import Fault, VideoDataset
 from reviosa.data.records import Expression, Video
 from reviosa.data.rle import decode
-from reviosa.errors import ConfigError
+from reviosa.errors import ConfigError, DataError
 from reviosa.evaluation.source import Found, PredictionSource
 from reviosa.io import atomic_path
 
@@ -101,9 +101,12 @@ def _pictures(
                 progress(done, total)
             if found.masks is None:
                 continue
-            masks = _decoded(found, size)
-            for name, mask in zip(video.frame_names, masks, strict=True):
-                yield f"{expression.sample_id}/{name}.png", _png(mask)
+            names = (f"{expression.sample_id}/{name}.png" for name in video.frame_names)
+            try:
+                for name, mask in zip(names, _decoded(found, size), strict=True):
+                    yield name, _png(mask)
+            except DataError as error:
+                faults.append(Fault(expression.sample_id, str(error)))
 
 
 def _find(
@@ -115,13 +118,16 @@ def _find(
 
 
 def _decoded(found: Found, size: tuple[int, int]) -> Iterator[NDArray[np.bool_]]:
-    for masks in found.masks if found.masks is not None else ():
+    for frame, masks in enumerate(found.masks if found.masks is not None else ()):
         if isinstance(masks, np.ndarray):
             yield masks
             continue
         union = np.zeros(size, bool)
         for rle in masks:
-            union |= decode(rle, size)
+            try:
+                union |= decode(rle, size)
+            except DataError as error:
+                raise DataError(f"frame {frame}: {error}") from None
         yield union
 
 

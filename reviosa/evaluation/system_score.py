@@ -2,37 +2,51 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import Any, Final
 
 from reviosa.data.dataset import Fault, VideoDataset
-from reviosa.data.records import ROLES, VideoSample
-from reviosa.data.rle import decode
-from reviosa.evaluation.metrics import boundary_f, jaccard
-from reviosa.evaluation.protocols import RoleScore, protocol_means
+from reviosa.errors import ConfigError
+from reviosa.evaluation.protocols import RoleScore, protocol_means, role_score
 from reviosa.evaluation.readers import AnyPredictions
+from reviosa.evaluation.rules import RULES, Means, ObjectRule
+from reviosa.evaluation.scoring import ExpressionScores, score_expressions, score_objects
 
-__all__ = ["SystemScore", "score_system"]
+__all__ = ["SystemScore", "default_rule", "score_system"]
+
+_DEFAULT_RULES: Final = {"ref-sav": "mevis", "a2d-sentences": "a2d", "jhmdb-sentences": "a2d"}
+"""Rules of the layouts that have none of their own name."""
 
 
 @dataclass(frozen=True)
 class SystemScore:
     """Scores of a system on a data set with truth."""
 
-    scores: tuple[RoleScore, ...]
-    """The actor of every expression; the target of every interaction after it, if predicted."""
-    missing: tuple[str, ...]
-    """Expressions without a prediction; each of their roles counts 0."""
-    unknown: tuple[str, ...]
-    """Expressions that were predicted but are not in the data set; they count nowhere."""
-    faults: tuple[Fault, ...]
-    """What is wrong with files, then with the predictions of single expressions."""
+    frames: ExpressionScores
+    """The scores by frame, of the roles that the predictions speak of."""
+    file_faults: tuple[Fault, ...]
+    """What is wrong with files as such."""
+    rule: str
+    """Name of the averaging rule."""
+    means: Means
+    """What the rule gives: setting -> name -> per cent."""
+
+    @property
+    def scores(self) -> tuple[RoleScore, ...]:
+        """Means over the frames: the actor of every expression, the target of every interaction."""
+        return tuple(map(role_score, self.frames.roles))
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What is wrong with files, then with the predictions of single expressions."""
+        found = self.frames.faults
+        return self.file_faults + tuple(
+            Fault(sample_id, what) for sample_id, told in found.items() for what in told
+        )
 
     @property
     def complete(self) -> bool:
         """Whether all was predicted, nothing else, and none of it is faulty."""
-        return not (self.missing or self.unknown or self.faults)
+        return not (self.frames.missing or self.frames.unknown or self.faults)
 
     @property
     def protocols(self) -> dict[str, dict[str, float | int | None]]:
@@ -43,17 +57,25 @@ class SystemScore:
         """Give the protocols in per cent, then the names of all that is not as it should be."""
         return {
             **self.protocols,
+            "rule": {"name": self.rule, "says": RULES[self.rule].says, "means": self.means},
             "complete": self.complete,
-            "missing": list(self.missing),
-            "unknown": list(self.unknown),
+            "missing": list(self.frames.missing),
+            "unknown": list(self.frames.unknown),
             "faults": [{"where": fault.where, "what": fault.what} for fault in self.faults],
         }
+
+
+def default_rule(layout: str) -> str:
+    """Name of the rule that a data set's own benchmark averages by."""
+    return _DEFAULT_RULES.get(layout, layout)
 
 
 def score_system(
     dataset: VideoDataset,
     source: AnyPredictions,
     name: str,
+    rule: str | None = None,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> SystemScore:
     """Score all that can be scored; what is missing or faulty counts 0 and is named.
@@ -62,50 +84,22 @@ def score_system(
         dataset: with truth.
         source: the predictions. A role that they do not speak of (see ``roles``) is not scored.
         name: what they are called where a file as such is faulty.
+        rule: one of :data:`~reviosa.evaluation.rules.RULES`; without one, that of the layout.
+        workers: processes that score.
         progress: called with the number of expressions done and of all.
 
     Raises:
         DataError: the truth is damaged.
+        ConfigError: there is no such rule.
     """
-    scores: list[RoleScore] = []
-    missing: list[str] = []
-    faults = [Fault(name, what) for what in source.faults]
-    for done, sample in enumerate(dataset.samples, 1):
-        for index, role in enumerate(ROLES):
-            asked = role == "actor" or sample.expression.is_interaction
-            if not asked or role not in source.roles:
-                continue
-            score, told = _score(dataset, source, sample, index)
-            scores.append(score)
-            faults += told
-            if role == "actor" and score.missing and not told:
-                missing.append(sample.expression.sample_id)
-        if progress is not None:
-            progress(done, len(dataset.samples))
-    known = {sample.expression.sample_id for sample in dataset.samples}
-    predicted = ("/".join(pair) for pair in source.ids())
-    unknown = tuple(sample_id for sample_id in predicted if sample_id not in known)
-    return SystemScore(tuple(scores), tuple(missing), unknown, tuple(faults))
-
-
-def _score(
-    dataset: VideoDataset, source: AnyPredictions, sample: VideoSample, index: int
-) -> tuple[RoleScore, list[Fault]]:
-    expression, video, role = sample.expression, sample.video, ROLES[index]
-    frames = video.truth_frames
-    size = dataset.size(video.video_id)
-    found = source.find(video.video_id, expression.exp_id, role, video.frame_names, size, frames)
-    j = f = 0.0
-    if found.masks is not None:
-        truth = sample.masks(index, frames)
-        masks = np.zeros_like(truth)
-        for row, rles in enumerate(found.masks):
-            for rle in rles:
-                masks[row] |= decode(rle, size)
-        j, f = float(jaccard(masks, truth).mean()), float(boundary_f(masks, truth).mean())
-    score = RoleScore(
-        expression.video_id, expression.exp_id, role, expression.caption_type, j, f,
-        found.masks is None,
-    )  # fmt: skip
-    where = f"{expression.sample_id}, {role}"
-    return score, [Fault(where, what) for what in found.faults]
+    rule = rule or default_rule(dataset.layout)
+    if rule not in RULES:
+        raise ConfigError(f"got the rule {rule!r}, expected one of {', '.join(RULES)}; choose one")
+    frames = score_expressions(dataset, source, workers, progress, source.roles)
+    chosen = RULES[rule]
+    if isinstance(chosen, ObjectRule):
+        means = chosen.means(score_objects(dataset, source, workers))
+    else:
+        means = chosen.means(frames.roles)
+    faults = tuple(Fault(name, what) for what in source.faults)
+    return SystemScore(frames, faults, rule, means)

@@ -80,19 +80,19 @@ FAULTS = {
     ),
     "wrong sizes": (
         resize,
-        "1 fault:\n  {video}/0, actor: prediction_masks_act, frame 0: got a mask of 5x4 pixels, "
+        "1 fault:\n  {video}/0: actor: prediction_masks_act, frame 0: got a mask of 5x4 pixels, "
         "expected 96x128",
     ),
     "wrong lengths": (
         shorten,
-        "1 fault:\n  {video}/0, actor: got 7 masks in prediction_masks_act, expected 8",
+        "1 fault:\n  {video}/0: actor: got 7 masks in prediction_masks_act, expected 8",
     ),
     "null masks": (
         nullify,
-        "1 fault:\n  {video}/0, actor: got null for 1 of 8 masks in prediction_masks_act "
+        "1 fault:\n  {video}/0: actor: got null for 1 of 8 masks in prediction_masks_act "
         "(first: frame 3)",
     ),
-    "damaged RLE": (damage, "1 fault:\n  {video}/0, actor: prediction_masks_act, frame 2: got an"),
+    "damaged RLE": (damage, "1 fault:\n  {video}/0: actor: frame 2: got an RLE whose runs"),
 }
 # Expressions of the first video's that count 0 in RVOS, as the fault takes their actor.
 LOST = {"lacks videos": "all", "extra ids": 0, "wrong sizes": 1, "wrong lengths": 1,
@@ -179,7 +179,7 @@ def test_png_folders_have_the_actor_alone(cli, tmp_path, dataset):
     (folder / f"{sample.video.frame_names[2]}.png").unlink()
     result = cli("score", tmp_path / "out", "--data", dataset.root, "--json")
     assert result.code == 1
-    assert f"{sample.expression.sample_id}, actor: got no mask for 1 of 8 frames" in result.err
+    assert f"{sample.expression.sample_id}: actor: got no mask for 1 of 8 frames" in result.err
 
 
 def test_against_other_predictions_and_against_a_folder_of_scores(cli, tmp_path, dataset, perfect):

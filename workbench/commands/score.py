@@ -32,6 +32,14 @@ def score(
     ],
     data: Data,
     protocol: ProtocolOption = Protocol.all,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            "--rule",
+            metavar="NAME",
+            help="How to average; without it as the data set's own benchmark does.",
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(
@@ -59,6 +67,9 @@ def score(
         Path | None,
         typer.Option("--out", metavar="DIR", help="New folder for all scores and the table."),
     ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=1, help="Processes that score.")
+    ] = 1,
     json: Json = False,
 ) -> None:
     """Score the predictions of any system: J, F and J&F; exit code 1 if they are incomplete."""
@@ -76,7 +87,7 @@ def score(
         write_scored,
     )
 
-    only = {"--against": against, "--table": table, "--out": out}
+    only = {"--rule": rule, "--against": against, "--table": table, "--out": out}
     _check_options(only, archive, name, table, out)
     source = open_predictions(predictions)
     dataset = open_dataset(data)
@@ -87,7 +98,7 @@ def score(
     if table is not None:
         check_table(table, dataset)
     _require_roles(protocol, dataset, source, predictions)
-    found = score_predictions(predictions, source, dataset)
+    found = score_predictions(predictions, source, dataset, rule, workers)
     result = _chosen(found.to_json(), protocol) | {
         "predictions": {"path": str(predictions), "form": source.form},
         "data": {
@@ -97,7 +108,7 @@ def score(
         },
     }
     systems = {name or predictions.stem: found.protocols}
-    other = None if against is None else read_other(against, dataset)
+    other = None if against is None else read_other(against, dataset, rule, workers)
     if other is not None:
         result["against"] = {"path": str(against), **differences(found.scores, other.scores)}
         if other.found is not None:
@@ -194,12 +205,27 @@ def _print(result: Mapping[str, Any], table: "PaperTable | None", notes: Sequenc
     from workbench.console import print_table
 
     print_protocols(result)
+    if result["rule"]["name"] != "interrvos":
+        _print_rule(result["rule"])
     if "against" in result:
         _print_differences(result["against"])
     if table is not None:
         print_table(table.title, table.header, table.rows)
         for line in notes:
             print(line)
+
+
+def _print_rule(rule: Mapping[str, Any]) -> None:
+    from reports.style import number
+    from workbench.console import print_table
+
+    columns = list(dict.fromkeys(name for means in rule["means"].values() for name in means))
+    columns = [name for name in columns if name != "n"] + ["n"]
+    rows = [
+        [setting, *(number(means.get(name), 1) for name in columns[:-1]), str(means["n"])]
+        for setting, means in rule["means"].items()
+    ]
+    print_table(f"By the rule {rule['name']}: {rule['says']}", ["setting", *columns], rows)
 
 
 def _print_differences(against: Mapping[str, Any]) -> None:
@@ -228,15 +254,15 @@ def _tell(found: "SystemScore", predictions: Path) -> bool:
     from reports.style import count
     from workbench.console import note
 
-    if found.missing:
-        verbs = ("has", "counts") if len(found.missing) == 1 else ("have", "count")
-        amount = count(len(found.missing), "expression")
-        title = f"{amount} {verbs[0]} no prediction and {verbs[1]} as 0"
-        _list(title, found.missing)
-    if found.unknown:
-        are = "is" if len(found.unknown) == 1 else "are"
-        title = f"{count(len(found.unknown), 'prediction')} {are} of no expression in the data set"
-        _list(title, found.unknown)
+    missing, unknown = found.frames.missing, found.frames.unknown
+    if missing:
+        verbs = ("has", "counts") if len(missing) == 1 else ("have", "count")
+        amount = count(len(missing), "expression")
+        _list(f"{amount} {verbs[0]} no prediction and {verbs[1]} as 0", missing)
+    if unknown:
+        are = "is" if len(unknown) == 1 else "are"
+        amount = count(len(unknown), "prediction")
+        _list(f"{amount} {are} of no expression in the data set", unknown)
     if found.faults:
         _list(count(len(found.faults), "fault"), map(str, found.faults))
     if not found.complete:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from reviosa.data.records import ROLES
-from reviosa.data.rle import rle_runs, rle_size
+from reviosa.data.rle import rle_size
 from reviosa.errors import DataError
 from reviosa.evaluation.predictions import MASK_KEYS
 from reviosa.evaluation.readers.salvage import Damage, Record, walk_records
@@ -20,6 +20,8 @@ __all__ = ["JsonPredictions", "json_files"]
 
 OLDER_KEY: Final = "prediction_masks"
 """Where systems with a single token, and the first files of ReVIOSa, keep the actor's masks."""
+
+_START_BYTES: Final = 4096
 
 
 class _Place(NamedTuple):
@@ -83,9 +85,11 @@ class JsonPredictions:
         key = (video_id, exp_id)
         if key not in self._places:
             return Found(None)
-        if self._last is None or self._last[0] != key:
-            self._last = (key, self._read(self._places[key]))
-        record = self._last[1]
+        last = self._last
+        if last is None or last[0] != key:
+            # The other role of the expression comes next.
+            last = self._last = (key, self._read(self._places[key]))
+        record = last[1]
         if isinstance(record, str):
             return Found(None, (record,))
         return _role_masks(record, role, len(frames), size, indices)
@@ -94,21 +98,22 @@ class JsonPredictions:
         """Note the records of a file; whether the file ends too early."""
         path = self._files[number]
         try:
-            content = path.read_bytes()
+            with open(path, "rb") as file:
+                start = file.read(_START_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
+                if not start.startswith(b"{"):
+                    got = "no JSON object" if start else "an empty file"
+                    raise DataError(
+                        f"{path}: got {got}, expected predictions as {{video id: {{expression id: "
+                        "prediction}}; convert the file to ReVIOSa's form"
+                    )
+                file.seek(0)
+                for record in walk_records(file):
+                    self._note(number, record)
         except OSError as error:
             raise DataError(
                 f"{path}: got no readable file ({error.strerror}), expected predictions as JSON; "
                 "check the path"
             ) from None
-        if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{":
-            got = "an empty file" if not content.strip() else "no JSON object"
-            raise DataError(
-                f"{path}: got {got}, expected predictions as {{video id: {{expression id: "
-                "prediction}}; convert the file to ReVIOSa's form"
-            )
-        try:
-            for record in walk_records(content):
-                self._note(number, record)
         except Damage as damage:
             inside = f", in {damage.where}" if damage.where else ""
             what = "ends too early" if damage.cut else "is no JSON"
@@ -202,13 +207,13 @@ def _role_masks(
 
 
 def _rle_fault(rle: Any, size: tuple[int, int]) -> str | None:
+    """What is wrong with a mask before it is decoded; the string itself is checked by scoring."""
     try:
         found = rle_size(rle)
-        if found == tuple(size):
-            rle_runs(rle)
-            return None
     except DataError as error:
         return str(error).rpartition("; ")[0]
+    if found == tuple(size):
+        return None
     return f"got a mask of {found[0]}x{found[1]} pixels, expected {size[0]}x{size[1]}"
 
 

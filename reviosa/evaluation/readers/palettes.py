@@ -76,10 +76,11 @@ class PaletteFolders:
             return Found(None)
         names = [frames[index] for index in indices]
         key = (folder, tuple(names), size)
-        if self._last is None or self._last[0] != key:
+        last = self._last
+        if last is None or last[0] != key:
             # All objects of a video are read in one go: its other expressions come next.
-            self._last = (key, _read(folder, names, size))
-        objects = self._last[1]
+            last = self._last = (key, _read(folder, names, size))
+        objects = last[1]
         if isinstance(objects, str):
             return Found(None, (objects,))
         return Found(objects.get(value) or [[] for _ in names])

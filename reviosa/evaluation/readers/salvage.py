@@ -2,19 +2,21 @@
 
 ``{video id: {expression id: record}}`` is walked by hand down to the records, each of which the
 standard JSON reader then takes whole. A record without its closing brace is never taken, so what is
-read of a cut file is exactly what the whole file holds there.
+read of a cut file is exactly what the whole file holds there. Only a window of the file is held, as
+files of gigabytes are usual.
 """
 
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 __all__ = ["Damage", "Record", "walk_records"]
 
-_BLANK: Final = " \t\n\r"
-_MARK: Final = b"\xef\xbb\xbf"
+_BLANK: Final = re.compile(r"[ \t\n\r]*")
+_MARK: Final = "\xef\xbb\xbf"
+_WINDOW_BYTES: Final = 8 << 20
 # What may be left of true, false, null or a number such as -1.5e-3.
 _HALF: Final = re.compile(r"|t(ru?)?|f(a(ls?)?)?|n(ul?)?|-|\.|[eE][+-]?|\.\d+[eE][+-]?")
 
@@ -47,58 +49,70 @@ class Damage(ValueError):
         """The video, or video and expression, that was being read; empty before the first."""
 
 
-def walk_records(content: bytes) -> Iterator[Record]:
+def walk_records(file: BinaryIO, window: int = _WINDOW_BYTES) -> Iterator[Record]:
     """Give the records of a prediction file in its order.
+
+    Args:
+        file: the file at its start.
+        window: bytes that are read at once.
 
     Raises:
         Damage: after all records before it, where the file ends too early or is no JSON.
     """
-    # Latin-1 makes each byte one character, so that places are places in the file. All that JSON
-    # is built of is ASCII, and no byte of a longer UTF-8 character is.
-    walk = _Walk(content.decode("latin-1"))
-    walk.at = len(_MARK) if content.startswith(_MARK) else 0
+    walk = _Walk(file, window)
     for video_id in walk.keys(""):
         if walk.peek() != "{":
-            start = walk.at
-            value = walk.value(video_id)
-            yield Record(video_id, None, value, start, walk.at)
+            start = walk.byte
+            value, _ = walk.value(video_id)
+            yield Record(video_id, None, value, start, walk.byte)
             continue
         for exp_id in walk.keys(video_id):
-            start = walk.at
-            value = walk.value(f"{video_id}/{exp_id}")
-            yield Record(video_id, exp_id, value, start, walk.at)
-    walk.peek()
-    if walk.at < len(walk.text):
-        raise Damage(walk.at, False, "")
+            start = walk.byte
+            value, _ = walk.value(f"{video_id}/{exp_id}")
+            yield Record(video_id, exp_id, value, start, walk.byte)
+    if walk.peek():
+        raise Damage(walk.byte, False, "")
 
 
 class _Walk:
-    """A place in the text and the steps from there."""
+    """A place in the file and the steps from there."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
-        self._read = json.JSONDecoder().raw_decode
+    def __init__(self, file: BinaryIO, window: int) -> None:
+        self._file, self._window = file, window
+        # Latin-1 makes each byte one character, so that places are places in the file. All that
+        # JSON is built of is ASCII, and no byte of a longer UTF-8 character is.
+        self._text, self._at, self._before = "", 0, 0
+        self._decode = json.JSONDecoder().raw_decode
+        self._more()
+        if self._text.startswith(_MARK):
+            self._at = len(_MARK)
+
+    @property
+    def byte(self) -> int:
+        """The place in the file."""
+        return self._before + self._at
 
     def peek(self) -> str:
         """The next character that is not blank, not taken; empty at the end."""
-        while self.at < len(self.text) and self.text[self.at] in _BLANK:
-            self.at += 1
-        return self.text[self.at : self.at + 1]
+        while True:
+            blank = _BLANK.match(self._text, self._at)
+            self._at = blank.end() if blank else self._at
+            if self._at < len(self._text) or not self._more():
+                return self._text[self._at : self._at + 1]
 
     def keys(self, where: str) -> Iterator[str]:
         """Keys of the object that begins here; whoever takes one reads its value."""
         self._take("{", where)
         if self.peek() == "}":
-            self.at += 1
+            self._at += 1
             return
         while True:
             if self.peek() not in ('"', ""):
-                raise Damage(self.at, False, where)
-            start = self.at
-            self.value(where)
+                raise Damage(self.byte, False, where)
+            start = self.byte
+            _, text = self.value(where)
             try:
-                key = json.loads(self.text[start : self.at].encode("latin-1"))
+                key = json.loads(text.encode("latin-1"))
             except UnicodeDecodeError:
                 raise Damage(start, False, where) from None
             inner = f"{where}/{key}" if where else key
@@ -106,33 +120,52 @@ class _Walk:
             self.peek()
             yield key
             if self.peek() == "}":
-                self.at += 1
+                self._at += 1
                 return
             self._take(",", inner)
 
-    def value(self, where: str) -> Any:
-        """Read one value whole."""
-        try:
-            value, self.at = self._read(self.text, self.at)
-        except json.JSONDecodeError as error:
-            raise self._damage(error, where) from None
-        except (ValueError, RecursionError):
-            # A number of thousands of digits, or thousands of brackets.
-            raise Damage(self.at, False, where) from None
-        return value
+    def value(self, where: str) -> tuple[Any, str]:
+        """Read one value whole: what it is, and its text."""
+        while True:
+            try:
+                value, end = self._decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if not self._is_cut(error):
+                    raise Damage(self._before + error.pos, False, where) from None
+                if not self._more():
+                    raise Damage(self._before + len(self._text), True, where) from None
+            except (ValueError, RecursionError):
+                # A number of thousands of digits, or thousands of brackets.
+                raise Damage(self.byte, False, where) from None
+            else:
+                # The rest of a number may lie beyond the window.
+                if end < len(self._text) or not self._more():
+                    text, self._at = self._text[self._at : end], end
+                    return value, text
 
     def _take(self, sign: str, where: str) -> None:
         found = self.peek()
         if found != sign:
-            raise Damage(self.at, not found, where)
-        self.at += 1
+            raise Damage(self.byte, not found, where)
+        self._at += 1
 
-    def _damage(self, error: json.JSONDecodeError, where: str) -> Damage:
+    def _more(self) -> bool:
+        """Move the window here and read on; each time as much again, for values larger than it."""
+        rest = self._text[self._at :]
+        content = self._file.read(max(self._window, len(rest)))
+        if not content:
+            return False
+        self._before += self._at
+        self._text, self._at = rest + content.decode("latin-1"), 0
+        return True
+
+    def _is_cut(self, error: json.JSONDecodeError) -> bool:
+        """Whether what was read is right so far, and only ends too early."""
         # An open string is blamed on its first character, half a word or number on its own.
-        rest = self.text[error.pos :].rstrip(_BLANK)
-        cut = (
+        rest = self._text[error.pos : error.pos + 100].rstrip(" \t\n\r")
+        at_end = error.pos + 100 >= len(self._text)
+        return (
             error.msg.startswith("Unterminated string")
-            or ("escape" in error.msg and len(rest) < 6)
-            or _HALF.fullmatch(rest) is not None
+            or ("escape" in error.msg and len(rest) < 6 and at_end)
+            or (at_end and _HALF.fullmatch(rest) is not None)
         )
-        return Damage(len(self.text) if cut else error.pos, cut, where)

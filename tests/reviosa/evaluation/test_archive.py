@@ -103,11 +103,16 @@ def enlarge(value):
     value["cat"]["1"]["prediction_masks"][1] = encode(np.ones((3, 3), bool))
 
 
+def damage(value):
+    value["cat"]["1"]["prediction_masks"][1]["counts"] += "0"
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
         (lambda value: value["cat"].pop("1"), "cat/1: got no prediction"),
         (shorten, "cat/1: got 1 masks in prediction_masks, expected 2"),
+        (damage, "cat/1: frame 1: got an RLE whose runs do not fill 6x8 pixels"),
         (empty, "cat/1: got null for 1 of 2 masks"),
         (enlarge, "cat/1: prediction_masks, frame 1: got a mask of 3x3 pixels, expected 6x8"),
     ],

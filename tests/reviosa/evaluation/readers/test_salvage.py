@@ -1,5 +1,6 @@
 """A prediction file that was cut anywhere gives its complete records and nothing else."""
 
+import io
 import json
 
 import numpy as np
@@ -33,11 +34,16 @@ WHOLE = {"vidéo": {"0": record(0), "1": record(2)}, "empty": {}, "w": {"7": rec
 ENDS = (("vidéo", "0"), ("vidéo", "1"), ("w", "7"))
 
 
+def walk(content, window=64):
+    """Records of a file that is read in small steps."""
+    return walk_records(io.BytesIO(content), window)
+
+
 def walked(content):
     """Ids that were read, and the damage."""
     found = []
     try:
-        for entry in walk_records(content):
+        for entry in walk(content):
             found.append((entry.video_id, entry.exp_id))
     except Damage as damage:
         return found, damage
@@ -48,7 +54,7 @@ def walked(content):
 @pytest.mark.parametrize("indent", [None, 1])
 def test_every_cut_gives_the_complete_records(ascii, indent):
     content = json.dumps(WHOLE, ensure_ascii=ascii, indent=indent).encode()
-    spans = {(e.video_id, e.exp_id): (e.start, e.end) for e in walk_records(content)}
+    spans = {(e.video_id, e.exp_id): (e.start, e.end) for e in walk(content)}
     assert tuple(spans) == ENDS
     for key, (start, end) in spans.items():
         assert json.loads(content[start:end]) == WHOLE[key[0]][key[1]]
@@ -58,6 +64,16 @@ def test_every_cut_gives_the_complete_records(ascii, indent):
         assert damage is not None
         assert damage.cut, f"cut at {length}: {content[:length][-30:]!r}"
         assert damage.byte == length
+
+
+@pytest.mark.parametrize("window", [1, 7, 1 << 20])
+def test_the_window_changes_nothing(window):
+    content = json.dumps(WHOLE | {"x": 12345, "y": {"0": -1.5e3}}, indent=1).encode()
+    found = list(walk(content, window))
+    assert [(e.video_id, e.exp_id) for e in found] == [*ENDS, ("x", None), ("y", "0")]
+    for entry in found:
+        assert json.loads(content[entry.start : entry.end]) == entry.value
+    assert [entry.value for entry in found[-2:]] == [12345, -1500]
 
 
 def test_where_it_ends_is_said():
@@ -102,8 +118,7 @@ def test_no_damage_is_a_crash_or_another_mask(tmp_path_factory, cut, flips):
     path = tmp_path_factory.mktemp("cut") / "predictions.json"
     path.write_bytes(content)
     spans = {
-        (e.video_id, e.exp_id): e.end
-        for e in walk_records(json.dumps(WHOLE, ensure_ascii=False).encode())
+        (e.video_id, e.exp_id): e.end for e in walk(json.dumps(WHOLE, ensure_ascii=False).encode())
     }
     try:
         source = JsonPredictions([path])
