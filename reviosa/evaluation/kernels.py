@@ -10,6 +10,7 @@ function changes, not when that of an inner function does. Loops are written out
 compiles several times as long.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -17,7 +18,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-__all__ = ["score"]
+__all__ = ["load"]
 
 _ONE = np.uint64(1)
 _LAST = np.uint64(63)
@@ -26,12 +27,24 @@ _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _inner = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-def _outer(function: Any) -> Any:
+def load() -> Callable[..., tuple[int, int]]:
+    """The kernel, compiled, or read from numba's cache where it was compiled before.
+
+    See :func:`_score` for how it is called.
+    """
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:
-        # Neither the package's folder nor the user's cache can be written: compile each time.
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return _ready(numba.njit(cache=True, nogil=True, error_model="numpy")(_score))
+    except Exception:
+        # A folder that cannot be written, a full disk, a damaged file: do without the cache.
+        return _ready(numba.njit(nogil=True, error_model="numpy")(_score))
+
+
+def _ready(kernel: Any) -> Any:
+    """Call it once, on no frame, because only then it is compiled."""
+    nothing = np.zeros(1, np.int64)
+    side = np.zeros((0, 1, 1), np.uint8), np.frombuffer(b"", np.uint8), nothing, nothing
+    kernel(side, side, (1, 1), nothing, np.zeros(0), np.zeros(0), np.zeros((0, 3), np.int64))
+    return kernel
 
 
 @intrinsic
@@ -44,8 +57,7 @@ def _count(_context: Any, _word: Any) -> Any:
     return types.int64(types.uint64), build
 
 
-@_outer
-def score(prediction, truth, size, half_heights, j, f, counts):
+def _score(prediction, truth, size, half_heights, j, f, counts):
     """Score the frames of two sides; gives (-1, -1), or (side, mask) of the first damaged string.
 
     Args:

@@ -283,7 +283,7 @@ def _compiled() -> Callable[..., tuple[int, int]] | None:
     try:
         import numba
 
-        from reviosa.evaluation.kernels import score
+        from reviosa.evaluation import kernels
     except ImportError:
         return None
-    return None if numba.config.DISABLE_JIT else score
+    return None if numba.config.DISABLE_JIT else kernels.load()

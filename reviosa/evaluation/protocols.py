@@ -88,7 +88,7 @@ def evaluate_predictions(
     found = score_expressions(dataset, _Dictionary(predictions), progress=progress)
     for sample_id, faults in found.faults.items():
         raise DataError(f"{sample_id}, {faults[0]}")
-    scores = tuple(map(_mean, found.roles))
+    scores = tuple(map(role_score, found.roles))
     return Evaluation(scores, protocol_means(scores), found.missing, found.unknown)
 
 
@@ -144,7 +144,7 @@ class _Dictionary:
                 yield video_id, exp_id
 
 
-def _mean(role: RoleFrames) -> RoleScore:
+def role_score(role: RoleFrames) -> RoleScore:
     expression = role.expression
     return RoleScore(
         video_id=expression.video_id,
