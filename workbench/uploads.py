@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from reports.overlay import encode_jpeg
+from reviosa.data.clip_video import decoding_errors
 from reviosa.errors import DataError
-from workbench.video import decoding_errors
 
 __all__ = ["MAX_FRAMES", "MAX_MB", "MAX_SECONDS", "MAX_SIDE", "KeptFrames", "read_upload"]
 

@@ -14,10 +14,11 @@ from PIL import Image
 
 from reports.overlay import compose_frame, encode_jpeg
 from reviosa import ROLES
+from reviosa.data.clip_video import decoding_errors
 from reviosa.data.frames import read_frame_folder
 from reviosa.data.records import Video
 from reviosa.data.rle import decode
-from reviosa.errors import ConfigError, DataError
+from reviosa.errors import DataError
 from reviosa.inference.results import SegmentationResult
 from reviosa.io import atomic_directory, write_json
 
@@ -134,26 +135,6 @@ class VideoFile:
                 f"{self.path}: got no readable video ({error}), expected one that FFmpeg decodes; "
                 "check the file"
             ) from error
-
-
-def decoding_errors(what: str, instead: str) -> tuple[type[Exception], ...]:
-    """What reading a video by PyAV raises where it cannot be read.
-
-    Args:
-        what: is read.
-        instead: what to do without PyAV.
-
-    Raises:
-        ConfigError: PyAV is not installed.
-    """
-    try:
-        from av import error as of_ffmpeg
-    except ImportError:
-        raise ConfigError(
-            f"reading {what} needs PyAV, which is not installed; "
-            f"pip install 'reviosa-workbench[video]', or {instead}"
-        ) from None
-    return of_ffmpeg.FFmpegError, OSError, ValueError, IndexError
 
 
 def open_video(path: str | Path) -> Video | VideoFile:

@@ -2,18 +2,36 @@
 
 from pathlib import Path
 
+from reviosa.data.a2d_sentences import A2DSentencesDataset
 from reviosa.data.dataset import VideoDataset
 from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.jhmdb_sentences import JHMDBSentencesDataset
 from reviosa.data.mevis import MevisDataset
+from reviosa.data.ref_davis import RefDAVISDataset
+from reviosa.data.ref_davis_converted import ConvertedRefDAVISDataset
+from reviosa.data.ref_sav import RefSAVDataset
+from reviosa.data.ref_youtube_vos import RefYouTubeVOSDataset
 from reviosa.data.revos import RevosDataset
+from reviosa.data.sa_v import SAVDataset
 from reviosa.errors import ConfigError, DataError
 
 __all__ = ["LAYOUTS", "READERS", "open_dataset"]
 
-READERS: tuple[type[VideoDataset], ...] = (InterRVOSDataset, RevosDataset, MevisDataset)
+READERS: tuple[type[VideoDataset], ...] = (
+    RefYouTubeVOSDataset,
+    RefDAVISDataset,
+    RefSAVDataset,
+    A2DSentencesDataset,
+    JHMDBSentencesDataset,
+    InterRVOSDataset,
+    RevosDataset,
+    ConvertedRefDAVISDataset,
+    MevisDataset,
+    SAVDataset,  # looks into every folder
+)
 """All readers; the first that finds its files in a folder reads it."""
 
-LAYOUTS: tuple[str, ...] = tuple(reader.layout for reader in READERS)
+LAYOUTS: tuple[str, ...] = tuple(dict.fromkeys(reader.layout for reader in READERS))
 """The names of the layouts."""
 
 
@@ -44,15 +62,23 @@ def open_dataset(
             raise ConfigError(
                 f"got the layout {layout!r}, expected one of {', '.join(LAYOUTS)}; choose one"
             )
-        return readers[0](root, limit, strict)
+        # One layout may have two published forms.
+        chosen = next((reader for reader in readers if reader.found(root)), readers[0])
+        return chosen(root, limit, strict)
+    if root.is_file() and root.suffix.lower() in (".yaml", ".yml"):
+        # Here, because a mixture opens its parts in turn.
+        from reviosa.data.mixture import MixtureDataset
+
+        return MixtureDataset(root, limit, strict)
+    # A path may name a split that shares the folder of another: ROOT/train where it is no folder.
+    for reader in readers:
+        if reader.found(root):
+            return reader(root, limit, strict)
     if not root.exists():
         raise DataError(
             f"{root}: got no folder there, expected a data set (the folder of a split, or a YAML "
             "file that mixes some); check the path"
         )
-    for reader in readers:
-        if reader.found(root):
-            return reader(root, limit, strict)
     looked = "; ".join(f"{reader.layout}: {reader.files}" for reader in readers)
     raise DataError(
         f"{root}: got no data set of a known layout, expected the files of one ({looked}); "

@@ -40,7 +40,8 @@ class Expression:
     target_ids: tuple[int, ...]
     """Annotation ids of what is acted on; empty unless the sentence is an interaction."""
     group: str = ""
-    """What a benchmark groups its expressions by, such as "annotator 0"; empty without groups."""
+    """What its data set averages apart: "referring" or "reasoning" in ReVOS, "annotator 0" in
+    Ref-DAVIS, "long" or "short" in Ref-SAV; else empty."""
 
     @property
     def is_interaction(self) -> bool:

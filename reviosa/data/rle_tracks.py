@@ -20,11 +20,13 @@ __all__ = ["RleTracks"]
 _PIECE = 1 << 22  # bytes read at once
 _KEPT = 16  # parsed annotations kept: more than the objects of most videos
 
-# A list of masks as json.dump writes it. COCO's strings are of the characters "0" to "o", so a
-# quotation mark ends one, and "{" and "u" stand in none: "{" once a mask, "u" once in "counts" and
-# once in "null".
-_MASK = rb'(?:null|\{"size": ?(\[\d+, ?\d+\]), ?"counts": ?"[^"]*+"\})'
-_TRACK = rb"(\[(?:" + _MASK + rb"(?:, ?(?=[{n])|(?=\])))*+\])"
+# A list of masks of one size as json.dump writes it. COCO's strings are of the characters "0" to
+# "o", so a quotation mark ends one, and "u" stands in none: only once in "counts", and in "null".
+_COUNTS = rb', ?"counts": ?"[^"]*+"\}'
+_NULLS = rb"(?:null(?:, ?(?=[{n])|(?=\])))*+"
+_FIRST = rb'\{"size": ?(\[\d+, ?\d+\])' + _COUNTS
+_OTHER = rb'(?:null|\{"size": ?\3' + _COUNTS + rb")"
+_TRACK = rb"(\[" + _NULLS + rb"(?:" + _FIRST + rb"(?:, ?" + _OTHER + rb")*+)?+\])"
 _PLAIN = re.compile(rb'\s*"([^"\\]*)"\s*:\s*' + _TRACK + rb"\s*([,}])")
 _BEGIN = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\s*(\})?")
 _KEY = re.compile(r'\s*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
@@ -211,11 +213,11 @@ def _plain(window: _Window) -> _Record | None:
     if found is None:
         return None
     key, track, size, mark = found.groups()
-    masks = track.count(b"{")
+    sides = None
+    if size is not None:
+        height, width = size[1:-1].split(b",")
+        sides = int(height), int(width)
     length = track.count(b"u")
-    if size is not None and track.count(size) != masks:
-        return _parsed(window)
-    sides = None if size is None else tuple(json.loads(size))
     place = _Place(window.base + found.start(2), window.base + found.end(2), length, sides)
     return key.decode(), place, found.end(), mark == b","
 

@@ -192,16 +192,16 @@ def _role_masks(
     if len(rles) != num_frames:
         told = f"got {len(rles)} masks in {key}, expected {num_frames}, one for each frame"
         return Found(None, (told,))
-    for frame, rle in enumerate(rles):
-        fault = None if rle is None else _rle_fault(rle, size)
+    for frame in indices:
+        fault = None if rles[frame] is None else _rle_fault(rles[frame], size)
         if fault:
             return Found(None, (f"{key}, frame {frame}: {fault}",))
-    nulls = [frame for frame, rle in enumerate(rles) if rle is None]
+    nulls = [frame for frame in indices if rles[frame] is None]
     faults = ()
     if nulls:
         faults = (
-            f"got null for {len(nulls)} of {num_frames} masks in {key} (first: frame {nulls[0]}), "
-            "expected masks; null counts as empty",
+            f"got null for {len(nulls)} of {len(indices)} masks in {key} (first: frame "
+            f"{nulls[0]}), expected masks; null counts as empty",
         )
     return Found([[] if rles[index] is None else [rles[index]] for index in indices], faults)
 
