@@ -14,7 +14,7 @@ from reviosa.evaluation.scoring import ExpressionScores, score_expressions, scor
 __all__ = ["SystemScore", "default_rule", "score_system"]
 
 _DEFAULT_RULES: Final = {"ref-sav": "mevis", "a2d-sentences": "a2d", "jhmdb-sentences": "a2d"}
-"""Rules of the layouts that have none of their own name."""
+"""Rules of the layouts that have none of their own name; "interrvos" for mixtures."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class SystemScore:
 
 def default_rule(layout: str) -> str:
     """Name of the rule that a data set's own benchmark averages by."""
-    return _DEFAULT_RULES.get(layout, layout)
+    return layout if layout in RULES else _DEFAULT_RULES.get(layout, "interrvos")
 
 
 def score_system(
@@ -98,7 +98,7 @@ def score_system(
     frames = score_expressions(dataset, source, workers, progress, source.roles)
     chosen = RULES[rule]
     if isinstance(chosen, ObjectRule):
-        means = chosen.means(score_objects(dataset, source, workers))
+        means = chosen.means(score_objects(dataset, source, workers, progress))
     else:
         means = chosen.means(frames.roles)
     faults = tuple(Fault(name, what) for what in source.faults)

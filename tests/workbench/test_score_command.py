@@ -170,9 +170,10 @@ def test_png_folders_have_the_actor_alone(cli, tmp_path, dataset):
     assert scores["target"] == {"J": None, "F": None, "J&F": None, "n": 0}
     assert scores["predictions"]["form"] == "png"
     assert "taken as the actor's" in result.err
-    result = cli("score", tmp_path / "out", "--data", dataset.root, "--protocol", "target")
-    assert result.code == 2
-    assert "got predictions of the actor alone" in result.err
+    for option in (("--protocol", "target"), ("--table", 4)):
+        result = cli("score", tmp_path / "out", "--data", dataset.root, *option)
+        assert result.code == 2
+        assert "got predictions of the actor alone" in result.err
     # A frame that is not there costs its expression, and it is named.
     sample = dataset.samples[0]
     (folder,) = {tmp_path / "out" / "Annotations" / sample.expression.sample_id}
@@ -209,6 +210,9 @@ def test_against_other_predictions_and_against_a_folder_of_scores(cli, tmp_path,
         assert "RVOS, J&F" in shown.out and f"+{100 / n:.2f}" in shown.out
     assert against["difference"]["target"]["J"]["n"] == len(dataset.interactions)
 
+    # The scores of a run of evaluate lie beside its header.
+    (out / "score.json").rename(out / "run.json")
+    assert cli("score", perfect, "--data", dataset.root, "--against", out).code == 0
     write_json(out / "score.json", {"data": {"identity": "0" * 16}})
     result = cli("score", perfect, "--data", dataset.root, "--against", out)
     assert result.code == 2

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from reviosa.data import VideoDataset
     from reviosa.inference import Segmenter
 
-__all__ = ["Protocol", "ProtocolOption", "evaluate", "print_protocols"]
+__all__ = [
+    "Protocol",
+    "ProtocolOption",
+    "chosen_protocols",
+    "evaluate",
+    "print_protocols",
+    "require_protocol",
+]
 
 _PROTOCOLS = ("actor", "target", "rvos")
 
@@ -87,7 +94,7 @@ def evaluate(
     dataset = open_dataset(data, limit)
     dataset.check_frames()
     if dataset.has_truth:
-        _require(dataset, protocol)
+        require_protocol(dataset, protocol)
     loaded = load_model(model, device, frames)
     config: dict[str, Any] = {"limit": limit, "protocol": str(protocol)}
     if target_by_prompt:
@@ -107,7 +114,7 @@ def evaluate(
             with progress("scoring") as update:
                 evaluation = evaluate_predictions(dataset, predictions, update)
             write_scores(run.directory / SCORES_FILE, evaluation.scores)
-            result = _chosen(evaluation.to_json(), protocol)
+            result = chosen_protocols(evaluation.to_json(), protocol)
             result["put_into_form"] = sum(
                 "babble" in entry for video in predictions.values() for entry in video.values()
             )
@@ -182,12 +189,14 @@ def print_protocols(protocols: Mapping[str, Mapping[str, Any]]) -> None:
     print_table("Score in per cent", header, rows)
 
 
-def _require(dataset: Any, protocol: Protocol) -> None:
+def require_protocol(dataset: "VideoDataset", protocol: Protocol) -> None:
+    """Raise DataError where the data set has no expression of the protocol."""
     if protocol in (Protocol.actor, Protocol.target):
         dataset.require_targets()
 
 
-def _chosen(result: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
+def chosen_protocols(result: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
+    """The result without the protocols that were not asked for."""
     dropped = [name for name in _PROTOCOLS if protocol != Protocol.all and name != protocol]
     return {key: value for key, value in result.items() if key not in dropped}
 

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.evaluate import Protocol, ProtocolOption, print_protocols
+from workbench.commands.evaluate import (
+    Protocol,
+    ProtocolOption,
+    chosen_protocols,
+    print_protocols,
+    require_protocol,
+)
 from workbench.commands.options import Data, Json
 
 if TYPE_CHECKING:
@@ -97,9 +103,10 @@ def score(
     dataset.require_truth()
     if table is not None:
         check_table(table, dataset)
-    _require_roles(protocol, dataset, source, predictions)
+    _require_roles(protocol == Protocol.target or table == 4, source, predictions)
+    require_protocol(dataset, protocol)
     found = score_predictions(predictions, source, dataset, rule, workers)
-    result = _chosen(found.to_json(), protocol) | {
+    result = chosen_protocols(found.to_json(), protocol) | {
         "predictions": {"path": str(predictions), "form": source.form},
         "data": {
             **dataset.provenance,
@@ -156,25 +163,14 @@ def _check_options(
         raise ConfigError(f"{out}: got a place that is taken, expected a new folder; choose one")
 
 
-def _require_roles(
-    protocol: Protocol, dataset: "VideoDataset", source: "AnyPredictions", predictions: Path
-) -> None:
+def _require_roles(targets: bool, source: "AnyPredictions", predictions: Path) -> None:
     from reviosa.errors import DataError
 
-    if protocol in (Protocol.actor, Protocol.target):
-        dataset.require_targets()
-    if protocol == Protocol.target and "target" not in source.roles:
+    if targets and "target" not in source.roles:
         raise DataError(
             f"{predictions}: got predictions of the actor alone, expected targets; give JSON with "
-            "prediction_masks_tar or choose another protocol"
+            "prediction_masks_tar"
         )
-
-
-def _chosen(result: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
-    dropped = (
-        [] if protocol == Protocol.all else [p for p in Protocol if p not in ("all", protocol)]
-    )
-    return {key: value for key, value in result.items() if key not in dropped}
 
 
 def _archive(

@@ -16,11 +16,12 @@ from reviosa.evaluation.predictions import MASK_KEYS
 from reviosa.evaluation.readers.salvage import Damage, Record, walk_records
 from reviosa.evaluation.source import Found
 
-__all__ = ["JsonPredictions", "json_files"]
+__all__ = ["JsonPredictions", "is_named", "json_files"]
 
 OLDER_KEY: Final = "prediction_masks"
 """Where systems with a single token, and the first files of ReVIOSa, keep the actor's masks."""
 
+_NAMED: Final = ("predictions.json", "results_pid_*.json")
 _START_BYTES: Final = 4096
 
 
@@ -164,13 +165,16 @@ def json_files(folder: Path) -> tuple[Path, ...]:
 
     ``predictions.json`` of a run alone, else the parts ``results_pid_*.json``, else all.
     """
-    if (folder / "predictions.json").is_file():
-        return (folder / "predictions.json",)
-    for pattern in ("results_pid_*.json", "*.json"):
+    for pattern in (*_NAMED, "*.json"):
         found = [path for path in folder.glob(pattern) if not path.name.startswith(".")]
         if found:
             return tuple(sorted(found))
     return ()
+
+
+def is_named(path: Path) -> bool:
+    """Whether a file has one of the names under which predictions are written."""
+    return any(path.match(pattern) for pattern in _NAMED)
 
 
 def _role_masks(

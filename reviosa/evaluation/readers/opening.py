@@ -1,10 +1,11 @@
 """Predictions of any system by what lies at a path."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from reviosa.errors import ConfigError, DataError
-from reviosa.evaluation.readers.json_file import JsonPredictions, json_files
+from reviosa.evaluation.readers.json_file import JsonPredictions, is_named, json_files
 from reviosa.evaluation.readers.mask_folders import MaskFolders
 from reviosa.evaluation.readers.palettes import PaletteFolders, annotator_folders
 from reviosa.evaluation.readers.pictures import entries
@@ -53,10 +54,10 @@ def open_predictions(path: str | Path, form: str | None = None) -> AnyPrediction
     if not path.is_dir():
         return JsonPredictions([path])
     root = path / "Annotations" if (path / "Annotations").is_dir() else path
-    annotators = annotator_folders(root)
-    form = form or _form(path, root, bool(annotators))
-    if form == "json" and json_files(path):
-        return JsonPredictions(json_files(path))
+    annotators, files = annotator_folders(root), json_files(path)
+    form = form or _form(root, annotators, files)
+    if form == "json" and files:
+        return JsonPredictions(files)
     if form == "png":
         return MaskFolders(root)
     if form == "davis":
@@ -69,9 +70,9 @@ def open_predictions(path: str | Path, form: str | None = None) -> AnyPrediction
     )
 
 
-def _form(path: Path, root: Path, annotators: bool) -> str | None:
-    """The form of a folder: the first video with anything in it tells."""
-    if root == path and json_files(path):
+def _form(root: Path, annotators: Mapping[int | None, Path], files: Sequence[Path]) -> str | None:
+    """The form of a folder; a name that says it goes first, other JSON last."""
+    if files and is_named(files[0]):
         return "json"
     if annotators:
         return "ref-davis"
@@ -81,4 +82,4 @@ def _form(path: Path, root: Path, annotators: bool) -> str | None:
                 return "davis"
             if any(picture.suffix.lower() == ".png" for picture in entries(entry)):
                 return "png"
-    return None
+    return "json" if files else None

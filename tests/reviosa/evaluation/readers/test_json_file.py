@@ -73,6 +73,12 @@ FAULTS = {
 }
 
 
+def test_frames_without_truth_are_not_looked_at(tmp_path):
+    value = {"v": {"0": record([None, FULL, SMALL])}}
+    source = open_predictions(write(tmp_path / "p.json", value))
+    assert ask(source, indices=(1,)) == type(ask(source))([[FULL]])
+
+
 @pytest.mark.parametrize(("value", "masks", "told"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_told_and_stays_with_its_expression(tmp_path, value, masks, told):
     whole = {"v": {"0": value, "1": record([FULL] * 3)}}

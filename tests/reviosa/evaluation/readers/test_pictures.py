@@ -155,6 +155,14 @@ def test_a_damaged_palette_costs_the_video(tmp_path):
     assert ask(source, video="w", exp="1").faults == ()
 
 
+def test_json_beside_pictures(tmp_path):
+    save(tmp_path / "v" / "1" / "00000.png", np.zeros(SIZE))
+    (tmp_path / "settings.json").write_text("{}")
+    assert open_predictions(tmp_path).form == "png"
+    (tmp_path / "results_pid_0.json").write_text("{}")
+    assert open_predictions(tmp_path).form == "json"
+
+
 def test_the_form_can_be_said(tmp_path, folders):
     assert open_predictions(folders, "png").form == "png"
     for form in ("json", "ref-davis"):
