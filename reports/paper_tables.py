@@ -48,7 +48,12 @@ def scored_row(table: PublishedTable, name: str, result: Mapping[str, Any], colu
 def beside_published(table: PublishedTable, rows: Sequence[Row]) -> PaperTable:
     """The published rows, then those of ``rows``; a column says which is which."""
     several = len(table.parts) > 1
-    columns = [f"{c} {part}" if several else c for c in table.columns for part in table.parts]
+    # The title names the data set; a console line is short.
+    columns = [
+        f"{column.removeprefix('InterRVOS-')} {part}" if several else column
+        for column in table.columns
+        for part in table.parts
+    ]
     shown = [*((row, PUBLISHED) for row in table.rows), *((row, SCORED) for row in rows)]
     return PaperTable(
         f"Table {table.number} of the paper: {table.title}, in per cent",

@@ -43,6 +43,7 @@ BENCHMARKS = {
 class Other:
     """The system that is compared with."""
 
+    path: Path
     scores: "tuple[RoleScore, ...]"
     found: "SystemScore | None"
     """What was found on scoring it; None where an earlier folder of scores was read."""
@@ -98,7 +99,7 @@ def read_other(
 
     if not (path / SCORES_FILE).is_file():
         found = score_predictions(path, open_predictions(path), dataset, rule, workers)
-        return Other(found.scores, found)
+        return Other(path, found.scores, found)
     identity = _identity(path)
     if identity != dataset.identity:
         raise DataError(
@@ -106,7 +107,9 @@ def read_other(
             f"{dataset.root} is; score both on the same data"
         )
     rows = read_scores(path / SCORES_FILE).drop(columns=["sample_id", "jf"]).to_dict("records")
-    return Other(tuple(RoleScore(**{str(k): v for k, v in row.items()}) for row in rows), None)
+    return Other(
+        path, tuple(RoleScore(**{str(k): v for k, v in row.items()}) for row in rows), None
+    )
 
 
 def differences(first: "Sequence[RoleScore]", second: "Sequence[RoleScore]") -> dict[str, Any]:

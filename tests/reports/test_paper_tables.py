@@ -18,8 +18,8 @@ def test_table_2():
     shown = beside_published(table, [scored_row(table, "=mine|", FULL, "")])
     assert shown.header == (
         "system",
-        "InterRVOS-Actor J", "InterRVOS-Actor F", "InterRVOS-Actor J&F",
-        "InterRVOS-Target J", "InterRVOS-Target F", "InterRVOS-Target J&F",
+        "Actor J", "Actor F", "Actor J&F",
+        "Target J", "Target F", "Target J&F",
         "RVOS J", "RVOS F", "RVOS J&F",
         "numbers",
     )  # fmt: skip

@@ -128,7 +128,7 @@ def test_a_file_that_ends_in_the_middle(cli, dataset, perfect):
     perfect.write_bytes(content[:cut])
     result = cli("score", perfect, "--data", dataset.root, "--json")
     assert result.code == 1
-    assert f"perfect.json: perfect.json ends too early at byte {cut:,}, in {second}" in result.err
+    assert f"perfect.json: ends too early at byte {cut:,}, in {second}" in result.err
     scores = json.loads(result.out)
     assert {name.split("/")[0] for name in scores["missing"]} == {second}
     whole = len(dataset.videos[0].expressions)

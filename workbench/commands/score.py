@@ -117,10 +117,10 @@ def score(
     systems = {name or predictions.stem: found.protocols}
     other = None if against is None else read_other(against, dataset, rule, workers)
     if other is not None:
-        result["against"] = {"path": str(against), **differences(found.scores, other.scores)}
+        result["against"] = {"path": str(other.path), **differences(found.scores, other.scores)}
         if other.found is not None:
             result["against"] |= other.found.to_json()
-        systems[str(against)] = protocol_means(other.scores)
+        systems[str(other.path)] = protocol_means(other.scores)
     shown, notes = None, []
     if table is not None:
         shown, notes = paper_table(table, dataset, systems), table_notes(table, dataset)
@@ -136,7 +136,7 @@ def score(
         note("target: the predictions have one mask an expression, which is taken as the actor's")
     incomplete = _tell(found, predictions)
     if other is not None and other.found is not None:
-        incomplete |= _tell(other.found, against)
+        incomplete |= _tell(other.found, other.path)
     if incomplete:
         raise typer.Exit(INCOMPLETE)
 

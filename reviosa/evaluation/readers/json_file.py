@@ -41,7 +41,7 @@ class JsonPredictions:
         DataError: a file cannot be read, or none of them holds a prediction.
     """
 
-    form: Final = "json"
+    form: str = "json"
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = tuple(files)
@@ -118,9 +118,10 @@ class JsonPredictions:
         except Damage as damage:
             inside = f", in {damage.where}" if damage.where else ""
             what = "ends too early" if damage.cut else "is no JSON"
+            part = f"{path.name} " if len(self._files) > 1 else ""
             self._faults.append(
-                f"{path.name} {what} at byte {damage.byte:,}{inside}; the complete records before "
-                "it are scored"
+                f"{part}{what} at byte {damage.byte:,}{inside}; the complete records before it are "
+                "scored"
             )
             return damage.cut
         return False
@@ -128,16 +129,17 @@ class JsonPredictions:
     def _note(self, number: int, record: Record) -> None:
         name = self._files[number].name
         if record.exp_id is None:
+            part = f" in {name}" if len(self._files) > 1 else ""
             self._faults.append(
-                f"{record.video_id} in {name}: got a {_kind(record.value)}, expected "
+                f"{record.video_id}{part}: got a {_kind(record.value)}, expected "
                 "{expression id: prediction}"
             )
             return
         key = (record.video_id, record.exp_id)
         if key in self._places:
             before = self._files[self._places[key].file].name
-            where = f"{name} twice" if before == name else f"{before} and {name}"
-            self._faults.append(f"{'/'.join(key)} stands in {where}; the last one is scored")
+            where = "twice" if before == name else f"in {before} and {name}"
+            self._faults.append(f"{'/'.join(key)} stands {where}; the last one is scored")
         self._places[key] = _Place(number, record.start, record.end)
         if isinstance(record.value, dict):
             self._keys.update(

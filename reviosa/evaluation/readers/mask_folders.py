@@ -6,7 +6,6 @@ benchmark keeps the objects of a video. The form has one mask track an expressio
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
 from reviosa.data.records import ROLES
 from reviosa.data.rle import encode
@@ -24,9 +23,9 @@ class MaskFolders:
         root: the folder of the videos.
     """
 
-    form: Final = "png"
-    roles: Final = ROLES[:1]
-    faults: Final[tuple[str, ...]] = ()
+    form: str = "png"
+    roles: tuple[str, ...] = ROLES[:1]
+    faults: tuple[str, ...] = ()
 
     def __init__(self, root: Path) -> None:
         self._root = root

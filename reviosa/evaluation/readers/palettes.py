@@ -31,7 +31,7 @@ class PaletteFolders:
         trees: the folder of the videos by annotator, or a single one under None.
     """
 
-    roles: Final = ROLES[:1]
+    roles: tuple[str, ...] = ROLES[:1]
 
     def __init__(self, trees: Mapping[int | None, Path]) -> None:
         self._trees = dict(trees)

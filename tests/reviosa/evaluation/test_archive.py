@@ -33,7 +33,7 @@ def split(root, layout):
     for video, names in VIDEOS.items():
         (folder / "JPEGImages" / video).mkdir(parents=True)
         for name in names:
-            Image.new("RGB", SIZE[::-1]).save(folder / "JPEGImages" / video / f"{name}.jpg")
+            Image.new("RGB", (SIZE[1], SIZE[0])).save(folder / "JPEGImages" / video / f"{name}.jpg")
     place = {"mevis": folder, "ref-youtube-vos": root / "meta_expressions" / "valid"}[layout]
     place.mkdir(parents=True, exist_ok=True)
     (place / "meta_expressions.json").write_text(json.dumps({"videos": videos}))

@@ -93,7 +93,7 @@ def test_a_fault_is_told_and_stays_with_its_expression(tmp_path, value, masks, t
 
 def test_a_video_that_is_no_video(tmp_path):
     source = open_predictions(write(tmp_path / "p.json", {"w": [], "v": {"0": record([FULL] * 3)}}))
-    assert source.faults == ("w in p.json: got a list, expected {expression id: prediction}",)
+    assert source.faults == ("w: got a list, expected {expression id: prediction}",)
     assert ask(source).masks is not None
 
 
@@ -117,6 +117,14 @@ def test_parts_are_merged_and_doubles_are_told(tmp_path):
     assert source.faults == (
         "v/0 stands in results_pid_0.json and results_pid_1.json; the last one is scored",
     )
+    assert ask(source).masks == [[EMPTY]] * 3
+
+
+def test_an_expression_that_stands_twice_in_one_file(tmp_path):
+    one, two = json.dumps(record([FULL] * 3)), json.dumps(record([EMPTY] * 3))
+    (tmp_path / "p.json").write_text(f'{{"v": {{"0": {one}}}, "v": {{"0": {two}}}}}')
+    source = open_predictions(tmp_path / "p.json")
+    assert source.faults == ("v/0 stands twice; the last one is scored",)
     assert ask(source).masks == [[EMPTY]] * 3
 
 

@@ -39,15 +39,15 @@ def walk(content, window=64):
     return walk_records(io.BytesIO(content), window)
 
 
-def walked(content):
-    """Ids that were read, and the damage."""
+def walked(content) -> tuple[list[tuple[str, str | None]], Damage]:
+    """Ids that were read, and the damage; at -1 where there is none."""
     found = []
     try:
         for entry in walk(content):
             found.append((entry.video_id, entry.exp_id))
     except Damage as damage:
         return found, damage
-    return found, None
+    return found, Damage(-1, False, "none")
 
 
 @pytest.mark.parametrize("ascii", [True, False])
@@ -61,7 +61,6 @@ def test_every_cut_gives_the_complete_records(ascii, indent):
     for length in range(1, len(content)):
         found, damage = walked(content[:length])
         assert found == [key for key in ENDS if spans[key][1] <= length]
-        assert damage is not None
         assert damage.cut, f"cut at {length}: {content[:length][-30:]!r}"
         assert damage.byte == length
 
@@ -103,35 +102,57 @@ def test_damage_inside_keeps_what_stands_before(content, found, byte):
 
 
 def test_a_mark_of_byte_order_is_no_damage():
-    assert walked(b'\xef\xbb\xbf {"v": {"0": {}}}\n') == ([("v", "0")], None)
+    found, damage = walked(b'\xef\xbb\xbf {"v": {"0": {}}}\n')
+    assert (found, damage.byte) == ([("v", "0")], -1)
+
+
+CONTENT = json.dumps(WHOLE, ensure_ascii=False).encode()
+ENDS_AT = {(e.video_id, str(e.exp_id)): e.end for e in walk(CONTENT)}
+SEEDS = {"0": 0, "1": 2, "7": 4}
+
+
+def opened(folder, content):
+    """The predictions in a file; None where it is no prediction file, told in one line."""
+    path = folder / "predictions.json"
+    path.write_bytes(content)
+    try:
+        return JsonPredictions([path])
+    except DataError as error:
+        assert "\n" not in str(error)
+        return None
+
+
+def assert_true(found, exp_id):
+    for index, (rle,) in enumerate(found.masks):
+        np.testing.assert_array_equal(decode(rle), mask(SEEDS[exp_id] + index))
 
 
 @settings(max_examples=60, deadline=None)
-@given(cut=st.floats(0, 1), flips=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255))))
-def test_no_damage_is_a_crash_or_another_mask(tmp_path_factory, cut, flips):
-    content = bytearray(json.dumps(WHOLE, ensure_ascii=False).encode())
-    del content[int(cut * len(content)) :]
-    untouched = min((int(place * len(content)) for place, _ in flips), default=len(content))
-    for place, value in flips:
-        if content:
-            content[min(int(place * len(content)), len(content) - 1)] = value
-    path = tmp_path_factory.mktemp("cut") / "predictions.json"
-    path.write_bytes(content)
-    spans = {
-        (e.video_id, e.exp_id): e.end for e in walk(json.dumps(WHOLE, ensure_ascii=False).encode())
-    }
-    try:
-        source = JsonPredictions([path])
-    except DataError as error:
-        assert "\n" not in str(error)
+@given(length=st.integers(0, len(CONTENT) - 1))
+def test_a_cut_costs_the_records_behind_it_alone(tmp_path_factory, length):
+    source = opened(tmp_path_factory.mktemp("cut"), CONTENT[:length])
+    if source is None:
+        assert length == 0
         return
-    for (video, exp), end in spans.items():
+    assert "ends too early" in source.faults[0]
+    for (video, exp), end in ENDS_AT.items():
         found = source.find(video, exp, "actor", NAMES, SIZE, [0, 1])
-        if end <= untouched and list(source.ids()).count((video, exp)) and not flips:
-            seed = {"0": 0, "1": 2, "7": 4}[exp]
-            for index, rles in enumerate(found.masks):
-                np.testing.assert_array_equal(decode(rles[0]), mask(seed + index))
-        elif not flips:
+        if end <= length:
+            assert_true(found, exp)
+        else:
             assert found.masks is None
-    if not flips and len(content) < len(json.dumps(WHOLE, ensure_ascii=False).encode()):
-        assert any("ends too early" in fault for fault in source.faults)
+
+
+@settings(max_examples=60, deadline=None)
+@given(flips=st.dictionaries(st.integers(0, len(CONTENT) - 1), st.integers(0, 255), min_size=1))
+def test_other_bytes_are_no_crash_and_leave_what_stands_before_them(tmp_path_factory, flips):
+    content = bytearray(CONTENT)
+    for place, value in flips.items():
+        content[place] = value
+    source = opened(tmp_path_factory.mktemp("flip"), bytes(content))
+    if source is None:
+        return
+    for (video, exp), end in ENDS_AT.items():
+        found = source.find(video, exp, "actor", NAMES, SIZE, [0, 1])
+        if end <= min(flips):
+            assert_true(found, exp)
