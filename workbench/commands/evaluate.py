@@ -129,6 +129,7 @@ def evaluate(
 
 def _print_unscored(dataset: "VideoDataset", out: Path, json: bool) -> None:
     from reports.style import count
+    from reviosa.evaluation.archive import ARCHIVE_ROOTS
     from workbench.console import print_json
 
     predictions = out / "predictions.json"
@@ -138,7 +139,7 @@ def _print_unscored(dataset: "VideoDataset", out: Path, json: bool) -> None:
     print(
         f"{dataset.root} keeps its masks back: there is nothing to score. Predictions of "
         f"{count(len(dataset.samples), 'expression')} in {predictions}; the benchmark's server "
-        "scores them"
+        "scores them" + (" (reviosa score --archive)" if dataset.layout in ARCHIVE_ROOTS else "")
     )
 
 

@@ -105,6 +105,8 @@ def score(
         check_table(table, dataset)
     _require_roles(protocol == Protocol.target or table == 4, source, predictions)
     require_protocol(dataset, protocol)
+    # First, so that a wrong path is told before minutes of scoring.
+    other = None if against is None else read_other(against, dataset, rule, workers)
     found = score_predictions(predictions, source, dataset, rule, workers)
     result = chosen_protocols(found.to_json(), protocol) | {
         "predictions": {"path": str(predictions), "form": source.form},
@@ -115,7 +117,6 @@ def score(
         },
     }
     systems = {name or predictions.stem: found.protocols}
-    other = None if against is None else read_other(against, dataset, rule, workers)
     if other is not None:
         result["against"] = {"path": str(other.path), **differences(found.scores, other.scores)}
         if other.found is not None:
