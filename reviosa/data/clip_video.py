@@ -42,6 +42,11 @@ class ClipVideo(Video):
         names: names of the frames, each ending in a number in the clip, instead of ``step``.
     """
 
+    clip: Path
+    """The file."""
+    _step: int
+    _names: tuple[str, ...] | None
+
     def __init__(
         self,
         video_id: str,
@@ -62,10 +67,6 @@ class ClipVideo(Video):
             _step=step,
             _names=names,
         )
-
-    clip: Path
-    _step: int
-    _names: tuple[str, ...] | None
 
     def __repr__(self) -> str:
         return f"ClipVideo({self.video_id!r}, {str(self.clip)!r})"
@@ -96,6 +97,16 @@ class ClipVideo(Video):
             ConfigError: PyAV is not installed.
         """
         return _open(self.clip).png(self._number(index))
+
+    def frame_size(self, index: int) -> tuple[int, int]:
+        """Height and width of a frame in pixels; it is decoded, a clip has no header for each.
+
+        Raises:
+            DataError: the clip is missing, damaged, or has no such frame.
+            ConfigError: PyAV is not installed.
+        """
+        height, width, _ = _open(self.clip).pixels(self._number(index)).shape
+        return height, width
 
     def read_frames(self, indices: Sequence[int] | None = None) -> np.ndarray:
         """Decode frames, uint8 [frame, height, width, 3] RGB; all of them without ``indices``.
@@ -229,7 +240,7 @@ class _Clip:
             if frame.pts == wanted:
                 return frame
             break
-        self._next = self._lost
+        self._next = float("inf")  # unknown: go to a key frame next time
         return None
 
     def _by_order(self, number: int) -> Any:
@@ -244,10 +255,10 @@ class _Clip:
 
     def _look_through(self) -> tuple[list[Any], list[int]]:
         """Time stamps of all frames and of the key frames, sorted, without decoding any."""
-        stamps: list[Any] = []
-        keys: list[int] = []
         import av
 
+        stamps: list[Any] = []
+        keys: list[int] = []
         with av.open(str(self._path)) as container:
             for packet in container.demux(container.streams.video[0]):
                 # An edit list hides frames from the viewer; the last packet holds nothing.
@@ -267,11 +278,10 @@ class _Clip:
         self._container = av.open(str(self._path))
         self._stream = self._container.streams.video[0]
         self._frames: Iterator[Any] = self._container.decode(self._stream)
-        # Frames from this time stamp on, and from this number on, come next.
+        # Frames from this time stamp on, and from this number on, come next; which stamp that is
+        # shows with the first frame.
         self._next: float = -float("inf")
         self._counted = 0
-
-    _lost = float("inf")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ import hashlib
 import io
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,11 +140,13 @@ class ObjectDataset(VideoDataset):
         return dict(sorted(present.items()))
 
     def _mask_faults(self, video: Video) -> Iterator[Fault]:
-        try:
+        # Frames that cannot be read have faults of their own, and masks are looked at without them.
+        size: tuple[int, int] | None = None
+        with suppress(DataError):
             size = self.size(video.video_id)
+        truth: Sequence[int] = video.annotated or ()
+        with suppress(DataError):
             truth = [index for index in video.truth_frames if index < video.num_frames]
-        except DataError:
-            return  # the frames' own faults say so
         # Of these objects nothing has been seen yet, not even damage.
         unseen = [self._objects[x][1] for x in expression_ids(video.expressions)]
         names = tuple(unseen)
@@ -157,7 +160,7 @@ class ObjectDataset(VideoDataset):
                 else:
                     if mask is None:
                         continue
-                    if mask.shape != size:
+                    if size is not None and mask.shape != size:
                         yield Fault(_place(video, name, index), _other_size(mask.shape, size))
                     elif not mask.any():
                         continue

@@ -28,7 +28,8 @@ _FIRST = rb'\{"size": ?(\[\d+, ?\d+\])' + _COUNTS
 _OTHER = rb'(?:null|\{"size": ?\3' + _COUNTS + rb")"
 _TRACK = rb"(\[" + _NULLS + rb"(?:" + _FIRST + rb"(?:, ?" + _OTHER + rb")*+)?+\])"
 _PLAIN = re.compile(rb'\s*"([^"\\]*)"\s*:\s*' + _TRACK + rb"\s*([,}])")
-_BEGIN = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\s*(\})?")
+_BEGIN = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\s*(\}|(?=\S))")
+_BLANKS = b"\xef\xbb\xbf \t\r\n"
 _KEY = re.compile(r'\s*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
 _NEXT = re.compile(r"\s*([,}])")
 _DECODER = json.JSONDecoder()
@@ -158,14 +159,15 @@ def _mark(file: BinaryIO) -> tuple[int, int]:
 def _index(path: Path, file: BinaryIO, digest: Digest | None) -> Iterator[tuple[str, _Place]]:
     """Each key of the object in a file with the place of its value; see :class:`RleTracks`."""
     window = _Window(file, digest)
-    window.fill()
-    begin = _BEGIN.match(window.data)
+    begin = None
+    while begin is None and window.data.strip(_BLANKS)[:1] in (b"", b"{") and window.fill():
+        begin = _BEGIN.match(window.data)
     if begin is None:
         raise DataError(
             f"{path}: got a file that begins with {window.data[:12]!r}, expected a JSON object; "
             "fetch the file again"
         )
-    window.at, more = begin.end(), begin[1] is None
+    window.at, more = begin.end(), begin[1] != b"}"
     while more:
         found = _plain(window) or _parsed(window)
         if found is not None:
@@ -174,9 +176,9 @@ def _index(path: Path, file: BinaryIO, digest: Digest | None) -> Iterator[tuple[
         elif not window.fill():
             break
     # What follows is read to its end in any case, for the digest.
-    rest = window.data[window.at :].strip()
+    rest = bool(window.data[window.at :].strip())
     while window.fill():
-        rest += window.data[window.at :].strip()
+        rest = rest or bool(window.data.strip())
         window.at = len(window.data)
     if more or rest:
         raise DataError(

@@ -6,6 +6,8 @@ import pytest
 
 from reviosa.data import open_dataset
 from reviosa.evaluation import encode_prediction, write_predictions
+from reviosa.model import load
+from reviosa.training.data import ConversationDataset
 from tests.fixtures_layouts import (
     make_a2d,
     make_jhmdb,
@@ -79,3 +81,15 @@ def test_a_split_without_truth_is_predicted_and_not_scored(cli, checkpoint, tmp_
     result = cli("evaluate", "--model", checkpoint, "--data", valid, "--out", out)
     assert result.code == 0, result.err
     assert (out / "predictions.json").is_file() and not (out / "evaluation.json").exists()
+
+
+def test_training_draws_frames_that_have_truth(made, checkpoint):
+    _, dataset = made
+    draws = ConversationDataset(dataset, load(checkpoint)[1], 4, 2, 2)
+    for index in range(4):
+        video, frames, samples = draws.draw(index)
+        assert set(frames) <= set(video.truth_frames)
+        shown = [sample.masks(0, frames) for sample in samples]
+        assert {masks.shape[1:] for masks in shown} == {dataset.size(video.video_id)}
+    assert any(sample.masks(0, sample.video.truth_frames).any() for sample in dataset.samples)
+    draws[0]

@@ -103,6 +103,14 @@ def test_every_fault_is_named_in_one_pass(copy):
         A2DSentencesDataset(copy)
 
 
+def test_masks_of_a_broken_clip_are_looked_at_too(copy):
+    (copy / "Release/clips320H" / f"{TEST}.mp4").write_bytes(b"no clip")
+    (copy / MASKS / TEST / "00005.h5").write_bytes(b"no HDF5")
+    lines = [str(fault) for fault in A2DSentencesDataset(copy).faults()]
+    assert len(lines) == 2
+    assert "got an unreadable clip" in lines[0] and "00005.h5: got an unreadable" in lines[1]
+
+
 def test_an_instance_that_is_nowhere_is_a_fault(copy):
     with open(copy / "text_annotations/a2d_annotation.txt", "a") as file:
         file.write(f"{TEST},7,a cat\n")

@@ -38,6 +38,7 @@ def test_every_frame_in_any_order_is_the_one_decoded_in_order(kind, tmp_path):
         with Image.open(io.BytesIO(video.read_file(index))) as image:
             assert image.format == "PNG"
             assert np.array_equal(np.array(image), truth[index])
+    assert video.frame_size(3) == truth.shape[1:3]
     assert not list(video.faults())
 
 

@@ -146,6 +146,14 @@ def test_a_mask_of_another_size_is_a_fault_and_an_error(copy):
         data.samples[0].masks(0)
 
 
+def test_masks_are_looked_at_where_the_first_frame_is_missing(copy):
+    (copy / "train/JPEGImages" / FIRST / "00000.jpg").unlink()
+    (copy / "train/Annotations" / FIRST / "00010.png").unlink()
+    lines = [str(fault) for fault in RefYouTubeVOSDataset(copy / "train", strict=False).faults()]
+    assert len(lines) == 2
+    assert "00000.jpg: got no file" in lines[0] and "00010.png: got no file" in lines[1]
+
+
 def test_an_object_that_is_nowhere_is_a_fault(copy):
     (copy / "train/meta.json").unlink()
     edit(
