@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 
 from reviosa.errors import DataError
 
-__all__ = ["checked_counts", "damaged", "decode", "encode", "rle_size"]
+__all__ = ["checked_counts", "damaged", "decode", "encode", "rle_runs", "rle_size"]
 
 
 def encode(mask: np.ndarray) -> dict[str, Any]:
@@ -81,12 +81,24 @@ def decode(rle: Any, size: tuple[int, int] | None = None) -> np.ndarray:
         DataError: the record is malformed, has another size, or its runs do not fill the mask.
     """
     height, width = rle_size(rle) if size is None else size
-    runs = _runs(checked_counts(rle, (height, width)))
-    if runs is None or (runs < 0).any() or int(runs.sum()) != height * width:
-        raise damaged(height, width)
+    checked_counts(rle, (height, width))
+    runs = rle_runs(rle)
     values = np.zeros(len(runs), dtype=bool)
     values[1::2] = True
     return np.repeat(values, runs).reshape(width, height).T
+
+
+def rle_runs(rle: Any) -> np.ndarray:
+    """Lengths of the runs of an RLE, int64 [run], unset and set in turn, column after column.
+
+    Raises:
+        DataError: the record is malformed, or its runs do not fill the mask.
+    """
+    height, width = rle_size(rle)
+    runs = _runs(rle["counts"])
+    if runs is None or (runs < 0).any() or int(runs.sum()) != height * width:
+        raise damaged(height, width)
+    return runs
 
 
 def _runs(counts: str) -> np.ndarray | None:
