@@ -20,7 +20,14 @@ from reviosa.evaluation.predictions import MASK_KEYS, Predictions, mask_list
 from reviosa.evaluation.scoring import Dataset, RoleFrames, score_expressions
 from reviosa.evaluation.source import Found
 
-__all__ = ["Evaluation", "RoleScore", "evaluate_predictions", "protocol_means"]
+__all__ = [
+    "DictionarySource",
+    "Evaluation",
+    "RoleScore",
+    "evaluate_predictions",
+    "protocol_means",
+    "role_score",
+]
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def evaluate_predictions(
         DataError: a prediction has another number of masks, or masks of another size, than the
             video, or is damaged; the message names the video and expression and both numbers.
     """
-    found = score_expressions(dataset, _Dictionary(predictions), progress=progress)
+    found = score_expressions(dataset, DictionarySource(predictions), progress=progress)
     for sample_id, faults in found.faults.items():
         raise DataError(f"{sample_id}, {faults[0]}")
     scores = tuple(map(role_score, found.roles))
@@ -107,7 +114,7 @@ def protocol_means(scores: Sequence[RoleScore]) -> dict[str, dict[str, float | i
     return {name: _means(chosen) for name, chosen in settings.items()}
 
 
-class _Dictionary:
+class DictionarySource:
     """Predictions in ReVIOSa's form as a source; what is wrong with one is raised."""
 
     def __init__(self, predictions: Predictions) -> None:
@@ -145,6 +152,7 @@ class _Dictionary:
 
 
 def role_score(role: RoleFrames) -> RoleScore:
+    """J and F of a role, averaged over its frames."""
     expression = role.expression
     return RoleScore(
         video_id=expression.video_id,

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from reviosa.errors import DataError
 from reviosa.evaluation.protocols import RoleScore
 from reviosa.io import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["SCORES_FILE", "protocol_rows", "read_scores", "score_table", "write_scores"]
 
@@ -23,17 +25,22 @@ def write_scores(path: str | Path, scores: Sequence[RoleScore]) -> None:
         table.to_parquet(temporary, index=False, compression="zstd")
 
 
-def score_table(scores: Sequence[RoleScore]) -> pd.DataFrame:
+def score_table(scores: Sequence[RoleScore]) -> "pd.DataFrame":
     """One row a role of an expression, as :func:`read_scores` gives them."""
+    # Here, for each process that scores would load it too, which takes it longer than its work.
+    import pandas as pd
+
     return _with_ids(pd.DataFrame([vars(score) for score in scores], columns=_COLUMNS))
 
 
-def read_scores(path: str | Path) -> pd.DataFrame:
+def read_scores(path: str | Path) -> "pd.DataFrame":
     """Read what :func:`write_scores` wrote, in its order, with ``sample_id`` and ``jf`` added.
 
     Raises:
         DataError: the file is missing, no Parquet, or lacks a column.
     """
+    import pandas as pd
+
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
@@ -45,11 +52,11 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     return _with_ids(table)
 
 
-def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
+def _with_ids(table: "pd.DataFrame") -> "pd.DataFrame":
     return table.assign(sample_id=table.video_id + "/" + table.exp_id, jf=(table.j + table.f) / 2)
 
 
-def protocol_rows(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def protocol_rows(table: "pd.DataFrame") -> "dict[str, pd.DataFrame]":
     """The rows that "actor", "target" and "rvos" count, of any table with role and caption_type."""
     actor, acting = table.role == "actor", table.caption_type == "unidirectional"
     return {

@@ -3,7 +3,9 @@
 What is averaged over what is another matter: see :mod:`reviosa.evaluation.rules`.
 """
 
+import functools
 import multiprocessing
+import pickle
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -299,7 +301,7 @@ def _results(job: _Job, units: list[list[VideoSample]], workers: int) -> Iterato
     # Not by fork: this process may have threads, and a GPU.
     context = multiprocessing.get_context("spawn")
     places = {id(sample): place for place, sample in enumerate(job.dataset.samples)}
-    pool = ProcessPoolExecutor(workers, context, _begin, (job,))
+    pool = ProcessPoolExecutor(workers, context, _begin, (pickle.dumps(job),))
     waiting: deque[Future[Any]] = deque()
     try:
         for unit in units:
@@ -318,17 +320,23 @@ def _results(job: _Job, units: list[list[VideoSample]], workers: int) -> Iterato
         pool.shutdown(cancel_futures=True)
 
 
-_job: _Job | None = None
-"""In a process that scores, what it was started with."""
+_pickled = b""
+"""In a process that scores, the job it was started with."""
 
 
-def _begin(job: _Job) -> None:
-    global _job
+def _begin(pickled: bytes) -> None:
+    global _pickled
     # Whoever presses Ctrl+C means the process that started this one, which then ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _job = job
+    _pickled = pickled
+
+
+@functools.cache
+def _begun() -> _Job:
+    # Not when the process begins: what goes wrong there is not told to the one that started it.
+    return pickle.loads(_pickled)
 
 
 def _work(places: list[int]) -> Any:
-    assert _job is not None
-    return _job.run(_job, [_job.dataset.samples[place] for place in places])
+    job = _begun()
+    return job.run(job, [job.dataset.samples[place] for place in places])
