@@ -166,13 +166,15 @@ def paper_table(
     return beside_published(table, rows)
 
 
-def table_notes(number: int, dataset: "VideoDataset") -> list[str]:
+def table_notes(number: int, dataset: "VideoDataset", complete: bool) -> list[str]:
     """What a reader must know of the rows that are not published."""
     from reports.style import count
     from reviosa.evaluation.published import EVALUATION_EXPRESSIONS
 
     expressions = count(len(dataset.samples), "expression")
     notes = [f"Scored here: {expressions} of {dataset.root}, identity {dataset.identity}."]
+    if not complete:
+        notes.append("Warning: predictions are incomplete; what is missing or faulty counts as 0.")
     if number == 5:
         notes.append("J&F is averaged over expressions, as by the paper's released scripts.")
         if dataset.layout == "mevis" and dataset.root.resolve().name != "valid_u":

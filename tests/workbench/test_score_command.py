@@ -229,6 +229,7 @@ def test_table_2_beside_the_paper(cli, tmp_path, dataset, perfect):
     assert "ReVIOSa-4B" in result.out and "74.5" in result.out
     assert f"identity {dataset.identity}" in result.out
     assert "Warning: this is not the paper's evaluation split, which has 5,048" in result.out
+    assert "incomplete" not in result.out
     markdown = (out / "table.md").read_text()
     assert "| My model | 100.0 | 100.0 | 100.0 |" in markdown
     assert "Warning: this is not" in markdown
@@ -237,6 +238,15 @@ def test_table_2_beside_the_paper(cli, tmp_path, dataset, perfect):
     assert lines[-1] == "My model," + "100.0," * 9 + "scored here"
     table = json.loads((out / "score.json").read_text())["table"]
     assert table["rows"][-1][0] == "My model"
+
+
+def test_a_table_says_that_predictions_are_incomplete(cli, dataset, spoilt):
+    path, _ = spoilt(drop_video)
+    result = cli("score", path, "--data", dataset.root, "--table", 2)
+    assert result.code == 1
+    assert "Warning: predictions are incomplete" in result.out
+    result = cli("score", path, "--data", dataset.root, "--table", 2, "--json")
+    assert "Warning: predictions are incomplete" in json.loads(result.out)["table"]["notes"][1]
 
 
 def test_table_4_with_both_systems(cli, dataset, perfect, tmp_path):

@@ -122,9 +122,12 @@ def score(
         if other.found is not None:
             result["against"] |= other.found.to_json()
         systems[str(other.path)] = protocol_means(other.scores)
+    told = [found] if other is None or other.found is None else [found, other.found]
+    complete = all(system.complete for system in told)
     shown, notes = None, []
     if table is not None:
-        shown, notes = paper_table(table, dataset, systems), table_notes(table, dataset)
+        shown = paper_table(table, dataset, systems)
+        notes = table_notes(table, dataset, complete)
         result["table"] = {"header": shown.header, "rows": shown.rows, "notes": notes}
     if json:
         print_json(result)
@@ -135,10 +138,9 @@ def score(
         note(f"scores in {out}")
     if source.roles == ("actor",) and dataset.interactions:
         note("target: the predictions have one mask an expression, which is taken as the actor's")
-    incomplete = _tell(found, predictions)
-    if other is not None and other.found is not None:
-        incomplete |= _tell(other.found, other.path)
-    if incomplete:
+    for system, path in zip(told, (predictions, against), strict=False):
+        _tell(system, path)
+    if not complete:
         raise typer.Exit(INCOMPLETE)
 
 
@@ -246,8 +248,8 @@ def _print_differences(against: Mapping[str, Any]) -> None:
         note(f"{against['alone']} expressions were scored for one of the two alone and left out")
 
 
-def _tell(found: "SystemScore", predictions: Path) -> bool:
-    """Name all that keeps the predictions from being complete; whether there is any."""
+def _tell(found: "SystemScore", predictions: Path | None) -> None:
+    """Name all that keeps the predictions from being complete."""
     from reports.style import count
     from workbench.console import note
 
@@ -264,7 +266,6 @@ def _tell(found: "SystemScore", predictions: Path) -> bool:
         _list(count(len(found.faults), "fault"), map(str, found.faults))
     if not found.complete:
         note(f"incomplete: {predictions}")
-    return not found.complete
 
 
 def _list(title: str, names: Iterable[str]) -> None:

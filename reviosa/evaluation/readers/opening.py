@@ -78,8 +78,8 @@ def _form(root: Path, annotators: Mapping[int | None, Path], files: Sequence[Pat
         return "ref-davis"
     for video in entries(root):
         for entry in entries(video):
-            if entry.suffix.lower() == ".png":
+            if entry.suffix == ".png":
                 return "davis"
-            if any(picture.suffix.lower() == ".png" for picture in entries(entry)):
+            if any(picture.suffix == ".png" for picture in entries(entry)):
                 return "png"
     return "json" if files else None

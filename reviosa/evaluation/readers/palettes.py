@@ -131,7 +131,7 @@ def _values(video: Path) -> set[int]:
     """Objects of a video's pictures; damaged ones are told where their masks are asked for."""
     values: set[int] = set()
     for path in entries(video):
-        if path.suffix.lower() != ".png":
+        if path.suffix != ".png":
             continue
         try:
             with Image.open(path) as image:
