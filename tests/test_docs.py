@@ -7,6 +7,8 @@ import pytest
 from typer.main import get_command
 
 from probes.criteria import CRITERIA
+from reviosa.evaluation.readers import FORMS
+from reviosa.evaluation.rules import RULES
 from workbench.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -83,3 +85,9 @@ def test_the_python_of_the_readme_runs():
         exec(compile(block, "README.md", "exec"), names)
     # As the second says: one query of one sequence, 2 layers of 4 heads, 9 keys.
     assert names["record"].attention.shape == (1, 1, 2, 4, 9)
+
+
+def test_the_page_of_scoring_has_each_rule_and_form():
+    page = (ROOT / "docs" / "scoring.md").read_text(encoding="utf-8")
+    for name in (*RULES, *FORMS):
+        assert f"| `{name}` |" in page

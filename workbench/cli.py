@@ -17,10 +17,11 @@ from workbench.commands.capture import capture
 from workbench.commands.convert import convert
 from workbench.commands.data import synth
 from workbench.commands.demo import demo
-from workbench.commands.evaluate import evaluate, score
+from workbench.commands.evaluate import evaluate
 from workbench.commands.health import doctor
 from workbench.commands.lens import lens
 from workbench.commands.probe import probe
+from workbench.commands.score import score
 from workbench.commands.segment import segment
 from workbench.commands.show import dashboard, report
 from workbench.commands.sweep import sweep

@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 
 from reviosa.errors import DataError
 
-__all__ = ["decode", "encode", "rle_runs", "rle_size"]
+__all__ = ["checked_counts", "damaged", "decode", "encode", "rle_runs", "rle_size"]
 
 
 def encode(mask: np.ndarray) -> dict[str, Any]:
@@ -47,6 +47,29 @@ def rle_size(rle: Any) -> tuple[int, int]:
     return size[0], size[1]
 
 
+def checked_counts(rle: Any, size: tuple[int, int]) -> str:
+    """The compressed string of an RLE, not looked into.
+
+    Raises:
+        DataError: the record is malformed or of another (height, width) than ``size``.
+    """
+    height, width = rle_size(rle)
+    if (height, width) != tuple(size):
+        raise DataError(
+            f"got an RLE of {height}x{width} pixels, expected {size[0]}x{size[1]} like the frames; "
+            "write the masks at the frames' size"
+        )
+    return rle["counts"]
+
+
+def damaged(height: int, width: int) -> DataError:
+    """The error for a compressed string that is no mask of that size."""
+    return DataError(
+        f"got an RLE whose runs do not fill {height}x{width} pixels, expected a complete mask; "
+        "the string is damaged, write it again"
+    )
+
+
 def decode(rle: Any, size: tuple[int, int] | None = None) -> np.ndarray:
     """Decompress an RLE to a mask, bool [height, width].
 
@@ -57,12 +80,8 @@ def decode(rle: Any, size: tuple[int, int] | None = None) -> np.ndarray:
     Raises:
         DataError: the record is malformed, has another size, or its runs do not fill the mask.
     """
-    height, width = rle_size(rle)
-    if size is not None and (height, width) != tuple(size):
-        raise DataError(
-            f"got an RLE of {height}x{width} pixels, expected {size[0]}x{size[1]} like the frames; "
-            "write the masks at the frames' size"
-        )
+    height, width = rle_size(rle) if size is None else size
+    checked_counts(rle, (height, width))
     runs = rle_runs(rle)
     values = np.zeros(len(runs), dtype=bool)
     values[1::2] = True
@@ -78,10 +97,7 @@ def rle_runs(rle: Any) -> np.ndarray:
     height, width = rle_size(rle)
     runs = _runs(rle["counts"])
     if runs is None or (runs < 0).any() or int(runs.sum()) != height * width:
-        raise DataError(
-            f"got an RLE whose runs do not fill {height}x{width} pixels, expected a complete mask; "
-            "the string is damaged, write it again"
-        )
+        raise damaged(height, width)
     return runs
 
 

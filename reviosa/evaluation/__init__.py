@@ -1,6 +1,13 @@
 """J, F, the three protocols of InterRVOS, and the prediction files they are counted on."""
 
-from reviosa.evaluation.metrics import boundary_f, boundary_radius, jaccard
+from reviosa.evaluation.metrics import (
+    FrameScores,
+    MaskError,
+    boundary_f,
+    boundary_radius,
+    frame_scores,
+    jaccard,
+)
 from reviosa.evaluation.predictions import (
     decode_masks,
     encode_prediction,
@@ -17,23 +24,28 @@ from reviosa.evaluation.score_table import (
     SCORES_FILE,
     protocol_rows,
     read_scores,
+    score_table,
     write_scores,
 )
 
 __all__ = [
     "SCORES_FILE",
     "Evaluation",
+    "FrameScores",
+    "MaskError",
     "RoleScore",
     "boundary_f",
     "boundary_radius",
     "decode_masks",
     "encode_prediction",
     "evaluate_predictions",
+    "frame_scores",
     "jaccard",
     "protocol_means",
     "protocol_rows",
     "read_predictions",
     "read_scores",
+    "score_table",
     "write_predictions",
     "write_scores",
 ]

@@ -4,29 +4,96 @@ Equations: Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for V
 Segmentation", CVPR 2016. The values are exactly those of the definition: all counting is done in
 integers, and the few divisions are in float64 and in the definition's order.
 
-F is the costly one. Boundaries are sparse and binary, so a row of pixels is held as 64-bit words:
-one integer operation then handles 64 pixels, and only the box round both masks is looked at.
+F is counted by a kernel that numba compiles on its first use (some seconds, once an installation)
+or, with the same bits, by numpy: where numba cannot be imported, or where the environment variable
+``REVIOSA_METRICS`` is "numpy".
 """
 
+import functools
 import math
-from typing import Final
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reviosa.errors import ReviosaError
+from reviosa.data.rle import checked_counts, damaged, decode
+from reviosa.errors import DataError, ReviosaError
+from reviosa.evaluation.numpy_boundary import boundary_f_by_numpy, disk_half_widths
 
-__all__ = ["boundary_f", "boundary_radius", "jaccard"]
+__all__ = ["FrameScores", "MaskError", "boundary_f", "boundary_radius", "frame_scores", "jaccard"]
 
 Masks = NDArray[np.bool_]
-Words = NDArray[np.uint64]
+Compressed = Sequence[Sequence[Any]]
+"""For each frame the RLE masks to unite; none is an empty mask."""
 
-WORD_BITS: Final = 64
-# Pixel k of a row is bit k of its word, whatever the machine's own byte order.
-_WORD: Final = np.dtype("<u8")
-# Frames are handled together as long as their packed rows fit the processor's fast cache; beyond
-# that, larger groups only cost memory traffic.
-_GROUP_WORDS: Final = 16_384
+_SIDES: Final = ("prediction", "truth")
+
+
+@dataclass(frozen=True)
+class FrameScores:
+    """What two tracks of masks have in common, frame by frame."""
+
+    j: NDArray[np.float64]
+    """J [frame], 0 to 1."""
+    f: NDArray[np.float64]
+    """F [frame], 0 to 1."""
+    common: NDArray[np.int64]
+    """Pixels in both masks [frame]."""
+    predicted: NDArray[np.int64]
+    """Pixels in the prediction [frame]."""
+    true: NDArray[np.int64]
+    """Pixels in the truth [frame]."""
+
+
+class MaskError(DataError):
+    """A mask that is to be scored cannot be read."""
+
+    def __init__(self, side: str, frame: int, reason: str) -> None:
+        super().__init__(side, frame, reason)
+        self.side = side
+        """"prediction" or "truth"."""
+        self.frame = frame
+        """Index into the frames that were given."""
+        self.reason = reason
+        """What is wrong with it."""
+
+    def __str__(self) -> str:
+        return f"{self.side}, frame {self.frame}: {self.reason}"
+
+
+def frame_scores(
+    prediction: Masks | Compressed,
+    truth: Masks | Compressed,
+    size: tuple[int, int],
+    bound: float = 0.008,
+) -> FrameScores:
+    """Give J and F of each frame, with the pixels they come from.
+
+    Args:
+        prediction: bool [frame, height, width], or for each frame a list of compressed COCO RLE
+            masks, which are united. These are not decoded to arrays but scored as they are.
+        truth: likewise; it may come in the other form.
+        size: height and width in pixels, which all masks must have.
+        bound: tolerance of F, a share of the image diagonal, or pixels if it is 1 or more.
+
+    Raises:
+        MaskError: an RLE is malformed, damaged, or of another size.
+        ReviosaError: an array is not bool or not of that size; there are more frames on one side;
+            or ``bound`` is negative or not finite.
+    """
+    radius = boundary_radius(*size, bound)
+    for side, masks in zip(_SIDES, (prediction, truth), strict=True):
+        if isinstance(masks, np.ndarray):
+            _check_array(side, masks, (len(masks), *size))
+    if len(prediction) != len(truth):
+        raise ReviosaError(
+            f"got masks of {len(prediction)} frames as prediction and of {len(truth)} as truth, "
+            "expected the same frames; choose those that have truth"
+        )
+    return _score(prediction, truth, size, radius)
 
 
 def jaccard(prediction: Masks, truth: Masks, void: Masks | None = None) -> NDArray[np.float64]:
@@ -77,14 +144,8 @@ def boundary_f(
             or ``bound`` is negative or not finite.
     """
     prediction, truth = _without_void(prediction, truth, void)
-    frames, height, width = prediction.shape
-    radius = boundary_radius(height, width, bound)
-    result = np.ones(frames)
-    group = max(1, _GROUP_WORDS // max(1, 2 * height * (width // WORD_BITS + 1)))
-    for start in range(0, frames, group):
-        part = slice(start, start + group)
-        result[part] = _boundary_f_of_group(prediction[part], truth[part], radius)
-    return result
+    size = prediction.shape[1:]
+    return _score(prediction, truth, size, boundary_radius(*size, bound)).f
 
 
 def boundary_radius(height: int, width: int, bound: float = 0.008) -> float:
@@ -103,153 +164,126 @@ def boundary_radius(height: int, width: int, bound: float = 0.008) -> float:
 
 def _without_void(prediction: Masks, truth: Masks, void: Masks | None) -> tuple[Masks, Masks]:
     """Check the arrays and clear the void pixels, if any, in copies."""
-    for name, mask in (("prediction", prediction), ("truth", truth), ("void", void)):
-        if mask is None and name == "void":
-            continue
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
-            got = f"dtype {mask.dtype}" if isinstance(mask, np.ndarray) else type(mask).__name__
-            raise ReviosaError(
-                f"{name} is {got}, expected a numpy array of bool; threshold it, e.g. mask > 0"
-            )
-        if mask.ndim != 3:
-            raise ReviosaError(
-                f"{name} has shape {mask.shape}, expected [frame, height, width]; "
-                "give a single frame as mask[None]"
-            )
-        if mask.shape != prediction.shape:
-            raise ReviosaError(
-                f"{name} has shape {mask.shape}, expected the prediction's {prediction.shape}; "
-                "resize the masks to the frames of the video"
-            )
+    _check_array("prediction", prediction, None)
+    _check_array("truth", truth, prediction.shape)
     if void is None:
         return prediction, truth
+    _check_array("void", void, prediction.shape)
     return prediction & ~void, truth & ~void
 
 
-def _boundary_f_of_group(prediction: Masks, truth: Masks, radius: float) -> NDArray[np.float64]:
-    """F of frames that are handled together; the masks are bool [frame, height, width]."""
-    frames, height, width = prediction.shape
-    # First half predictions, second half truths: both go through each step in one operation.
-    bits = _pack(prediction, truth)
-    box = _box(bits, height)
-    if box is None:
-        return np.ones(frames)
-    rows, words = box
-    boundary = _boundary(bits[:, rows, words], width - words.start * WORD_BITS)
-    near = _dilate(boundary, radius)
-    hits = np.bitwise_count(boundary & np.concatenate((near[frames:], near[:frames])))
-    # Counts are whole numbers far below 2**53, so float64 holds them exactly.
-    matched = hits.sum(axis=(1, 2), dtype=np.float64)
-    total = np.bitwise_count(boundary).sum(axis=(1, 2), dtype=np.float64)
-    # The convention of davis2017: a share of nothing is 1, so a missing boundary has precision 1
-    # and recall 0 (F = 0), and two missing ones have both 1 (F = 1).
-    share = np.divide(matched, total, out=np.ones_like(total), where=total > 0)
-    precision, recall = share[:frames], share[frames:]
-    both = precision + recall
-    return np.divide(2 * precision * recall, both, out=np.zeros_like(both), where=both > 0)
+def _check_array(name: str, mask: Any, shape: tuple[int, ...] | None) -> None:
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+        got = f"dtype {mask.dtype}" if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise ReviosaError(
+            f"{name} is {got}, expected a numpy array of bool; threshold it, e.g. mask > 0"
+        )
+    if mask.ndim != 3:
+        raise ReviosaError(
+            f"{name} has shape {mask.shape}, expected [frame, height, width]; "
+            "give a single frame as mask[None]"
+        )
+    if shape is not None and mask.shape != shape:
+        raise ReviosaError(
+            f"{name} has shape {mask.shape}, expected {shape} like the frames; "
+            "resize the masks to the frames of the video"
+        )
 
 
-def _pack(prediction: Masks, truth: Masks) -> Words:
-    """Pack two masks [frame, height, width] into uint64 [2 * frame, height, word]."""
-    frames, height, width = prediction.shape
-    words = -(-width // WORD_BITS)
-    packed = np.zeros((2 * frames, height, words * 8), np.uint8)
-    used = -(-width // 8)
-    packed[:frames, :, :used] = np.packbits(prediction, axis=-1, bitorder="little")
-    packed[frames:, :, :used] = np.packbits(truth, axis=-1, bitorder="little")
-    return packed.view(_WORD)
+def _score(
+    prediction: Masks | Compressed, truth: Masks | Compressed, size: tuple[int, int], radius: float
+) -> FrameScores:
+    """Score checked masks of as many frames."""
+    kernel = _kernel()
+    if kernel is None or 0 in size:
+        return _by_numpy(*(_array(*side, size) for side in _named(prediction, truth)), radius)
+    frames = len(prediction)
+    j, f, counts = np.empty(frames), np.empty(frames), np.empty((frames, 3), np.int64)
+    sides = [_for_kernel(*side, size) for side in _named(prediction, truth)]
+    half_heights = np.array(disk_half_widths(radius, *size), np.int64)
+    side, mask = kernel(*sides, size, half_heights, j, f, counts)
+    if side >= 0:
+        frame = int(np.searchsorted(sides[side].frames, mask, side="right")) - 1
+        raise MaskError(_SIDES[side], frame, str(damaged(*size)))
+    return FrameScores(j, f, *counts.T)
 
 
-def _box(bits: Words, height: int) -> tuple[slice, slice] | None:
-    """Rows and words that hold every boundary pixel of any mask in the group, None if all empty."""
-    rows = np.flatnonzero(np.bitwise_or.reduce(bits, axis=(0, 2)))
-    if not len(rows):
-        return None
-    columns = np.bitwise_or.reduce(bits, axis=(0, 1))
-    words = np.flatnonzero(columns)
-    # A boundary pixel lies on a set pixel or above, left or above-left of one; and the row below
-    # the lowest set pixel is needed to see that it differs. The column to the right of the box is
-    # seen as empty anyway (see _boundary).
-    first_word = int(words[0])
-    if first_word and int(columns[first_word]) & 1:
-        first_word -= 1
-    return (
-        slice(max(int(rows[0]) - 1, 0), min(int(rows[-1]) + 2, height)),
-        slice(first_word, int(words[-1]) + 1),
+def _named(
+    prediction: Masks | Compressed, truth: Masks | Compressed
+) -> tuple[tuple[str, Masks | Compressed], ...]:
+    return tuple(zip(_SIDES, (prediction, truth), strict=True))
+
+
+def _by_numpy(prediction: Masks, truth: Masks, radius: float) -> FrameScores:
+    common, predicted, true = (
+        np.count_nonzero(masks, axis=(1, 2)) for masks in (prediction & truth, prediction, truth)
+    )
+    union = predicted + true - common
+    j = np.divide(common, union, out=np.ones(len(union)), where=union > 0)
+    f = boundary_f_by_numpy(prediction, truth, radius)
+    return FrameScores(j, f, common, predicted, true)
+
+
+def _array(side: str, masks: Masks | Compressed, size: tuple[int, int]) -> Masks:
+    """Decode what is compressed to bool [frame, height, width]."""
+    if isinstance(masks, np.ndarray):
+        return masks
+    united = np.zeros((len(masks), *size), bool)
+    for frame, rles in enumerate(masks):
+        for rle in rles:
+            try:
+                united[frame] |= decode(rle, size)
+            except DataError as error:
+                raise MaskError(side, frame, str(error)) from None
+    return united
+
+
+class _Side(NamedTuple):
+    """One side as the kernel takes it."""
+
+    array: NDArray[np.uint8]
+    text: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    frames: NDArray[np.int64]
+
+
+def _for_kernel(side: str, masks: Masks | Compressed, size: tuple[int, int]) -> _Side:
+    if isinstance(masks, np.ndarray):
+        # Writable too, though nothing is written: numba compiles anew for arrays that are not.
+        array = np.require(masks, requirements=["C", "W"]).view(np.uint8)
+        nothing = np.zeros(1, np.int64)
+        return _Side(array, np.frombuffer(b"", np.uint8), nothing, nothing)
+    strings: list[bytes] = []
+    frames = [0]
+    for frame, rles in enumerate(masks):
+        for rle in rles:
+            try:
+                counts = checked_counts(rle, size)
+            except DataError as error:
+                raise MaskError(side, frame, str(error)) from None
+            # What is not ASCII becomes bytes that are no code of a run, which the kernel sees.
+            strings.append(counts.encode("utf-8", "surrogatepass"))
+        frames.append(len(strings))
+    return _Side(
+        np.zeros((0, 1, 1), np.uint8),
+        np.frombuffer(b"".join(strings), np.uint8),
+        np.cumsum([0, *map(len, strings)], dtype=np.int64),
+        np.array(frames, np.int64),
     )
 
 
-def _boundary(bits: Words, width: int) -> Words:
-    """Boundary maps of packed masks of a frame that ends ``width`` columns after the first word.
-
-    Beyond the given rows and words the masks must be empty, or the frame must end there.
-    """
-    here = _with_padding(bits, 1)
-    right = _towards_zero(here, 1)
-    columns = here.shape[2] * WORD_BITS
-    # Only columns that have a right neighbour inside the frame may be compared with it.
-    inside = np.arange(columns) < min(width - 1, columns)
-    has_right = np.packbits(inside, bitorder="little").view(_WORD)
-    result = (here ^ right) & has_right
-    result[:, :-1] |= here[:, :-1] ^ here[:, 1:]
-    result[:, :-1] |= (here[:, :-1] ^ right[:, 1:]) & has_right
-    return result[:, :, :-1]
+def _kernel() -> Callable[..., tuple[int, int]] | None:
+    """The compiled kernel; None where numpy is to do the work."""
+    return None if os.environ.get("REVIOSA_METRICS") == "numpy" else _compiled()
 
 
-def _dilate(bits: Words, radius: float) -> Words:
-    """Dilate packed maps with the disk x^2 + y^2 <= radius^2, cut to the given rows and words."""
-    _, rows, words = bits.shape
-    # No two pixels of the box are further apart than its diagonal: a larger disk adds nothing.
-    radius = min(radius, math.ceil(math.hypot(rows, words * WORD_BITS)))
-    reach = min(math.floor(radius), rows - 1)
-    half_widths = [math.isqrt(math.floor(radius**2 - dy**2)) for dy in range(reach + 1)]
-    # Zeros after each row keep what is moved out of one row from entering the next.
-    run = _with_padding(bits, -(-half_widths[0] // WORD_BITS) or 1)
-    result = np.zeros_like(run)
-    grown = 0
-    # From the far, narrow rows of the disk to its widest: the runs only ever grow.
-    for dy in reversed(range(len(half_widths))):
-        while grown < half_widths[dy]:
-            step = min(half_widths[dy] - grown, grown + 1)
-            run = run | _towards_zero(run, step) | _from_zero(run, step)
-            grown += step
-        if dy:
-            result[:, dy:] |= run[:, :-dy]
-            result[:, :-dy] |= run[:, dy:]
-        else:
-            result |= run
-    return result[:, :, :words]
+@functools.cache
+def _compiled() -> Callable[..., tuple[int, int]] | None:
+    # Here, because importing numba takes a second that only those who score should wait.
+    try:
+        import numba
 
-
-def _with_padding(bits: Words, padding: int) -> Words:
-    """Copy with ``padding`` empty words after each row."""
-    maps, rows, words = bits.shape
-    result = np.zeros((maps, rows, words + padding), _WORD)
-    result[:, :, :words] = bits
-    return result
-
-
-def _towards_zero(bits: Words, pixels: int) -> Words:
-    """Move all pixels to lower columns; the rows are seen as one long line, whose start is lost."""
-    flat = bits.reshape(-1)
-    whole, part = divmod(pixels, WORD_BITS)
-    result = np.zeros_like(flat)
-    kept = len(flat) - whole
-    if kept > 0:
-        np.right_shift(flat[whole:], part, out=result[:kept])
-        if part:
-            result[: kept - 1] |= flat[whole + 1 :] << (WORD_BITS - part)
-    return result.reshape(bits.shape)
-
-
-def _from_zero(bits: Words, pixels: int) -> Words:
-    """Move all pixels to higher columns; the rows are seen as one long line, whose end is lost."""
-    flat = bits.reshape(-1)
-    whole, part = divmod(pixels, WORD_BITS)
-    result = np.zeros_like(flat)
-    kept = len(flat) - whole
-    if kept > 0:
-        np.left_shift(flat[:kept], part, out=result[whole:])
-        if part:
-            result[whole + 1 :] |= flat[: kept - 1] >> (WORD_BITS - part)
-    return result.reshape(bits.shape)
+        from reviosa.evaluation import kernels
+    except ImportError:
+        return None
+    return None if numba.config.DISABLE_JIT else kernels.load()

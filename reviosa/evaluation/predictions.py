@@ -24,6 +24,7 @@ __all__ = [
     "decode_masks",
     "encode_prediction",
     "join_prediction",
+    "mask_list",
     "read_predictions",
     "write_predictions",
 ]
@@ -87,17 +88,8 @@ def decode_masks(
         DataError: the number of masks, the size of one, or a record is not as expected.
     """
     key = MASK_KEYS[role]
-    rles = prediction.get(key)
-    if not isinstance(rles, list):
-        raise DataError(_no_list(where, key, prediction))
+    rles = mask_list(prediction, role, shape[0], where)
     masks = np.zeros(shape, bool)
-    if not rles:
-        return masks
-    if len(rles) != shape[0]:
-        raise DataError(
-            f"{where}: got {len(rles)} masks in {key}, expected {shape[0]}, one for each frame of "
-            "the video (or none at all); predict every frame"
-        )
     for frame, rle in enumerate(rles):
         if rle is None:
             continue
@@ -106,6 +98,24 @@ def decode_masks(
         except DataError as error:
             raise DataError(f"{where}, {key}, frame {frame}: {error}") from None
     return masks
+
+
+def mask_list(prediction: Mapping[str, Any], role: str, frames: int, where: str) -> list[Any]:
+    """Give the RLE masks of a role, one a frame or null, or none if it was not named.
+
+    Raises:
+        DataError: there is no list, or one of another length than ``frames``.
+    """
+    key = MASK_KEYS[role]
+    rles = prediction.get(key)
+    if not isinstance(rles, list):
+        raise DataError(_no_list(where, key, prediction))
+    if rles and len(rles) != frames:
+        raise DataError(
+            f"{where}: got {len(rles)} masks in {key}, expected {frames}, one for each frame of "
+            "the video (or none at all); predict every frame"
+        )
+    return rles
 
 
 def read_predictions(path: str | Path) -> dict[str, dict[str, dict[str, Any]]]:

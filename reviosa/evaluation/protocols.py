@@ -8,17 +8,26 @@ Departure from the released scripts: they leave an expression without a predicti
 so that a system gains by failing. Here it counts as zero and is listed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from reviosa.data.records import ROLES, VideoSample
-from reviosa.evaluation.metrics import boundary_f, jaccard
-from reviosa.evaluation.predictions import Predictions, decode_masks
+from reviosa.data.rle import checked_counts
+from reviosa.errors import DataError
+from reviosa.evaluation.predictions import MASK_KEYS, Predictions, mask_list
+from reviosa.evaluation.scoring import Dataset, RoleFrames, score_expressions
+from reviosa.evaluation.source import Found
 
-__all__ = ["Evaluation", "RoleScore", "evaluate_predictions", "protocol_means"]
+__all__ = [
+    "DictionarySource",
+    "Evaluation",
+    "RoleScore",
+    "evaluate_predictions",
+    "protocol_means",
+    "role_score",
+]
 
 
 @dataclass(frozen=True)
@@ -64,15 +73,6 @@ class Evaluation:
         return {**self.protocols, "missing": list(self.missing), "unknown": list(self.unknown)}
 
 
-class Dataset(Protocol):
-    """What an evaluation needs of a data set."""
-
-    @property
-    def samples(self) -> Sequence[VideoSample]:
-        """All expressions with their videos."""
-        ...
-
-
 def evaluate_predictions(
     dataset: Dataset,
     predictions: Predictions,
@@ -92,22 +92,11 @@ def evaluate_predictions(
         DataError: a prediction has another number of masks, or masks of another size, than the
             video, or is damaged; the message names the video and expression and both numbers.
     """
-    scores: list[RoleScore] = []
-    missing: list[str] = []
-    for done, sample in enumerate(dataset.samples, start=1):
-        expression = sample.expression
-        prediction = predictions.get(expression.video_id, {}).get(expression.exp_id)
-        if prediction is None:
-            missing.append(expression.sample_id)
-        for index, role in enumerate(ROLES):
-            if role == "actor" or expression.is_interaction:
-                scores.append(_score(sample, index, prediction))
-        if progress is not None:
-            progress(done, len(dataset.samples))
-    known = {sample.expression.sample_id for sample in dataset.samples}
-    predicted = (f"{video}/{exp}" for video, records in predictions.items() for exp in records)
-    unknown = tuple(sample_id for sample_id in predicted if sample_id not in known)
-    return Evaluation(tuple(scores), protocol_means(scores), tuple(missing), unknown)
+    found = score_expressions(dataset, DictionarySource(predictions), progress=progress)
+    for sample_id, faults in found.faults.items():
+        raise DataError(f"{sample_id}, {faults[0]}")
+    scores = tuple(map(role_score, found.roles))
+    return Evaluation(scores, protocol_means(scores), found.missing, found.unknown)
 
 
 def protocol_means(scores: Sequence[RoleScore]) -> dict[str, dict[str, float | int | None]]:
@@ -125,22 +114,54 @@ def protocol_means(scores: Sequence[RoleScore]) -> dict[str, dict[str, float | i
     return {name: _means(chosen) for name, chosen in settings.items()}
 
 
-def _score(sample: VideoSample, role: int, prediction: Mapping[str, Any] | None) -> RoleScore:
-    expression = sample.expression
-    j = f = 0.0
-    if prediction is not None:
-        truth = sample.masks(role)
-        masks = decode_masks(prediction, ROLES[role], truth.shape, expression.sample_id)
-        j = float(jaccard(masks, truth).mean())
-        f = float(boundary_f(masks, truth).mean())
+class DictionarySource:
+    """Predictions in ReVIOSa's form as a source; what is wrong with one is raised."""
+
+    def __init__(self, predictions: Predictions) -> None:
+        self._predictions = predictions
+
+    def find(
+        self,
+        video_id: str,
+        exp_id: str,
+        role: str,
+        frames: Sequence[str],
+        size: tuple[int, int],
+        indices: Sequence[int],
+    ) -> Found:
+        """See :class:`~reviosa.evaluation.source.PredictionSource`."""
+        record = self._predictions.get(video_id, {}).get(exp_id)
+        if record is None:
+            return Found(None)
+        where, key = f"{video_id}/{exp_id}", MASK_KEYS[role]
+        rles = mask_list(record, role, len(frames), where)
+        chosen = [rles[index] for index in indices] if rles else [None] * len(indices)
+        for index, rle in zip(indices, chosen, strict=True):
+            try:
+                if rle is not None:
+                    checked_counts(rle, size)
+            except DataError as error:
+                raise DataError(f"{where}, {key}, frame {index}: {error}") from None
+        return Found([[] if rle is None else [rle] for rle in chosen])
+
+    def ids(self) -> Iterator[tuple[str, str]]:
+        """See :class:`~reviosa.evaluation.source.PredictionSource`."""
+        for video_id, records in self._predictions.items():
+            for exp_id in records:
+                yield video_id, exp_id
+
+
+def role_score(role: RoleFrames) -> RoleScore:
+    """J and F of a role, averaged over its frames."""
+    expression = role.expression
     return RoleScore(
         video_id=expression.video_id,
         exp_id=expression.exp_id,
-        role=ROLES[role],
+        role=role.role,
         caption_type=expression.caption_type,
-        j=j,
-        f=f,
-        missing=prediction is None,
+        j=role.j,
+        f=role.f,
+        missing=role.missing,
     )
 
 

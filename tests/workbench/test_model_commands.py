@@ -57,7 +57,8 @@ def test_a_missing_prediction_is_counted_and_named(cli, dataset, perfect):
     # One expression of n is 0, the others are 100.
     n = len(dataset.samples)
     assert json.loads(result.out)["rvos"]["J"] == pytest.approx(100 * (n - 1) / n)
-    assert "1 expressions have no prediction" in result.err
+    assert result.code == 1
+    assert "1 expression has no prediction and counts as 0" in result.err
 
 
 def test_one_protocol_alone(cli, dataset, perfect):

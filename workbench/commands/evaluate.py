@@ -1,4 +1,4 @@
-"""``reviosa evaluate`` and ``reviosa score``: J and F by protocol."""
+"""``reviosa evaluate``: a model's J and F by protocol."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from reviosa.data import VideoDataset
     from reviosa.inference import Segmenter
 
-__all__ = ["evaluate", "print_protocols", "score"]
+__all__ = [
+    "Protocol",
+    "ProtocolOption",
+    "chosen_protocols",
+    "evaluate",
+    "print_protocols",
+    "require_protocol",
+]
 
 _PROTOCOLS = ("actor", "target", "rvos")
 
@@ -87,7 +94,7 @@ def evaluate(
     dataset = open_dataset(data, limit)
     dataset.check_frames()
     if dataset.has_truth:
-        _require(dataset, protocol)
+        require_protocol(dataset, protocol)
     loaded = load_model(model, device, frames)
     config: dict[str, Any] = {"limit": limit, "protocol": str(protocol)}
     if target_by_prompt:
@@ -107,7 +114,7 @@ def evaluate(
             with progress("scoring") as update:
                 evaluation = evaluate_predictions(dataset, predictions, update)
             write_scores(run.directory / SCORES_FILE, evaluation.scores)
-            result = _chosen(evaluation.to_json(), protocol)
+            result = chosen_protocols(evaluation.to_json(), protocol)
             result["put_into_form"] = sum(
                 "babble" in entry for video in predictions.values() for entry in video.values()
             )
@@ -122,6 +129,7 @@ def evaluate(
 
 def _print_unscored(dataset: "VideoDataset", out: Path, json: bool) -> None:
     from reports.style import count
+    from reviosa.evaluation.archive import ARCHIVE_ROOTS
     from workbench.console import print_json
 
     predictions = out / "predictions.json"
@@ -131,7 +139,7 @@ def _print_unscored(dataset: "VideoDataset", out: Path, json: bool) -> None:
     print(
         f"{dataset.root} keeps its masks back: there is nothing to score. Predictions of "
         f"{count(len(dataset.samples), 'expression')} in {predictions}; the benchmark's server "
-        "scores them"
+        "scores them" + (" (reviosa score --archive)" if dataset.layout in ARCHIVE_ROOTS else "")
     )
 
 
@@ -162,28 +170,6 @@ def _predict(
     return predictions
 
 
-def score(
-    predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS", help="Predictions in ReVIOSa's JSON form.")
-    ],
-    data: Data,
-    protocol: ProtocolOption = Protocol.all,
-    json: Json = False,
-) -> None:
-    """Score the predictions of any system: J, F and J&F for Actor, Target and RVOS."""
-    from reviosa.data import open_dataset
-    from reviosa.evaluation import evaluate_predictions, read_predictions
-    from workbench.console import progress
-
-    read = read_predictions(predictions)
-    dataset = open_dataset(data)
-    dataset.require_truth()
-    _require(dataset, protocol)
-    with progress("scoring") as update:
-        evaluation = evaluate_predictions(dataset, read, update)
-    _print(_chosen(evaluation.to_json(), protocol), json)
-
-
 def print_protocols(protocols: Mapping[str, Mapping[str, Any]]) -> None:
     """Print J, F and J&F by protocol as a table, with the interval of J&F where there is one."""
     from reports.style import PROTOCOL_TITLES, interval, number
@@ -204,12 +190,14 @@ def print_protocols(protocols: Mapping[str, Mapping[str, Any]]) -> None:
     print_table("Score in per cent", header, rows)
 
 
-def _require(dataset: Any, protocol: Protocol) -> None:
+def require_protocol(dataset: "VideoDataset", protocol: Protocol) -> None:
+    """Raise DataError where the data set has no expression of the protocol."""
     if protocol in (Protocol.actor, Protocol.target):
         dataset.require_targets()
 
 
-def _chosen(result: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
+def chosen_protocols(result: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
+    """The result without the protocols that were not asked for."""
     dropped = [name for name in _PROTOCOLS if protocol != Protocol.all and name != protocol]
     return {key: value for key, value in result.items() if key not in dropped}
 
