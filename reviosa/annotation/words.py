@@ -17,8 +17,9 @@ __all__ = [
 _LABEL = re.compile(r"\[\s*(\d+)\s*\]")
 _LEAKS = re.compile(
     r"\[\s*\d+\s*\]|\bhighlight(?:ed|ing)?\b|\boutlin(?:e|es|ed|ing)\b|\bcontours?\b|\boverlays?\b"
-    r"|\bbounding box(?:es)?\b|\bsegment(?:ed|ation)\b|\bannotat\w+|\blabel(?:s|led|ed)\b"
-    r"|\bmarked\b|\b(?:object|id|subject) #?\d+\b|\b(?:frame|image|picture) \d+\b",
+    r"|\bbounding box(?:es)?\b|\bsegment(?:ed|ation)\b|\bannotat\w+|\blabell?ed\b"
+    r"|\bmarked (?:object|region|area|in)\b"
+    r"|\b(?:object|id|subject) #?\d+\b|\b(?:frame|image|picture) \d+\b",
     re.IGNORECASE,
 )
 # A person may wear a mask; the marking's mask is never worn.
