@@ -71,9 +71,19 @@ class TrackingSettings(_Settings):
     sam2_base: str = "sam2/sam2_hiera_l"
     """Architecture of a ``.pt`` file: a yaml of the sam2 package."""
     every: Count = 4
-    """The box is shown again on every so many frames on which the object has one."""
-    grow: Annotated[float, Field(ge=0)] = 0.1
-    """Masks are cut to the frame's box, grown by this share of its sides."""
+    """SAM2 is prompted on every so many frames on which the object has a box, and on the first;
+    between them its memory speaks."""
+    memory: Count = 4
+    """Prompted frames that it remembers, the last ones."""
+    grow: Annotated[float, Field(ge=0)] = 0.05
+    """Masks are cut to the frame's box, grown to each side by this share of its own size."""
+    fit_frames: Count = 8
+    """A checkpoint of this project is prompted by a language vector that is fitted to the boxes of
+    so many frames."""
+    fit_steps: Count = 60
+    """Steps of that fit."""
+    fit_rate: Annotated[float, Field(gt=0)] = 0.15
+    """Its learning rate at the first step; it falls to 0 at the last."""
 
 
 class VerificationSettings(_Settings):
