@@ -13,6 +13,7 @@ import typer
 from reviosa.errors import ReviosaError
 from workbench.commands.ablate import ablate
 from workbench.commands.analysis import correlate, rank, select
+from workbench.commands.annotate import annotate
 from workbench.commands.capture import capture
 from workbench.commands.convert import convert
 from workbench.commands.data import synth
@@ -35,6 +36,7 @@ _COMMANDS = (
     demo,
     doctor,
     synth,
+    annotate,
     train,
     segment,
     evaluate,
@@ -57,6 +59,7 @@ _RESUME_HINTS = {
     "lens": "the finished part is kept; go on with the same command and --resume",
     "probe": "the finished part is kept; go on with the same command and --resume",
     "evaluate": "the finished part is kept; go on with the same command and --resume",
+    "annotate": "the finished part is kept; go on with the same command and --resume",
     "train": "the last checkpoint is kept; go on with the same command and --resume",
     "sweep": "what is finished is kept; go on with the same command",
     "demo": "what is finished is kept; go on with the same command",

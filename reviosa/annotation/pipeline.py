@@ -103,12 +103,8 @@ class _Run:
     ) -> None:
         self.out, self.config, self.desk, self.progress = out, config, desk, progress
         self.asker = Asker(desk, out / _KEPT, progress)
-        self._lost: list[Dropped] = []
-
-    @property
-    def dropped(self) -> list[Dropped]:
+        self.dropped = self.asker.dropped
         """What no stage could use."""
-        return self._lost
 
     def spent(self) -> dict[str, dict[str, Any]]:
         """What was sent by stage, all sessions together."""
@@ -126,7 +122,7 @@ class _Run:
         """Write ``dropped.json``: stage, item and reason of each."""
         write_json(
             self.out / "dropped.json",
-            [item._asdict() for item in (*self._lost, *self.asker.dropped)],
+            [item._asdict() for item in self.dropped],
         )
 
     def clips(
@@ -156,15 +152,15 @@ class _Run:
                 except DataError as error:
                     # One broken video of thousands must not end the run; it is not kept, so that
                     # a session after its repair finds it.
-                    self._lost.append(Dropped("tracks", source.name, str(error)))
+                    self.dropped.append(Dropped("tracks", source.name, str(error)))
                     continue
                 kept.put(source.name, "", _plain(found))
             clips += found.clips
-            self._lost += found.dropped
+            self.dropped += found.dropped
         if self.progress is not None:
             self.progress(len(sources), len(sources), "tracks")
         if not clips:
-            first = self._lost[0]
+            first = self.dropped[0]
             raise DataError(
                 f"got no clip with an object from {len(sources)} videos, expected at least one; "
                 f"the first that was dropped is {first.item}: {first.why}"

@@ -29,9 +29,7 @@ class MemoryTracker:
         most_conditions: conditioning frames that are remembered, the last ones; all when None.
     """
 
-    def __init__(
-        self, sam2: SAM2Base, num_frames: int, most_conditions: int | None = None
-    ) -> None:
+    def __init__(self, sam2: SAM2Base, num_frames: int, most_conditions: int | None = None) -> None:
         self._sam2, self._num_frames = sam2, num_frames
         self._most_conditions = most_conditions
         self._bank: dict[str, dict[int, dict]] = {
