@@ -32,10 +32,23 @@ class VideoDataset(ABC):
     """Videos with expressions about them; frames and masks are decoded when asked for.
 
     A reader sets the attributes below and gives the masks of one annotation; all else is shared.
+
+    Args:
+        root: the folder of the split.
+        limit: read the first ``limit`` videos only.
+        strict: raise the first fault that opening finds. Otherwise all that can be kept is kept:
+            a video or expression that cannot be read is left out, a frame that is missing keeps
+            the path where it was looked for, and :meth:`faults` names these and all other faults.
+
+    Raises:
+        DataError: the files of the layout are missing or unreadable as a whole; and, if strict,
+            any fault that opening finds.
     """
 
     layout: ClassVar[str]
-    """Name of the layout, as ``--layout`` takes it."""
+    """Name of the layout."""
+    files: ClassVar[str] = "its published files"
+    """What its folder holds, in words, for the message that nothing was found."""
     root: Path
     """The folder it was read from."""
     identity: str
@@ -45,6 +58,14 @@ class VideoDataset(ABC):
     """Whether there are masks; splits whose truth a server keeps have none."""
     world: dict[str, Any] | None = None
     """What the synthetic world knows of its objects; None for other data."""
+
+    @abstractmethod
+    def __init__(self, root: str | Path, limit: int | None = None, strict: bool = True) -> None: ...
+
+    @classmethod
+    @abstractmethod
+    def found(cls, root: Path) -> bool:
+        """Whether this folder holds a data set in this layout, by its files and a look into one."""
 
     @abstractmethod
     def annotation_masks(
@@ -60,7 +81,10 @@ class VideoDataset(ABC):
 
     @abstractmethod
     def faults(self) -> Iterator[Fault]:
-        """Everything that is wrong with the data set, in one pass over all of it."""
+        """Everything that is wrong with the data set, in one pass over all of it.
+
+        Of a data set that was opened with ``strict=False``, also what opening found.
+        """
 
     @cached_property
     def samples(self) -> tuple[VideoSample, ...]:

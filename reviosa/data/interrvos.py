@@ -7,23 +7,24 @@ Everything but the pixels is checked on opening, so that a long run does not fai
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from reviosa.data.dataset import Fault, VideoDataset, frame_faults
 from reviosa.data.frames import FRAME_SUFFIXES
 from reviosa.data.prompts import has_words
-from reviosa.data.records import CAPTION_TYPES, Expression, Video, VideoSample
+from reviosa.data.records import CAPTION_TYPES, Expression, Video
 from reviosa.data.rle import decode, rle_size
 from reviosa.errors import DataError
 
 __all__ = ["InterRVOSDataset"]
 
 
-class InterRVOSDataset:
+class InterRVOSDataset(VideoDataset):
     """A data set in the InterRVOS layout; masks and frames are decoded when asked for.
 
     Args:
@@ -34,7 +35,15 @@ class InterRVOSDataset:
         DataError: the folder, a JSON file, a frame, an expression or a mask is not as promised.
     """
 
-    def __init__(self, root: str | Path, limit: int | None = None) -> None:
+    layout = "interrvos"
+    files = "meta_expressions.json with caption types, mask_dict.json, JPEGImages/"
+
+    @classmethod
+    def found(cls, root: Path) -> bool:
+        """Whether the folder has ``meta_expressions.json``, by either name."""
+        return any((root / f"{x}meta_expressions.json").is_file() for x in ("", "new_"))
+
+    def __init__(self, root: str | Path, limit: int | None = None, strict: bool = True) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
             raise DataError(
@@ -58,95 +67,42 @@ class InterRVOSDataset:
         self.videos: tuple[Video, ...] = tuple(
             self._read_video(video_id, record) for video_id, record in list(videos.items())[:limit]
         )
-        self._lengths = {video.video_id: len(video.frame_names) for video in self.videos}
-        self.samples: tuple[VideoSample, ...] = tuple(
-            VideoSample(video, expression, self)
-            for video in self.videos
-            for expression in video.expressions
-        )
-        """All expressions, in the order of the file."""
         world = self.root / "world.json"
         self.world: dict[str, Any] | None = (
             _parse(world, world.read_bytes()) if world.is_file() else None
         )
-        """What the synthetic world knows of its objects; None for other data."""
 
-    @property
-    def provenance(self) -> dict[str, str]:
-        """Where it lies and what it is, as a run's header says it."""
-        return {"path": str(self.root.resolve()), "identity": self.identity}
+    def annotation_masks(
+        self, video: Video, anno_id: int, indices: Sequence[int]
+    ) -> Iterator[np.ndarray | None]:
+        """See :class:`~reviosa.data.dataset.VideoDataset`."""
+        track = self._annotations[str(anno_id)]
+        for index in indices:
+            if track[index] is None:
+                yield None
+                continue
+            try:
+                yield decode(track[index], self.size(video.video_id))
+            except DataError as error:
+                where = f"{video.video_id}, annotation {anno_id}, frame {index}"
+                raise DataError(f"{where}: {error}") from None
 
-    @property
-    def summary(self) -> dict[str, Any]:
-        """Its identity, and how many videos, expressions and interactions it holds."""
-        return {
-            "identity": self.identity,
-            "videos": len(self.videos),
-            "expressions": len(self.samples),
-            "interactions": len(self.interactions),
-        }
-
-    @property
-    def interactions(self) -> tuple[VideoSample, ...]:
-        """The samples in which one object acts on another."""
-        return tuple(sample for sample in self.samples if sample.expression.is_interaction)
-
-    def check_frames(self) -> None:
-        """Read the header of every frame, so that a run does not fail on the last video.
-
-        Raises:
-            DataError: a frame is no image, or has another size than the first of its video; or no
-                video has an expression.
-        """
-        if not self.samples:
-            raise DataError(f"{self.root}: got no expression at all, expected at least one")
-        for video in self.videos:
-            height, width = self._sizes[video.video_id]
-            for path in video.frame_paths[1:]:
-                found = _image_size(path)
-                if found != (height, width):
-                    raise DataError(
-                        f"{path}: got a frame of {found[1]}x{found[0]} pixels, expected "
-                        f"{width}x{height} like the first of its video; replace it"
-                    )
-
-    def require_targets(self) -> None:
-        """Raise DataError if no expression is an interaction, so that Target has no truth."""
-        if not self.interactions:
-            raise DataError(
-                f"{self.root}: got {len(self.samples)} expressions of which none is an interaction "
-                '(caption_type "unidirectional"), expected at least one for Target; '
-                "choose another data set or leave Target out"
-            )
-
-    def masks(
+    def rles(
         self, video_id: str, anno_ids: Sequence[int], indices: Sequence[int] | None = None
-    ) -> np.ndarray:
-        """United masks of the annotations, bool [frame, height, width].
+    ) -> list[list[Any]] | None:
+        """See :class:`~reviosa.data.dataset.VideoDataset`."""
+        chosen = range(self._by_id[video_id].num_frames) if indices is None else indices
+        tracks = [self._annotations[str(anno_id)] for anno_id in anno_ids]
+        return [[t[i] for t in tracks if t[i] is not None] for i in chosen]
 
-        Args:
-            video_id: the video the annotations belong to.
-            anno_ids: annotation ids; none gives empty masks.
-            indices: frame indices, all frames without them.
+    def faults(self) -> Iterator[Fault]:
+        """See :class:`~reviosa.data.dataset.VideoDataset`."""
+        for video in self.videos:
+            yield from frame_faults(video)
 
-        Raises:
-            DataError: a mask is damaged.
-        """
-        height, width = self._sizes[video_id]
-        chosen = range(self._lengths[video_id]) if indices is None else indices
-        union = np.zeros((len(chosen), height, width), dtype=bool)
-        for anno_id in anno_ids:
-            track = self._annotations[str(anno_id)]
-            for row, index in enumerate(chosen):
-                if track[index] is None:
-                    continue
-                try:
-                    union[row] |= decode(track[index], (height, width))
-                except DataError as error:
-                    raise DataError(
-                        f"{video_id}, annotation {anno_id}, frame {index}: {error}"
-                    ) from None
-        return union
+    def size(self, video_id: str) -> tuple[int, int]:
+        """See :class:`~reviosa.data.dataset.VideoDataset`."""
+        return self._sizes[video_id]
 
     def _read_video(self, video_id: str, record: Any) -> Video:
         names = record.get("frames") if isinstance(record, dict) else None
