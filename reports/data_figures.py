@@ -30,8 +30,8 @@ def data_figure(found: "Sequence[DataStatistics]") -> Figure:
         caption=(
             "Kinds of expressions; share of the frame that an object covers, over objects and the "
             "annotated frames in which they are seen; and the number of annotated frames in which "
-            "an object is seen. Of objects, those that an expression speaks of. Numbers at the bars "
-            f"are counts. {'. '.join(_counts(s) for s in found)}."
+            "an object is seen. Of objects, those that an expression speaks of. Numbers at the "
+            f"bars are counts. {'. '.join(_counts(s) for s in found)}."
         ),
         alt="; ".join(_words(s) for s in found),
         plot=plot,
@@ -75,7 +75,9 @@ def _counts(s: "DataStatistics") -> str:
 
 
 def _words(s: "DataStatistics") -> str:
-    text = f"{s.name}: {count(s.interactions, 'interaction')} of {count(s.expressions, 'expression')}"
+    text = (
+        f"{s.name}: {count(s.interactions, 'interaction')} of {count(s.expressions, 'expression')}"
+    )
     if s.areas is not None and s.tracks is not None and s.areas.n:
         text += (
             f", median mask {per_cent(s.areas.median, 2)} % of the frame, "

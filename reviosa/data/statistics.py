@@ -161,9 +161,7 @@ def _shares(dataset: VideoDataset, video: Video, anno_id: int) -> np.ndarray:
     indices = list(video.truth_frames)
     runs = dataset.rles(video.video_id, [anno_id], indices)
     where = f"{video.video_id}, annotation {anno_id}"
-    found = (
-        _of_pixels(dataset, video, anno_id, indices) if runs is None else _of_runs(runs, where)
-    )
+    found = _of_pixels(dataset, video, anno_id, indices) if runs is None else _of_runs(runs, where)
     shares = np.fromiter(found, dtype=np.float64)
     return shares[shares > 0]
 
@@ -198,7 +196,7 @@ def _of_runs(runs: Sequence[Sequence[Any]], where: str) -> Iterator[float]:
             covered = int(coco.area(united))
         if not 0 <= covered <= height * width:
             raise DataError(
-                f"{where}, annotated frame {place}: got a damaged RLE, expected one whose runs fill "
+                f"{where}, annotated frame {place}: got a damaged RLE, expected runs that fill "
                 f"{height}x{width} pixels; list all faults with reviosa stats --check"
             )
         yield covered / (height * width)
