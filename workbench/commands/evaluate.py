@@ -67,6 +67,7 @@ def evaluate(
 ) -> None:
     """Predict every expression of a data set and score the masks: Actor, Target, RVOS."""
     from reviosa.data import InterRVOSDataset
+    from reviosa.data.prompts import TARGET_QUESTION
     from reviosa.evaluation import (
         SCORES_FILE,
         evaluate_predictions,
@@ -87,7 +88,8 @@ def evaluate(
     loaded = load_model(model, device, frames)
     config: dict[str, Any] = {"limit": limit, "protocol": str(protocol)}
     if target_by_prompt:
-        config["target_by_prompt"] = True
+        # The wording, not only that there was one: parts of another are no part of this run.
+        config["target_by_prompt"] = TARGET_QUESTION
     header = {"path": str(data), "identity": dataset.identity}
     store = open_features(features, features_limit)
     with open_run(out, "evaluate", config, None, header, loaded.header, resume) as run:
@@ -105,6 +107,8 @@ def evaluate(
         result["put_into_form"] = sum(
             "babble" in entry for video in predictions.values() for entry in video.values()
         )
+        if target_by_prompt:
+            result["target_by_prompt"] = TARGET_QUESTION
         write_json(run.directory / "evaluation.json", result)
     _print(result, json)
     tell_features(store)
@@ -196,6 +200,8 @@ def _print(result: dict[str, Any], json: bool) -> None:
         print_json(result)
     else:
         print_protocols(result)
+    if "target_by_prompt" in result:
+        note(f"target: the one mask of the question {result['target_by_prompt']!r} (zero-shot)")
     if result["missing"]:
         note(f"{len(result['missing'])} expressions have no prediction and count as 0")
     if result.get("put_into_form"):
