@@ -86,7 +86,7 @@ def test_a_run_is_shown(monkeypatch, run):
     assert table["sample"].tolist() == names and set(table.state) == {"undecided"}
     assert (table.verdict == "failed").sum() == 2
     assert progress(app) == f"0 of {len(names)} decided; {len(names) - 2} would go into the set"
-    assert pictures(app) == 2 + 8, "the frame twice, and the strip"
+    assert pictures(app) == 3, "the frame twice, and the strip"
     assert not review_path(run).exists(), "looking writes nothing"
 
 
@@ -328,7 +328,7 @@ def test_frames_of_the_set_where_the_source_has_gone(monkeypatch, run):
 
     change(clips_path(run), moved)
     app = open_page(monkeypatch, run.parent)
-    assert not app.info and pictures(app) == 2 + 8
+    assert not app.info and pictures(app) == 3
 
 
 def test_hostile_words_are_text(monkeypatch, made, tmp_path):

@@ -20,7 +20,7 @@ from workbench.pages._reviews import (
 )
 from workbench.pages._shell import literal
 
-__all__ = ["STATES", "edit_form", "one_candidate"]
+__all__ = ["STATES", "edit_form", "frames", "heading"]
 
 STATES: Final = {
     UNDECIDED: "undecided",
@@ -34,15 +34,13 @@ LONGEST: Final = 400
 """Characters of an expression."""
 
 
-def one_candidate(
-    directory: Path,
-    mark: tuple,
+def heading(
     candidates: Mapping[str, Any],
     item: Expression,
     twin: Expression | None,
     open_twin: Callable[[], None],
 ) -> None:
-    """Draw a candidate with its masks, its twin and its verdict."""
+    """What a candidate says and of whom, what the verification says of it, and its twin."""
     names = objects_of(candidates, item.clip_id)
     st.subheader(literal(item.text) or "(no words)")
     kind = CAPTION_TYPE_TITLES.get(item.caption_type, item.caption_type)
@@ -59,12 +57,13 @@ def one_candidate(
         color = "blue" if role == "actor" else "orange"
         words = ", ".join(literal(_object(names, key)) for key in ids) or "none"
         column.write(f":{color}[**{ROLE_TITLES[role]}**]: {words}")
-    _frames(directory, mark, item)
-    _verdict(item)
     if twin is not None:
         words, button = st.columns([6, 1], vertical_alignment="center")
         words.write(f"Its twin ({STATES[twin.state]}): {literal(twin.text)}")
         button.button("Open the twin", key="open_twin", on_click=open_twin)
+    if item.verdict != "pass":
+        st.warning("The verification would leave it out:", icon=":material/rule:")
+        st.code("\n".join(item.reasons) or "no reason given", language=None, wrap_lines=True)
 
 
 def edit_form(
@@ -103,7 +102,8 @@ def edit_form(
         st.form_submit_button("Save the edit", icon=":material/edit:", on_click=saved)
 
 
-def _frames(directory: Path, mark: tuple, item: Expression) -> None:
+def frames(directory: Path, mark: tuple, item: Expression) -> None:
+    """Draw a frame of the clip with the masks of both roles, beside all objects by number."""
     roles = (item.actor_ids, item.target_ids)
     seen = seen_of(directory, mark, item.clip_id, roles)
     if isinstance(seen, str):
@@ -134,14 +134,6 @@ def _frames(directory: Path, mark: tuple, item: Expression) -> None:
 def _no_pictures(reason: str) -> None:
     st.info("There are no pictures of this clip.")
     st.code(reason, language=None, wrap_lines=True)
-
-
-def _verdict(item: Expression) -> None:
-    if item.verdict == "pass":
-        st.success("The verification found nothing wrong.", icon=":material/check:")
-    else:
-        st.warning("The verification would leave it out:", icon=":material/rule:")
-        st.code("\n".join(item.reasons) or "no reason given", language=None, wrap_lines=True)
 
 
 def _object(names: Mapping[int, str], key: int) -> str:

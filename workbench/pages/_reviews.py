@@ -282,16 +282,16 @@ def _clip(directory: Path, mark: tuple, clip_id: str) -> Clip:
             f"{clips_path(directory)}: got no clip {clip_id}, expected all clips of the "
             "candidates; go on with the run (--resume) to have it written"
         )
-    return clips[clip_id]
+    return _placed(directory, clips[clip_id])
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _clips(directory: Path, mark: tuple) -> dict[str, Clip]:
-    """The clips of a run; of those whose frames have gone, with the frames of the set."""
-    return {key: _placed(directory, clip) for key, clip in read_clips(directory).items()}
+    return read_clips(directory)
 
 
 def _placed(directory: Path, clip: Clip) -> Clip:
+    """The clip; where its frames have gone, with those of the set."""
     # A list that a stranger wrote must not name files outside of the run, but for one folder.
     below(tracks_path(directory, "x").parent, f"{clip.clip_id}.json")
     folder = set_path(directory) / "JPEGImages" / clip.clip_id

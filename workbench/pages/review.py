@@ -11,7 +11,7 @@ from reviosa.annotation.candidates import candidates_path
 from reviosa.annotation.review import Decision, decide, stale_decisions, take_back
 from reviosa.errors import ReviosaError
 from workbench.pages._data import RunEntry, list_runs, runs_folder
-from workbench.pages._review_view import STATES, edit_form, one_candidate
+from workbench.pages._review_view import STATES, edit_form, frames, heading
 from workbench.pages._reviews import (
     UNDECIDED,
     Expression,
@@ -85,12 +85,10 @@ def _run(entry: RunEntry) -> None:
         if name:
             st.info("This run has no such expression.")
     else:
-        _decide(entry, candidates, item, _next_open(shown, name))
         twin = expression_of(candidates, decisions, item.twin) if item.twin else None
-        one_candidate(
-            entry.directory, mark, candidates, item, twin,
-            lambda: _open(twin.sample_id if twin else name),
-        )  # fmt: skip
+        heading(candidates, item, twin, lambda: _open(item.twin or name))
+        _decide(entry, candidates, item, _next_open(shown, name))
+        frames(entry.directory, mark, item)
     _finished_set(entry, status)
 
 
@@ -250,8 +248,6 @@ def _decide(
             "Reject", icon=":material/close:", key="reject",
             on_click=lambda: keep(Decision.now("reject")),
         )  # fmt: skip
-        with st.popover("Edit", icon=":material/edit:", width=760):
-            edit_form(candidates, item, lambda content: keep(Decision.now("edit", content)))
         st.button(
             "Take back", icon=":material/undo:", key="take_back", on_click=forget,
             disabled=item.state == UNDECIDED, help="Forget what was decided about this one.",
@@ -260,6 +256,8 @@ def _decide(
             "Next undecided", icon=":material/skip_next:", key="next", type="tertiary",
             on_click=lambda: _open(following), disabled=following == item.sample_id,
         )  # fmt: skip
+    with st.expander("Edit", icon=":material/edit:"):
+        edit_form(candidates, item, lambda content: keep(Decision.now("edit", content)))
 
 
 def _open(sample_id: str) -> None:
