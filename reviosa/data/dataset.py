@@ -1,7 +1,7 @@
 """What every data set is once it is read: videos, expressions, and masks on demand."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from reviosa.data.records import Expression, Video, VideoSample, image_size
 from reviosa.errors import DataError
 
-__all__ = ["Fault", "VideoDataset"]
+__all__ = ["Fault", "FaultLog", "VideoDataset", "expression_ids", "frame_faults"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,25 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
+
+
+class FaultLog:
+    """What opening finds wrong: raised at once if ``strict``, else kept."""
+
+    def __init__(self, strict: bool) -> None:
+        self.strict = strict
+        self.faults: list[Fault] = []
+
+    def tell(self, where: str, what: str) -> None:
+        """Take note of a fault.
+
+        Raises:
+            DataError: the log is strict.
+        """
+        fault = Fault(where, what)
+        if self.strict:
+            raise DataError(str(fault))
+        self.faults.append(fault)
 
 
 class VideoDataset(ABC):
@@ -139,8 +158,9 @@ class VideoDataset(ABC):
             indices: frame indices, all frames without them.
 
         Raises:
-            DataError: a mask is damaged.
+            DataError: a mask is damaged, or the split has none.
         """
+        self.require_truth()
         video = self._by_id[video_id]
         chosen = range(video.num_frames) if indices is None else indices
         union = np.zeros((len(chosen), *self.size(video_id)), dtype=bool)
@@ -190,10 +210,17 @@ class VideoDataset(ABC):
             )
 
 
-def frame_faults(video: Video) -> Iterator[Fault]:
-    """Frames of a video that are missing, no image, or of another size than its first one."""
+def frame_faults(video: Video, known: Collection[int] = ()) -> Iterator[Fault]:
+    """Frames of a video that are missing, no image, or of another size than its first one.
+
+    Args:
+        video: the video.
+        known: indices of frames that are not looked at: their fault is told already.
+    """
     first: tuple[int, int] | None = None
     for index, path in enumerate(video.frame_paths):
+        if index in known:
+            continue
         try:
             found = image_size(video.read_file(index), path)
         except DataError as error:

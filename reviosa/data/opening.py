@@ -4,11 +4,13 @@ from pathlib import Path
 
 from reviosa.data.dataset import VideoDataset
 from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.mevis import MevisDataset
+from reviosa.data.revos import RevosDataset
 from reviosa.errors import ConfigError, DataError
 
 __all__ = ["LAYOUTS", "READERS", "open_dataset"]
 
-READERS: tuple[type[VideoDataset], ...] = (InterRVOSDataset,)
+READERS: tuple[type[VideoDataset], ...] = (InterRVOSDataset, RevosDataset, MevisDataset)
 """All readers; the first that finds its files in a folder reads it."""
 
 LAYOUTS: tuple[str, ...] = tuple(reader.layout for reader in READERS)
@@ -43,7 +45,12 @@ def open_dataset(
                 f"got the layout {layout!r}, expected one of {', '.join(LAYOUTS)}; choose one"
             )
         return readers[0](root, limit, strict)
-    if not root.is_dir():
+    if root.is_file() and root.suffix.lower() in (".yaml", ".yml"):
+        # Here, because a mixture opens its parts in turn.
+        from reviosa.data.mixture import MixtureDataset
+
+        return MixtureDataset(root, limit, strict)
+    if not root.exists():
         raise DataError(
             f"{root}: got no folder there, expected a data set (the folder of a split, or a YAML "
             "file that mixes some); check the path"

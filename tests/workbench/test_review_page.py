@@ -14,9 +14,7 @@ from reviosa.annotation.review import Decision, decide, read_review, review_path
 from reviosa.data import InterRVOSDataset
 from reviosa.process import locked_directory
 from tests.fixtures_capture import make_dataset, set_status
-from tests.fixtures_hostile import EVIL, EVIL_NAME, unescaped
 from tests.fixtures_review import REASON, make_annotation
-from tests.workbench.test_escaping import everything, markdown_of
 from tests.workbench.test_pages import words
 from workbench.pages import _reviews
 
@@ -329,25 +327,6 @@ def test_frames_of_the_set_where_the_source_has_gone(monkeypatch, run):
     change(clips_path(run), moved)
     app = open_page(monkeypatch, run.parent)
     assert not app.info and pictures(app) == 3
-
-
-def test_hostile_words_are_text(monkeypatch, made, tmp_path):
-    run = make_annotation(
-        tmp_path / "runs" / EVIL_NAME, InterRVOSDataset(made / "data"), EVIL, EVIL
-    )
-
-    def spoil(value):
-        for clip in value["videos"].values():
-            for entry in clip["expressions"].values():
-                entry["exp"] = EVIL
-
-    change(candidates_path(run), spoil)
-    for name in (samples(run)[-1], samples(run)[0]):
-        app = open_page(monkeypatch, run.parent, expression=name)
-        shown = [pair for proto in everything(app) for pair in markdown_of(proto)]
-        wrong = [(where, text[:200]) for where, text in shown if unescaped(text)]
-        assert not wrong and sum("img src" in text for _, text in shown) >= 2
-        assert not any(item.allow_html for item in app.markdown)
 
 
 def test_an_address_of_another_run(monkeypatch, run):
