@@ -30,7 +30,7 @@ def unescaped(markdown: str) -> list[str]:
 
 
 def make_hostile(folder: Path) -> Path:
-    """Write ``folder/runs``: a capture and its data, a failed run, an annotation, a sweep and more."""
+    """Write ``folder/runs``: capture, its data, a failed run, annotation, sweep, heads file."""
     plain = make_dataset(folder / "data", videos=2)
     old = plain.videos[0].video_id
     root = folder / "data"

@@ -186,17 +186,20 @@ def _of_runs(runs: Sequence[Sequence[Any]], where: str) -> Iterator[float]:
             continue
         try:
             height, width = rle_size(rles[0])
-            whole = all(rle_size(r) == (height, width) for r in rles)
+            whole = all(rle_size(rle) == (height, width) for rle in rles[1:])
         except DataError as error:
             raise DataError(f"{where}, annotated frame {place}: {error}") from None
-        whole = whole and all(_RUNS.fullmatch(rle["counts"]) for rle in rles)
-        covered = -1
-        if whole:
-            united = rles[0] if len(rles) == 1 else coco.merge(rles)
-            covered = int(coco.area(united))
-        if not 0 <= covered <= height * width:
-            raise DataError(
-                f"{where}, annotated frame {place}: got a damaged RLE, expected runs that fill "
-                f"{height}x{width} pixels; list all faults with reviosa stats --check"
-            )
+        if not whole or not all(_RUNS.fullmatch(rle["counts"]) for rle in rles):
+            raise _damaged(f"{where}, annotated frame {place}", (height, width))
+        # One by one: of a list, pycocotools gives areas in 8 bits.
+        covered = int(coco.area(rles[0] if len(rles) == 1 else coco.merge(rles)))
+        if covered > height * width:
+            raise _damaged(f"{where}, annotated frame {place}", (height, width))
         yield covered / (height * width)
+
+
+def _damaged(where: str, size: tuple[int, int]) -> DataError:
+    return DataError(
+        f"{where}: got a damaged RLE, expected runs that fill {size[0]}x{size[1]} pixels; "
+        "list all faults with reviosa stats --check"
+    )

@@ -63,10 +63,11 @@ def _check(paths: Sequence[Path], layout: str | None, json: bool) -> None:
     from reports.style import count
     from reviosa.data.fault_kinds import group_faults
     from reviosa.data.opening import open_dataset
-    from workbench.console import print_json
+    from workbench.console import note, print_json
 
     found = {}
     for path in paths:
+        note(f"checking {path} ...")
         dataset = open_dataset(path, layout=layout, strict=False)
         found[str(path)] = group_faults(dataset.faults(), None if json else SHOWN)
     total = sum(kind.count for kinds in found.values() for kind in kinds)
