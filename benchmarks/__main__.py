@@ -31,6 +31,7 @@ _MODULES = {
     "scaling": "items",
     "sweep-cache": "sweep_cache",
     "dashboard": "dashboard",
+    "opening": "opening",
 }
 """Where each part is measured."""
 
@@ -47,6 +48,7 @@ def main() -> None:
         "scaling",
         "sweep-cache",
         "dashboard",
+        "opening",
         "table",
     ]
     parser.add_argument("part", choices=parts)
@@ -74,6 +76,8 @@ def _measure(asked: argparse.Namespace) -> dict[str, Any]:
     part = importlib.import_module(f"benchmarks.{_MODULES[asked.part]}")
     if asked.part in ("statistics", "dashboard"):
         return {"shape": "1b", "layers": None, **part.measure()}
+    if asked.part == "opening":
+        return {"shape": "data", "layers": None, **part.measure()}
     if asked.part == "memory":
         return {"shape": "nano", "layers": None, "peak_mib": part.memory()}
     if asked.part == "scaling":

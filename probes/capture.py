@@ -27,7 +27,7 @@ from probes.hidden_norms import record_hidden_norms
 from probes.other_videos import MeanMaps, next_of_another_video
 from probes.share import Shard, share
 from probes.store import CaptureWriter, MapRow, SampleRow
-from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.dataset import VideoDataset
 from reviosa.data.records import ROLES, VideoSample
 from reviosa.evaluation import boundary_f, jaccard
 from reviosa.features import FeatureStore, FrozenFeatures
@@ -80,7 +80,7 @@ class _Captured:
 def capture(
     model: ReviosaModel,
     processor: ReviosaProcessor,
-    dataset: InterRVOSDataset,
+    dataset: VideoDataset,
     directory: str | Path,
     maps: MapChoice = "selected",
     heads: HeadSelection | None = None,
@@ -202,7 +202,7 @@ class _Session:
 
     def pooled(self, sample: VideoSample, role: int) -> np.ndarray:
         """Truth on the frames that the language model sees, [patch]."""
-        frames = list(self.segmenter.seen_frames(sample.video.num_frames))
+        frames = list(self.segmenter.seen_in(sample.video))
         return pool_masks(torch.from_numpy(sample.masks(role, frames)), self.grid).flatten().numpy()
 
 
@@ -275,7 +275,7 @@ def _capture_video(
         prompts += role_pairs(output, 1)
         looks.append(_look(record, reply.ids, tokens, written, bool(session.pairs)))
     results = segmenter.finish(features, replies, prompts)
-    seen = [len(segmenter.seen_frames(sample.video.num_frames)) for sample in part]
+    seen = [len(segmenter.seen_in(sample.video)) for sample in part]
     found = []
     for place, look, result in zip(places, looks, results, strict=True):
         sample = part[place]
@@ -367,8 +367,11 @@ def _capture_role(
 ) -> None:
     """Add one role of one sample: its scores, its head metrics and its maps."""
     expression = sample.expression
-    truth = sample.masks(role)
+    scored = sample.video.annotated
+    truth = sample.masks(role, scored)
     masks = result.masks[role]
+    if masks is not None and scored is not None:
+        masks = masks[list(scored)]
     emitted = masks is not None
     predicted = masks if masks is not None else np.zeros_like(truth)
     j, f = float(jaccard(predicted, truth).mean()), float(boundary_f(predicted, truth).mean())

@@ -15,7 +15,7 @@ from reviosa.errors import DataError
 if TYPE_CHECKING:
     from probes.results import AnalysisResults, SampleCard
     from probes.store import AttentionMap, CaptureStore
-    from reviosa.data.interrvos import InterRVOSDataset
+    from reviosa.data.dataset import VideoDataset
 
 __all__ = ["build_gallery", "sample_strip"]
 
@@ -90,7 +90,7 @@ def sample_strip(
 def build_gallery(
     store: "CaptureStore",
     results: "AnalysisResults",
-    dataset: "InterRVOSDataset | None",
+    dataset: "VideoDataset | None",
     count: int = 3,
 ) -> tuple[Picture, ...]:
     """Pictures of the ``count`` best and ``count`` worst samples of each role.
@@ -111,7 +111,7 @@ def build_gallery(
 def _item(
     store: "CaptureStore",
     results: "AnalysisResults",
-    dataset: "InterRVOSDataset | None",
+    dataset: "VideoDataset | None",
     kind: str,
     card: "SampleCard",
 ) -> Picture:

@@ -15,7 +15,7 @@ from reviosa.evaluation.predictions import MASK_KEYS
 if TYPE_CHECKING:
     from probes.ranking import Ranking
     from probes.store import AttentionMap, CaptureStore
-    from reviosa.data.interrvos import InterRVOSDataset
+    from reviosa.data.dataset import VideoDataset
     from reviosa.data.records import VideoSample
 
 __all__ = ["SamplePictures", "find_sample", "load_pictures", "shown_pair"]
@@ -37,7 +37,7 @@ class SamplePictures:
     """role to its maps, on the same frames; empty where no map was kept for just these frames."""
 
 
-def find_sample(dataset: "InterRVOSDataset", sample_id: str) -> "VideoSample":
+def find_sample(dataset: "VideoDataset", sample_id: str) -> "VideoSample":
     """The sample of a data set with that id.
 
     Raises:
@@ -54,7 +54,7 @@ def find_sample(dataset: "InterRVOSDataset", sample_id: str) -> "VideoSample":
 
 def load_pictures(
     store: "CaptureStore",
-    dataset: "InterRVOSDataset",
+    dataset: "VideoDataset",
     sample_id: str,
     frame_indices: Sequence[int],
 ) -> SamplePictures:

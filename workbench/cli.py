@@ -24,6 +24,7 @@ from workbench.commands.lens import lens
 from workbench.commands.probe import probe
 from workbench.commands.segment import segment
 from workbench.commands.show import dashboard, report
+from workbench.commands.stats import stats
 from workbench.commands.sweep import sweep
 from workbench.commands.train import train
 
@@ -37,6 +38,7 @@ _COMMANDS = (
     doctor,
     synth,
     annotate,
+    stats,
     train,
     segment,
     evaluate,

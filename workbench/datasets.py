@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reviosa.data import InterRVOSDataset
-from reviosa.errors import DataError
+from reviosa.data import VideoDataset, open_dataset
+from reviosa.errors import DataError, ReviosaError
 
 __all__ = ["captured_data", "find_dataset"]
 
 
 def find_dataset(
     run: Mapping[str, Any], directory: str | Path, limit: int | None = None
-) -> InterRVOSDataset | None:
+) -> VideoDataset | None:
     """Open the data set a run was made on.
 
     It is looked for where the header says, then in a folder ``data`` or of the same name beside
@@ -32,8 +32,8 @@ def find_dataset(
     path, beside = Path(recorded["path"]), Path(directory).resolve().parent
     for folder in dict.fromkeys((path, beside / path.name, beside / "data")):
         try:
-            dataset = InterRVOSDataset(folder, limit)
-        except DataError:
+            dataset = open_dataset(folder, limit)
+        except ReviosaError:
             continue
         if dataset.identity == recorded.get("identity"):
             return dataset
@@ -42,7 +42,7 @@ def find_dataset(
 
 def captured_data(
     run: Mapping[str, Any], directory: str | Path, data: Path | None, limit: int | None
-) -> InterRVOSDataset:
+) -> VideoDataset:
     """The data set to run a captured model over: the captured one, or ``data``; its frames checked.
 
     Of the captured one as many videos as were captured, where ``limit`` says nothing else.
@@ -51,7 +51,7 @@ def captured_data(
         DataError: it is not at hand, or not as promised.
     """
     if data:
-        dataset = InterRVOSDataset(data, limit)
+        dataset = open_dataset(data, limit)
     else:
         limit = limit or (run.get("summary") or {}).get("videos")
         dataset = find_dataset(run, directory, limit)
@@ -61,5 +61,6 @@ def captured_data(
             f"{directory}: got no data set at {path}, expected the one that was captured; give "
             "--data"
         )
+    dataset.require_truth()
     dataset.check_frames()
     return dataset

@@ -17,7 +17,7 @@ from probes.causal.experiment import Kind, scores_of
 from probes.causal.outputs import Asked, Stock, twin
 from probes.causal.plan import Ablation
 from probes.share import Shard, share
-from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.dataset import VideoDataset
 from reviosa.data.records import VideoSample
 from reviosa.errors import ConfigError
 from reviosa.heads import HeadSelection
@@ -34,7 +34,7 @@ _FROM_OTHERS = ("mean", "resample")
 def ablate(
     model: ReviosaModel,
     processor: ReviosaProcessor,
-    dataset: InterRVOSDataset,
+    dataset: VideoDataset,
     directory: str | Path,
     ablations: Sequence[Ablation],
     kind: Kind = "mean",
@@ -135,7 +135,7 @@ def ablate(
     return directory / EFFECTS_FILE
 
 
-def _samples(dataset: InterRVOSDataset, kind: Kind) -> Sequence[VideoSample]:
+def _samples(dataset: VideoDataset, kind: Kind) -> Sequence[VideoSample]:
     samples = dataset.samples
     if kind == "role-swap":
         samples = [sample for sample in samples if twin(sample) is not None]

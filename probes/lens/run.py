@@ -12,7 +12,7 @@ from torch import Tensor
 from probes.lens.bridge import Conversation, Lens, conversations
 from probes.lens.readout import attribute, logit_lens
 from probes.lens.results import LINES_FILE, read_lines
-from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.dataset import VideoDataset
 from reviosa.data.prompts import answer
 from reviosa.data.records import VideoSample
 from reviosa.inference import Answer, Segmenter, VideoFeatures
@@ -66,7 +66,7 @@ def sites_of(
 def measure(
     model: ReviosaModel,
     processor: ReviosaProcessor,
-    dataset: InterRVOSDataset,
+    dataset: VideoDataset,
     directory: str | Path,
     identity: dict | None = None,
     resume: bool = False,

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from probes.linear.facts import RoleFacts, role_facts
 from probes.linear.hooks import record_residuals, residual_names
-from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.dataset import VideoDataset
 from reviosa.data.records import VideoSample
 from reviosa.errors import DataError, RunError
 from reviosa.inference import Segmenter
@@ -52,7 +52,7 @@ class RoleStates:
 def record_states(
     model: ReviosaModel,
     processor: ReviosaProcessor,
-    dataset: InterRVOSDataset,
+    dataset: VideoDataset,
     directory: str | Path,
     identity: dict | None = None,
     resume: bool = False,

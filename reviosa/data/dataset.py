@@ -1,7 +1,7 @@
 """What every data set is once it is read: videos, expressions, and masks on demand."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from reviosa.data.records import Expression, Video, VideoSample, image_size
 from reviosa.errors import DataError
 
-__all__ = ["Fault", "VideoDataset"]
+__all__ = ["Fault", "FaultLog", "VideoDataset", "expression_ids", "frame_faults"]
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,46 @@ class Fault:
         return f"{self.where}: {self.what}"
 
 
+class FaultLog:
+    """What opening finds wrong: raised at once if ``strict``, else kept."""
+
+    def __init__(self, strict: bool) -> None:
+        self.strict = strict
+        self.faults: list[Fault] = []
+
+    def tell(self, where: str, what: str) -> None:
+        """Take note of a fault.
+
+        Raises:
+            DataError: the log is strict.
+        """
+        fault = Fault(where, what)
+        if self.strict:
+            raise DataError(str(fault))
+        self.faults.append(fault)
+
+
 class VideoDataset(ABC):
     """Videos with expressions about them; frames and masks are decoded when asked for.
 
     A reader sets the attributes below and gives the masks of one annotation; all else is shared.
+
+    Args:
+        root: the folder of the split.
+        limit: read the first ``limit`` videos only.
+        strict: raise the first fault that opening finds. Otherwise all that can be kept is kept:
+            a video or expression that cannot be read is left out, a frame that is missing keeps
+            the path where it was looked for, and :meth:`faults` names these and all other faults.
+
+    Raises:
+        DataError: the files of the layout are missing or unreadable as a whole; and, if strict,
+            any fault that opening finds.
     """
 
     layout: ClassVar[str]
-    """Name of the layout, as ``--layout`` takes it."""
+    """Name of the layout."""
+    files: ClassVar[str] = "its published files"
+    """What its folder holds, in words, for the message that nothing was found."""
     root: Path
     """The folder it was read from."""
     identity: str
@@ -45,6 +77,14 @@ class VideoDataset(ABC):
     """Whether there are masks; splits whose truth a server keeps have none."""
     world: dict[str, Any] | None = None
     """What the synthetic world knows of its objects; None for other data."""
+
+    @abstractmethod
+    def __init__(self, root: str | Path, limit: int | None = None, strict: bool = True) -> None: ...
+
+    @classmethod
+    @abstractmethod
+    def found(cls, root: Path) -> bool:
+        """Whether this folder holds a data set in this layout, by its files and a look into one."""
 
     @abstractmethod
     def annotation_masks(
@@ -60,7 +100,10 @@ class VideoDataset(ABC):
 
     @abstractmethod
     def faults(self) -> Iterator[Fault]:
-        """Everything that is wrong with the data set, in one pass over all of it."""
+        """Everything that is wrong with the data set, in one pass over all of it.
+
+        Of a data set that was opened with ``strict=False``, also what opening found.
+        """
 
     @cached_property
     def samples(self) -> tuple[VideoSample, ...]:
@@ -115,8 +158,9 @@ class VideoDataset(ABC):
             indices: frame indices, all frames without them.
 
         Raises:
-            DataError: a mask is damaged.
+            DataError: a mask is damaged, or the split has none.
         """
+        self.require_truth()
         video = self._by_id[video_id]
         chosen = range(video.num_frames) if indices is None else indices
         union = np.zeros((len(chosen), *self.size(video_id)), dtype=bool)
@@ -166,10 +210,17 @@ class VideoDataset(ABC):
             )
 
 
-def frame_faults(video: Video) -> Iterator[Fault]:
-    """Frames of a video that are missing, no image, or of another size than its first one."""
+def frame_faults(video: Video, known: Collection[int] = ()) -> Iterator[Fault]:
+    """Frames of a video that are missing, no image, or of another size than its first one.
+
+    Args:
+        video: the video.
+        known: indices of frames that are not looked at: their fault is told already.
+    """
     first: tuple[int, int] | None = None
     for index, path in enumerate(video.frame_paths):
+        if index in known:
+            continue
         try:
             found = image_size(video.read_file(index), path)
         except DataError as error:

@@ -1,15 +1,62 @@
 """A folder of frames as a video."""
 
 import itertools
+import os
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
 from reviosa.data.records import Video
 from reviosa.errors import DataError
 
-__all__ = ["FRAME_SUFFIXES", "read_frame_folder"]
+__all__ = ["FRAME_SUFFIXES", "FolderPaths", "find_frames", "read_frame_folder"]
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class FolderPaths(Sequence[Path]):
+    """Paths of the frames of a folder, made when asked for: millions of them would fill memory."""
+
+    folder: Path
+    names: tuple[str, ...]
+    """Without suffix."""
+    files: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """File of a frame by its name, where that is not the name and ``.jpg``."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Path, ...]: ...
+    def __getitem__(self, index: int | slice) -> Path | tuple[Path, ...]:
+        if isinstance(index, slice):
+            return tuple(map(self._path, self.names[index]))
+        return self._path(self.names[index])
+
+    def _path(self, name: str) -> Path:
+        return self.folder / self.files.get(name, f"{name}.jpg")
+
+
+def find_frames(folder: Path, names: tuple[str, ...]) -> tuple[FolderPaths, tuple[int, ...]]:
+    """Paths of named frames, and the indices of those that are not there.
+
+    The path of a missing frame is where a JPEG was looked for.
+    """
+    # One listing a video: asking the disk for each of 500 frames is slow on network drives.
+    listed = set(os.listdir(folder)) if folder.is_dir() else set[str]()
+    missing = tuple(i for i, name in enumerate(names) if f"{name}.jpg" not in listed)
+    if not missing:
+        return FolderPaths(folder, names), ()
+    stems = {
+        Path(file).stem: file for file in listed if Path(file).suffix.lower() in FRAME_SUFFIXES
+    }
+    files = {names[i]: stems[names[i]] for i in missing if names[i] in stems}
+    return FolderPaths(folder, names, files), tuple(i for i in missing if names[i] not in files)
 
 
 def read_frame_folder(path: str | Path) -> Video:

@@ -39,6 +39,8 @@ class Expression:
     """Annotation ids of the grammatical subject; their masks are united."""
     target_ids: tuple[int, ...]
     """Annotation ids of what is acted on; empty unless the sentence is an interaction."""
+    group: str = ""
+    """What its data set averages apart: "referring" or "reasoning" in ReVOS; else empty."""
 
     @property
     def is_interaction(self) -> bool:
@@ -57,7 +59,7 @@ class Video:
 
     video_id: str
     frame_names: tuple[str, ...]
-    frame_paths: tuple[Path, ...] = field(repr=False)
+    frame_paths: Sequence[Path] = field(repr=False)
     expressions: tuple[Expression, ...] = ()
     annotated: tuple[int, ...] | None = None
     """Indices of the frames that have truth, where not all have: only these are trained and scored
@@ -162,14 +164,16 @@ def decode_image(data: bytes, path: Path) -> np.ndarray:
         raise _unreadable(path, error) from None
 
 
-def image_size(data: bytes, path: Path) -> tuple[int, int]:
+def image_size(data: bytes | None, path: Path) -> tuple[int, int]:
     """Height and width of the picture in a file's bytes, read off its header.
+
+    Without ``data`` no more of the file at ``path`` is read than the header.
 
     Raises:
         DataError: the bytes are no picture.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(path if data is None else io.BytesIO(data)) as image:
             return image.height, image.width
     except _NO_PICTURE as error:
         raise _unreadable(path, error) from None

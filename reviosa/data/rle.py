@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 
 from reviosa.errors import DataError
 
-__all__ = ["decode", "encode", "rle_size"]
+__all__ = ["decode", "encode", "rle_runs", "rle_size"]
 
 
 def encode(mask: np.ndarray) -> dict[str, Any]:
@@ -63,15 +63,26 @@ def decode(rle: Any, size: tuple[int, int] | None = None) -> np.ndarray:
             f"got an RLE of {height}x{width} pixels, expected {size[0]}x{size[1]} like the frames; "
             "write the masks at the frames' size"
         )
+    runs = rle_runs(rle)
+    values = np.zeros(len(runs), dtype=bool)
+    values[1::2] = True
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def rle_runs(rle: Any) -> np.ndarray:
+    """Lengths of the runs of an RLE, int64 [run], unset and set in turn, column after column.
+
+    Raises:
+        DataError: the record is malformed, or its runs do not fill the mask.
+    """
+    height, width = rle_size(rle)
     runs = _runs(rle["counts"])
     if runs is None or (runs < 0).any() or int(runs.sum()) != height * width:
         raise DataError(
             f"got an RLE whose runs do not fill {height}x{width} pixels, expected a complete mask; "
             "the string is damaged, write it again"
         )
-    values = np.zeros(len(runs), dtype=bool)
-    values[1::2] = True
-    return np.repeat(values, runs).reshape(width, height).T
+    return runs
 
 
 def _runs(counts: str) -> np.ndarray | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from reviosa.data.prompts import answer
+from reviosa.data.records import Video
 from reviosa.features import FrozenFeatures, frames_of, require_size
 from reviosa.inference.frames import (
     ArrayFrames,
@@ -95,6 +96,16 @@ class Segmenter:
         choose = first_frames if config.frame_sampling == "first" else uniform_frames
         return choose(num_frames, config.num_frames)
 
+    def seen_in(self, source: FrameSource) -> tuple[int, ...]:
+        """Which frames of a video the language model sees.
+
+        Of a video whose truth covers some frames only they are chosen among these, as in training.
+        """
+        annotated = source.annotated if isinstance(source, Video) else None
+        if not annotated:
+            return self.seen_frames(source.num_frames)
+        return tuple(annotated[index] for index in self.seen_frames(len(annotated)))
+
     @torch.inference_mode()
     def encode(self, frames: FrameSource | np.ndarray) -> VideoFeatures:
         """Let the language model read a video, and encode the frames it sees for SAM2.
@@ -108,7 +119,7 @@ class Segmenter:
         source = ArrayFrames(frames) if isinstance(frames, np.ndarray) else frames
         require_frames(source)
         model = self.model.eval()
-        seen = self.seen_frames(source.num_frames)
+        seen = self.seen_in(source)
         shown = frames_of(source, seen)
         size = shown[0].size
         require_size(shown, size)

@@ -101,7 +101,7 @@ class TrainConfig(_Config):
     """``nano`` (the shipped model), ``nano-random`` (its shapes, random weights) or the folder of
     a checkpoint."""
     data: _Path
-    """Data set in the InterRVOS layout."""
+    """Data set in any layout that can be read, or a YAML file that mixes some."""
     out: _Path
     """Run directory; must be new or empty unless the run is resumed."""
     heads: _Path | None = None

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.dataset import VideoDataset
+from reviosa.data.mixture import MixtureDataset
 from reviosa.data.prompts import answer, release_turn
 from reviosa.data.records import Video, VideoSample
 from reviosa.errors import DataError
@@ -19,6 +20,7 @@ from reviosa.model.processor import IGNORED, ReviosaProcessor
 __all__ = [
     "ConversationDataset",
     "collate",
+    "mixture_turns",
     "release_expressions",
     "release_frames",
     "sample_expressions",
@@ -106,11 +108,37 @@ def share_of_videos(videos: Sequence[Video], fraction: float) -> list[Video]:
     return [video for video in videos if video.video_id in first]
 
 
+def mixture_turns(weights: Sequence[float], draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which part each draw is from, and how many draws of that part are before it; int64 [draw].
+
+    Parts are drawn independently with probabilities in proportion to their weights. More draws
+    begin with the same ones.
+    """
+    shares = np.cumsum(weights) / np.sum(weights)
+    numbers = np.random.default_rng([seed, 3]).random(draws)
+    # The last share may round to just below 1.
+    parts = np.searchsorted(shares[:-1], numbers, side="right")
+    turns = np.zeros(draws, np.int64)
+    for part in range(len(weights)):
+        here = parts == part
+        turns[here] = np.arange(here.sum())
+    return parts, turns
+
+
+def _usable(videos: Sequence[Video], where: str, fraction: float) -> list[Video]:
+    usable = [v for v in videos if v.expressions and (v.annotated is None or v.annotated)]
+    if not usable:
+        raise DataError(f"{where}: no video has an expression; nothing to train on")
+    return share_of_videos(usable, fraction)
+
+
 class ConversationDataset(Dataset):
     """One multi-turn conversation a draw: several expressions about the same frames of a video.
 
     A draw depends on its index and the seed alone, so a resumed run sees what an uninterrupted one
-    would have seen. Every video is drawn once before any is drawn again.
+    would have seen. Every video is drawn once before any is drawn again. Of a mixture the part is
+    drawn by weight, and every video of a part is drawn once before any of that part is again.
+    Frames are drawn from those that have truth.
 
     Args:
         dataset: where videos and masks come from.
@@ -123,16 +151,17 @@ class ConversationDataset(Dataset):
         targets: whether interactions are answered with two roles; else all with the actor's alone.
         style: how frames, expressions and words are drawn; see ``TrainConfig.conversations``.
         truth: how masks are brought to ``mask_size`` and to patches.
-        fraction: share of the videos with an expression to draw from; see :func:`share_of_videos`.
+        fraction: share of the videos with an expression to draw from, and of each part of a
+            mixture; see :func:`share_of_videos`.
         features: of the frames; they are computed each time when None.
 
     Raises:
-        DataError: no video has an expression.
+        DataError: no video has an expression, or none of a part of a mixture.
     """
 
     def __init__(
         self,
-        dataset: InterRVOSDataset,
+        dataset: VideoDataset,
         processor: ReviosaProcessor,
         draws: int,
         num_frames: int = 4,
@@ -145,10 +174,15 @@ class ConversationDataset(Dataset):
         fraction: float = 1.0,
         features: FrozenFeatures | None = None,
     ) -> None:
-        usable = [v for v in dataset.videos if v.expressions]
-        if not usable:
-            raise DataError(f"{dataset.root}: no video has an expression; nothing to train on")
-        self.videos: list[Video] = share_of_videos(usable, fraction)
+        self._turns: tuple[np.ndarray, np.ndarray] | None = None
+        if isinstance(dataset, MixtureDataset):
+            self.sources = [
+                _usable(part.videos, f"{dataset.root}, {part.name}", fraction)
+                for part in dataset.parts
+            ]
+            self._turns = mixture_turns([part.weight for part in dataset.parts], draws, seed)
+        else:
+            self.sources = [_usable(dataset.videos, str(dataset.root), fraction)]
         self.dataset, self.processor = dataset, processor
         self.draws, self.num_frames, self.expressions = draws, num_frames, expressions
         self.mask_size, self.seed, self.targets = mask_size, seed, targets
@@ -160,19 +194,28 @@ class ConversationDataset(Dataset):
 
     def draw(self, index: int) -> tuple[Video, list[int], list[VideoSample]]:
         """Which video, frames and expressions draw ``index`` consists of."""
-        epoch, place = divmod(index, len(self.videos))
-        order = np.random.default_rng([self.seed, epoch, 0]).permutation(len(self.videos))
-        video = self.videos[order[place]]
+        video = self._video(index)
+        has_truth = video.truth_frames
         rng = np.random.default_rng([self.seed, index, 1])
         acting = [e.is_interaction for e in video.expressions]
         if self.style == "release":
-            frames = release_frames(rng, video.num_frames, self.num_frames)
+            places = release_frames(rng, len(has_truth), self.num_frames)
             chosen = release_expressions(rng, acting, self.expressions)
         else:
-            frames = sample_frames(rng, video.num_frames, self.num_frames)
+            places = sample_frames(rng, len(has_truth), self.num_frames)
             chosen = sample_expressions(rng, acting, self.expressions)
         samples = [VideoSample(video, video.expressions[i], self.dataset) for i in chosen]
-        return video, frames, samples
+        return video, [has_truth[i] for i in places], samples
+
+    def _video(self, index: int) -> Video:
+        source, turn = 0, index
+        if self._turns is not None:
+            source, turn = (int(x[index]) for x in self._turns)
+        videos = self.sources[source]
+        epoch, place = divmod(turn, len(videos))
+        # One data set alone is drawn as it was before there were mixtures.
+        key = [self.seed, epoch, 0] if self._turns is None else [self.seed, epoch, 0, source]
+        return videos[np.random.default_rng(key).permutation(len(videos))[place]]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One draw; see :func:`collate` for the names and shapes. Its frames are not read yet."""

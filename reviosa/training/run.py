@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
-from reviosa.data.interrvos import InterRVOSDataset
+from reviosa.data.dataset import VideoDataset
+from reviosa.data.opening import open_dataset
 from reviosa.errors import ConfigError, ReviosaError, RunError
 from reviosa.features import FeatureStore, FrozenFeatures
 from reviosa.heads import HeadSelection
@@ -136,7 +137,8 @@ def train(
             f"sharding is {config.sharding!r}, expected none where features of frames are kept; "
             "leave out --features"
         )
-    dataset = InterRVOSDataset(config.data)
+    dataset = open_dataset(config.data)
+    dataset.require_truth()
     dataset.check_frames()
     pairs, selection = (), None
     if config.heads is not None:
@@ -225,7 +227,7 @@ def _fit(
     config: TrainConfig,
     model: ReviosaModel,
     features: FrozenFeatures,
-    dataset: InterRVOSDataset,
+    dataset: VideoDataset,
     pairs: tuple[tuple[int, int], ...],
     resume: bool,
     progress: Callable[[int, int, dict[str, float]], None] | None,

@@ -83,7 +83,7 @@ def capture(
     """Run a model over a data set and record what its role tokens look at."""
     from probes.capture import capture as run_capture
     from probes.shards import join_captures
-    from reviosa.data import InterRVOSDataset
+    from reviosa.data import open_dataset
     from reviosa.heads import HeadSelection
     from workbench.console import note, progress
     from workbench.executors.shards import asked_places, parse_shard, run_shards
@@ -92,7 +92,8 @@ def capture(
 
     part = parse_shard(shard)
     selection = HeadSelection.load(heads) if heads is not None else None
-    dataset = InterRVOSDataset(data, limit)
+    dataset = open_dataset(data, limit)
+    dataset.require_truth()
     dataset.check_frames()
     places = asked_places(workers, engine, address, slurm, cpus, gpus, part)
     if places is not None:

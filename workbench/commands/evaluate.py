@@ -22,7 +22,7 @@ from workbench.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from reviosa.data import InterRVOSDataset
+    from reviosa.data import VideoDataset
     from reviosa.inference import Segmenter
 
 __all__ = ["evaluate", "print_protocols", "score"]
@@ -65,8 +65,12 @@ def evaluate(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Predict every expression of a data set and score the masks: Actor, Target, RVOS."""
-    from reviosa.data import InterRVOSDataset
+    """Predict every expression of a data set and score the masks: Actor, Target, RVOS.
+
+    Of a split whose truth is kept back, predictions are written and nothing is scored.
+    """
+    from reviosa.data import open_dataset
+    from reviosa.data.prompts import TARGET_QUESTION
     from reviosa.evaluation import (
         SCORES_FILE,
         evaluate_predictions,
@@ -81,15 +85,18 @@ def evaluate(
     from workbench.features import open_features, tell_features
     from workbench.models import load_model
 
-    dataset = InterRVOSDataset(data, limit)
+    dataset = open_dataset(data, limit)
     dataset.check_frames()
-    _require(dataset, protocol)
+    if dataset.has_truth:
+        _require(dataset, protocol)
     loaded = load_model(model, device, frames)
     config: dict[str, Any] = {"limit": limit, "protocol": str(protocol)}
     if target_by_prompt:
-        config["target_by_prompt"] = True
+        # The wording, not only that there was one: parts of another are no part of this run.
+        config["target_by_prompt"] = TARGET_QUESTION
     header = {"path": str(data), "identity": dataset.identity}
     store = open_features(features, features_limit)
+    result: dict[str, Any] | None = None
     with open_run(out, "evaluate", config, None, header, loaded.header, resume) as run:
         with progress("predicting") as update:
             of_frames = FrozenFeatures(loaded.processor, store)
@@ -98,22 +105,43 @@ def evaluate(
             predictions = _predict(segmenter, dataset, parts, target_by_prompt, update)
         write_predictions(run.directory / "predictions.json", predictions)
         shutil.rmtree(parts, ignore_errors=True)
-        with progress("scoring") as update:
-            evaluation = evaluate_predictions(dataset, predictions, update)
-        write_scores(run.directory / SCORES_FILE, evaluation.scores)
-        result = _chosen(evaluation.to_json(), protocol)
-        result["put_into_form"] = sum(
-            "babble" in entry for video in predictions.values() for entry in video.values()
-        )
-        write_json(run.directory / "evaluation.json", result)
-    _print(result, json)
+        if dataset.has_truth:
+            with progress("scoring") as update:
+                evaluation = evaluate_predictions(dataset, predictions, update)
+            write_scores(run.directory / SCORES_FILE, evaluation.scores)
+            result = _chosen(evaluation.to_json(), protocol)
+            result["put_into_form"] = sum(
+                "babble" in entry for video in predictions.values() for entry in video.values()
+            )
+            if target_by_prompt:
+                result["target_by_prompt"] = TARGET_QUESTION
+            write_json(run.directory / "evaluation.json", result)
     tell_features(store)
+    if result is None:
+        _print_unscored(dataset, out, json)
+        return
+    _print(result, json)
     note(f"predictions and scores in {out}")
+
+
+def _print_unscored(dataset: "VideoDataset", out: Path, json: bool) -> None:
+    from reports.style import count
+    from workbench.console import print_json
+
+    predictions = out / "predictions.json"
+    if json:
+        print_json({"predictions": str(predictions), "scored": False})
+        return
+    print(
+        f"{dataset.root} keeps its masks back: there is nothing to score. Predictions of "
+        f"{count(len(dataset.samples), 'expression')} in {predictions}; the benchmark's server "
+        "scores them"
+    )
 
 
 def _predict(
     segmenter: "Segmenter",
-    dataset: "InterRVOSDataset",
+    dataset: "VideoDataset",
     parts: Path,
     target_by_prompt: bool,
     update: Callable[[int, int], None],
@@ -147,12 +175,13 @@ def score(
     json: Json = False,
 ) -> None:
     """Score the predictions of any system: J, F and J&F for Actor, Target and RVOS."""
-    from reviosa.data import InterRVOSDataset
+    from reviosa.data import open_dataset
     from reviosa.evaluation import evaluate_predictions, read_predictions
     from workbench.console import progress
 
     read = read_predictions(predictions)
-    dataset = InterRVOSDataset(data)
+    dataset = open_dataset(data)
+    dataset.require_truth()
     _require(dataset, protocol)
     with progress("scoring") as update:
         evaluation = evaluate_predictions(dataset, read, update)
@@ -196,6 +225,8 @@ def _print(result: dict[str, Any], json: bool) -> None:
         print_json(result)
     else:
         print_protocols(result)
+    if "target_by_prompt" in result:
+        note(f"target: the one mask of the question {result['target_by_prompt']!r} (zero-shot)")
     if result["missing"]:
         note(f"{len(result['missing'])} expressions have no prediction and count as 0")
     if result.get("put_into_form"):

@@ -9,6 +9,7 @@ import typer
 from workbench.executors import Engine
 
 __all__ = [
+    "DATA_HELP",
     "Address",
     "CapturedData",
     "CapturedModel",
@@ -35,15 +36,17 @@ __all__ = [
 ]
 
 CapturedData = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Other data than was captured.")
+    Path | None, typer.Option("--data", metavar="PATH", help="Other data than was captured.")
 ]
 CapturedModel = Annotated[
     str | None,
     typer.Option("--model", metavar="M", help="The captured model, where it has moved."),
 ]
-Data = Annotated[
-    Path, typer.Option("--data", metavar="DIR", help="Data set in the InterRVOS layout.")
-]
+DATA_HELP = (
+    "Data set: the folder of a split in any published layout, or a YAML file that mixes some "
+    "(docs/data.md)."
+)
+Data = Annotated[Path, typer.Option("--data", metavar="PATH", help=DATA_HELP)]
 Device = Annotated[
     str,
     typer.Option("--device", help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one."),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.commands.options import Features, FeaturesLimit, Json
+from workbench.commands.options import DATA_HELP, Features, FeaturesLimit, Json
 
 __all__ = ["train"]
 
@@ -25,7 +25,7 @@ def train(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="DIR", help="Data set in the InterRVOS layout."),
+        typer.Option("--data", metavar="PATH", help=DATA_HELP),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="RUN", help="Run directory to write.")
@@ -101,11 +101,12 @@ def _observers(settings: Any) -> Any:
     if settings.attention_data is None or not _leads():
         return None
     from probes.over_training import RoleAttentionCallback
-    from reviosa.data import InterRVOSDataset
+    from reviosa.data import open_dataset
     from reviosa.training.data import ConversationDataset
     from reviosa.training.log import ATTENTION_FILE
 
-    dataset = InterRVOSDataset(settings.attention_data, limit=_WATCHED)
+    dataset = open_dataset(settings.attention_data, limit=_WATCHED)
+    dataset.require_truth()
 
     def build(features: Any) -> list[Any]:
         processor = features.processor

@@ -22,7 +22,7 @@ from probes.analysis import analyse
 from probes.results import AnalysisResults, Counts
 from probes.store import AttentionMap, CaptureStore
 from reports.sample_pictures import SamplePictures, load_pictures
-from reviosa.data import InterRVOSDataset
+from reviosa.data import VideoDataset
 from reviosa.errors import ReviosaError, RunError
 from reviosa.run_record import read_run
 from workbench.datasets import find_dataset
@@ -265,7 +265,7 @@ def _begun(run: dict[str, Any]) -> tuple[Any, ...]:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the data set")
-def dataset_of(directory: Path, mark: tuple) -> InterRVOSDataset | None:
+def dataset_of(directory: Path, mark: tuple) -> VideoDataset | None:
     """The data set behind a run, None where it is not at hand any more."""
     return find_dataset(store_of(directory, mark).run, directory)
 

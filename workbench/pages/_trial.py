@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from reviosa.data import InterRVOSDataset
+from reviosa.data import VideoDataset
 from reviosa.errors import ReviosaError
 from reviosa.inference import FrameSource, Segmenter
 from workbench.models import load_captured, load_model
@@ -61,7 +61,7 @@ class Source:
     key: str
     """Unique; for what a session keeps."""
     frames: FrameSource
-    dataset: InterRVOSDataset | None
+    dataset: VideoDataset | None
     """The data set it is of."""
 
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from reports.style import count
-from reviosa.data import InterRVOSDataset
+from reviosa.data import VideoDataset
 from reviosa.errors import ReviosaError
 from workbench.pages._data import dataset_of, fingerprint, list_runs, runs_folder
 from workbench.pages._shell import choose, choose_run, from_address, show, to_address
@@ -48,7 +48,7 @@ def render() -> None:
         _ask(choices[name], source)
 
 
-def _own_file(dataset: InterRVOSDataset | None) -> bool:
+def _own_file(dataset: VideoDataset | None) -> bool:
     kinds = {"data": "A video of the data set", "file": "A file of yours"}
     if dataset is None:
         del kinds["data"]
@@ -65,7 +65,7 @@ def _own_file(dataset: InterRVOSDataset | None) -> bool:
     return kind == "file"
 
 
-def _chosen_video(dataset: InterRVOSDataset) -> Source:
+def _chosen_video(dataset: VideoDataset) -> Source:
     videos = {video.video_id: video for video in dataset.videos}
     name = choose("Video", list(videos), "video", next(iter(videos)), str, "Of the data set.")
     return Source(name, videos[name], dataset)

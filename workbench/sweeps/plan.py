@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from probes.ranking import Ranking, rank
 from probes.selection import UNSCORED, select
 from probes.store import CaptureStore
-from reviosa.data import InterRVOSDataset
+from reviosa.data import open_dataset
 from reviosa.errors import ConfigError
 from reviosa.heads import PUBLISHED, HeadSelection
 from reviosa.model import ReviosaConfig, model_config, model_identity
@@ -160,7 +160,7 @@ def plan_trials(sweep: SweepConfig) -> list[Trial]:
     selection = _data_used(sweep.selection, sweep.selection_videos)
     report = _data_used(sweep.report, sweep.report_videos)
     used = {
-        "data": InterRVOSDataset(sweep.data).identity, "selection": selection, "report": report,
+        "data": open_dataset(sweep.data).identity, "selection": selection, "report": report,
     }  # fmt: skip
     bases = base_configs(sweep)
     models = {base.model: _identity(base.model) for base in bases.values()}
@@ -221,7 +221,8 @@ def _id(decides: Mapping[str, Any]) -> str:
 
 def _data_used(path: Path, videos: int | None) -> tuple[str, int]:
     """Identity of a data set and how many of its videos are used."""
-    dataset = InterRVOSDataset(path, videos)
+    dataset = open_dataset(path, videos)
+    dataset.require_truth()
     return dataset.identity, len(dataset.videos)
 
 
