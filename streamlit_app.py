@@ -64,6 +64,12 @@ page = st.navigation(
             help="One sentence on one video: masks, attention, and the roles exchanged.",
         ),
         st.Page(
+            "workbench/pages/review.py",
+            title="Review",
+            icon=":material/fact_check:",
+            help="Expressions that were annotated: accept, change or reject each, masks drawn.",
+        ),
+        st.Page(
             "workbench/pages/documents.py",
             title="Reports",
             icon=":material/description:",
@@ -72,6 +78,7 @@ page = st.navigation(
         ),
     ]
 )
-# Runs of any kind, sweeps, trainings and the runs of a report are chosen on their own pages.
-sidebar(captures=page.url_path not in ("", "sweeps", "training", "reports"))
+# Runs of any kind, sweeps, trainings, annotations and the runs of a report are chosen on their own
+# pages.
+sidebar(captures=page.url_path not in ("", "sweeps", "training", "review", "reports"))
 page.run()

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
@@ -19,6 +20,8 @@ from matplotlib.figure import Figure as Plot
 from matplotlib.image import AxesImage
 
 from reports.fitting import fit_words
+from reviosa.errors import ConfigError
+from reviosa.io import atomic_path
 
 __all__ = [
     "Figure",
@@ -28,6 +31,8 @@ __all__ = [
     "in_first_column",
     "legend_below",
     "redrawable",
+    "require_figure_suffix",
+    "write_figure",
 ]
 
 WIDTH = 9.6
@@ -137,6 +142,13 @@ class Figure:
             self.plot.savefig(buffer, format="pdf", metadata=NO_DATE)
         return buffer.getvalue()
 
+    def png(self) -> bytes:
+        """The figure as a picture, without the name and version of the program that drew it."""
+        buffer = io.BytesIO()
+        with matplotlib.rc_context(_style(self.plot)):
+            self.plot.savefig(buffer, format="png", metadata={"Software": None})
+        return buffer.getvalue()
+
     def svg_file(self) -> str:
         """The figure as a file of its own: with its size, and text as outlines for any viewer."""
         buffer = io.StringIO()
@@ -166,6 +178,35 @@ class Figure:
         text = text.replace('href="#', f'href="#{self.name}-')
         # Width and height in points would overrule the page; the viewBox keeps the shape.
         return re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
+
+
+FORMS: Final = (".svg", ".pdf", ".png")
+"""Suffixes that :func:`write_figure` knows."""
+
+
+def require_figure_suffix(path: Path) -> None:
+    """Raise ConfigError if no figure can be written under this name; before the work, not after."""
+    if path.suffix.lower() not in FORMS:
+        raise ConfigError(
+            f"{path}: got the suffix {path.suffix!r}, expected one of {', '.join(FORMS)}; "
+            "rename the figure"
+        )
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the form that the suffix says, whole or not at all.
+
+    Raises:
+        ConfigError: the suffix is of another form.
+    """
+    require_figure_suffix(path)
+    form = path.suffix.lower()
+    if form == ".svg":
+        content = figure.svg_file().encode()
+    else:
+        content = figure.pdf() if form == ".pdf" else figure.png()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def _style(plot: Plot) -> Any:

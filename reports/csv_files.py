@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from probes.report import CapturePart, ReportResults
     from probes.results import AnalysisResults
 
-__all__ = ["csv_text", "spreadsheet_cell", "write_csv"]
+__all__ = ["csv_text", "spreadsheet_cell", "write_csv", "write_rows"]
 
 
 def write_csv(results: "ReportResults", directory: str | Path) -> tuple[Path, ...]:
@@ -52,7 +52,7 @@ def write_csv(results: "ReportResults", directory: str | Path) -> tuple[Path, ..
     }
     files |= {name: found for name, rows in more.items() if (found := list(rows))}
     directory = Path(directory)
-    return tuple(_write(directory / f"{name}.csv", rows) for name, rows in files.items())
+    return tuple(write_rows(directory / f"{name}.csv", rows) for name, rows in files.items())
 
 
 def csv_text(frame: "pd.DataFrame") -> str:
@@ -256,7 +256,8 @@ def _sample_rows(results: "AnalysisResults") -> Iterable[dict[str, Any]]:
             yield {"kind": kind, **row, "frame_indices": indices}
 
 
-def _write(path: Path, rows: list[dict[str, Any]]) -> Path:
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write rows of the same keys as one CSV file, whole or not at all; None is an empty cell."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         if rows:
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")

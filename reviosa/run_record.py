@@ -25,7 +25,7 @@ from reviosa.provenance import git_state, versions
 __all__ = ["KINDS", "SCHEMA", "RunRecord", "is_done", "open_run", "read_run"]
 
 SCHEMA: Final = 1
-KINDS: Final = ("capture", "train", "evaluate", "ablate", "lens", "probe")
+KINDS: Final = ("capture", "train", "evaluate", "ablate", "lens", "probe", "annotate")
 
 _HEADER: Final = "run.json"
 _REQUIRED: Final = ("schema", "kind", "status", "created", "config", "seed")

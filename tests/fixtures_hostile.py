@@ -7,6 +7,7 @@ from pathlib import Path
 from reviosa.data import InterRVOSDataset
 from reviosa.heads import HeadSelection
 from tests.fixtures_capture import make_capture, make_dataset
+from tests.fixtures_review import make_annotation
 from tests.fixtures_sweep_runs import write_run, write_status, write_sweep, write_trial
 
 __all__ = ["EVIL", "EVIL_NAME", "make_hostile", "unescaped"]
@@ -29,7 +30,7 @@ def unescaped(markdown: str) -> list[str]:
 
 
 def make_hostile(folder: Path) -> Path:
-    """Write ``folder/runs``: a capture and its data, a failed run, a sweep and a heads file."""
+    """Write ``folder/runs``: capture, its data, a failed run, annotation, sweep, heads file."""
     plain = make_dataset(folder / "data", videos=2)
     old = plain.videos[0].video_id
     root = folder / "data"
@@ -47,6 +48,7 @@ def make_hostile(folder: Path) -> Path:
     failed = shutil.copytree(run, runs / f"failed {EVIL_NAME}")
     _change(failed, status="failed", error=f"RuntimeError: {EVIL}", created="2020-01-01")
     write_run(runs / f"train {EVIL_NAME}", "train", "failed", error=EVIL, model={"name": EVIL})
+    make_annotation(runs / f"annotate {EVIL_NAME}", InterRVOSDataset(root), EVIL, EVIL)
     for seed in (0, 1):
         write_trial(runs, f"a{seed}", noise=seed)
         write_trial(runs, f"b{seed}", 0.1, ((2, 1),), noise=seed)

@@ -13,6 +13,7 @@ import typer
 from reviosa.errors import ReviosaError
 from workbench.commands.ablate import ablate
 from workbench.commands.analysis import correlate, rank, select
+from workbench.commands.annotate import annotate
 from workbench.commands.capture import capture
 from workbench.commands.convert import convert
 from workbench.commands.data import synth
@@ -24,6 +25,7 @@ from workbench.commands.probe import probe
 from workbench.commands.score import score
 from workbench.commands.segment import segment
 from workbench.commands.show import dashboard, report
+from workbench.commands.stats import stats
 from workbench.commands.sweep import sweep
 from workbench.commands.train import train
 
@@ -36,6 +38,8 @@ _COMMANDS = (
     demo,
     doctor,
     synth,
+    annotate,
+    stats,
     train,
     segment,
     evaluate,
@@ -58,6 +62,7 @@ _RESUME_HINTS = {
     "lens": "the finished part is kept; go on with the same command and --resume",
     "probe": "the finished part is kept; go on with the same command and --resume",
     "evaluate": "the finished part is kept; go on with the same command and --resume",
+    "annotate": "the finished part is kept; go on with the same command and --resume",
     "train": "the last checkpoint is kept; go on with the same command and --resume",
     "sweep": "what is finished is kept; go on with the same command",
     "demo": "what is finished is kept; go on with the same command",

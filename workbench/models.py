@@ -11,7 +11,7 @@ from reviosa.errors import ConfigError
 if TYPE_CHECKING:
     from reviosa.model import ReviosaModel, ReviosaProcessor
 
-__all__ = ["LoadedModel", "load_captured", "load_model"]
+__all__ = ["LoadedModel", "checked_device", "load_captured", "load_model"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def load_model(
     """
     from reviosa.model import load
 
-    model, processor = load(source, None if device == "auto" else _checked(device))
+    model, processor = load(source, None if device == "auto" else checked_device(device))
     if frames is not None:
         model.config.frame_sampling = str(frames)
     if shuffled is not None:
@@ -100,7 +100,12 @@ def load_captured(
     )
 
 
-def _checked(device: str) -> str:
+def checked_device(device: str) -> str:
+    """The device, if it exists here.
+
+    Raises:
+        ConfigError: it does not.
+    """
     import torch
 
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):

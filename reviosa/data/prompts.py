@@ -10,8 +10,10 @@ __all__ = [
     "ACTOR_TOKEN",
     "CHAT_TEMPLATES",
     "QUESTIONS",
+    "TARGET_QUESTION",
     "TARGET_TOKEN",
     "ChatTemplate",
+    "Question",
     "answer",
     "ask_for_target",
     "has_words",
@@ -50,6 +52,18 @@ QUESTIONS = {
 """How an expression is asked for: in the paper (section 5.2) and in the released code."""
 
 
+TARGET_QUESTION = (
+    "Please segment the object that is directly interacting with {expression} in the image."
+)
+"""How the paper asks models that know one token for the target (its Table 4, section 5.3)."""
+
+
+class Question(str):
+    """A whole question, which is asked as it is where an expression is put into a wording."""
+
+    __slots__ = ()
+
+
 def has_words(expression: str) -> bool:
     """Whether there is anything to ask for: a letter or a digit, of any script."""
     return any(character.isalnum() for character in expression)
@@ -71,7 +85,7 @@ def normalise(expression: str) -> str:
 
 
 def question(expression: str, wording: str = QUESTIONS["paper"]) -> str:
-    """An expression put into ``wording``; one that asks by itself is asked as it is.
+    """An expression put into ``wording``; a :class:`Question` and one with "?" are asked as is.
 
     Raises:
         DataError: the expression is empty, or holds a token that only the template may write.
@@ -83,7 +97,7 @@ def question(expression: str, wording: str = QUESTIONS["paper"]) -> str:
                 "take the token out"
             )
     text = normalise(expression)
-    if "?" in expression:
+    if isinstance(expression, Question) or "?" in expression:
         return expression.strip()
     return wording.format(expression=text)
 
@@ -136,9 +150,16 @@ def release_turn(rng: np.random.Generator, expression: str, has_target: bool) ->
     return asked, str(rng.choice(_RELEASE_ANSWERS)).format(roles=roles)
 
 
-def ask_for_target(expression: str) -> str:
-    """What to ask a model without a target token, so that its one mask be the target (Table 4)."""
-    return f"the object that is directly interacting with {expression}"
+def ask_for_target(expression: str) -> Question:
+    """What to ask a model without a target token, so that its one mask be the target (Table 4).
+
+    The expression is put into :data:`TARGET_QUESTION` as :func:`normalise` leaves it, and without
+    a question mark, so that it is never asked in place of the question about its target.
+
+    Raises:
+        DataError: the expression is empty.
+    """
+    return Question(TARGET_QUESTION.format(expression=normalise(expression.replace("?", ""))))
 
 
 def answer(has_target: bool) -> str:

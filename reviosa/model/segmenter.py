@@ -25,6 +25,7 @@ __all__ = [
     "DecodedMasks",
     "FrameFeatures",
     "build_sam2",
+    "decode_boxes",
     "decode_prompts",
     "encode_frames",
     "encode_maps",
@@ -64,7 +65,8 @@ class DecodedMasks:
     """What the mask decoder says of each prompt on its frame."""
 
     candidates: Tensor
-    """Logits of the three masks, [prompt, 3, height, width], at a quarter of SAM2's image size."""
+    """Logits of the masks, [prompt, 3, height, width], at a quarter of SAM2's image size; one mask, not
+    three, of a box."""
     iou: Tensor
     """Predicted IoU of each candidate, [prompt, 3]."""
     tokens: Tensor
@@ -173,8 +175,27 @@ def decode_prompts(sam2: SAM2Base, features: FrameFeatures, prompts: Tensor) -> 
     return decode_conditioned(sam2, features, features.maps[-1] + _no_memory(sam2), prompts)
 
 
+def decode_boxes(sam2: SAM2Base, features: FrameFeatures, boxes: Tensor) -> DecodedMasks:
+    """Segment what a box surrounds on each frame, with no memory, as SAM2 itself does.
+
+    There is one candidate: SAM2 gives three only where a prompt is ambiguous.
+
+    Args:
+        sam2: the segmenter.
+        features: one frame a box (see :meth:`FrameFeatures.take`).
+        boxes: left, top, right and bottom in pixels of SAM2's image size, [box, 4].
+    """
+    return decode_conditioned(
+        sam2, features, features.maps[-1] + _no_memory(sam2), None, boxes=boxes
+    )
+
+
 def decode_conditioned(
-    sam2: SAM2Base, features: FrameFeatures, image: Tensor, prompts: Tensor | None
+    sam2: SAM2Base,
+    features: FrameFeatures,
+    image: Tensor,
+    prompts: Tensor | None,
+    boxes: Tensor | None = None,
 ) -> DecodedMasks:
     """Run the mask decoder on a feature map that memory has, or has not, been mixed into.
 
@@ -183,12 +204,17 @@ def decode_conditioned(
         features: the high-resolution maps of the same frames.
         image: feature map at stride 16, [prompt, channel, height, width].
         prompts: language vectors [prompt, channel], or None where memory alone speaks.
+        boxes: [prompt, 4], see :func:`decode_boxes`.
     """
     # Memory attention mixes fp32 encodings in; the decoder's weights decide the type.
     image = image.to(sam2.no_mem_embed.dtype)
     count = len(image)
-    points = torch.zeros(count, 1, 2, device=image.device)
-    labels = -torch.ones(count, 1, dtype=torch.int32, device=image.device)
+    if boxes is None:
+        points = torch.zeros(count, 1, 2, device=image.device)
+        labels = -torch.ones(count, 1, dtype=torch.int32, device=image.device)
+    else:
+        points = boxes.reshape(count, 2, 2).to(image.device)
+        labels = torch.tensor([2, 3], dtype=torch.int32, device=image.device).repeat(count, 1)
     sparse, dense = sam2.sam_prompt_encoder(points=(points, labels), boxes=None, masks=None)
     if prompts is not None:
         sparse = torch.cat([sparse, prompts[:, None].to(sparse.dtype)], dim=1)
@@ -198,7 +224,7 @@ def decode_conditioned(
         image_pe=sam2.sam_prompt_encoder.get_dense_pe().to(image.dtype),
         sparse_prompt_embeddings=sparse.to(image.dtype),
         dense_prompt_embeddings=dense.to(image.dtype),
-        multimask_output=True,
+        multimask_output=boxes is None,
         repeat_image=False,
         high_res_features=high_resolution,
     )

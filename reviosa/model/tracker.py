@@ -8,6 +8,7 @@ from torch.nn.functional import interpolate
 from reviosa.model.segmenter import (
     DecodedMasks,
     FrameFeatures,
+    decode_boxes,
     decode_conditioned,
     decode_prompts,
 )
@@ -21,10 +22,16 @@ class MemoryTracker:
     Conditioning frames are segmented from the language vectors alone, each by itself; all other
     frames from memory alone (REVIOSA.md 4.1). What SAM2 would never look at again is forgotten, so
     memory does not grow with the video.
+
+    Args:
+        sam2: the segmenter.
+        num_frames: of the video.
+        most_conditions: conditioning frames that are remembered, the last ones; all when None.
     """
 
-    def __init__(self, sam2: SAM2Base, num_frames: int) -> None:
+    def __init__(self, sam2: SAM2Base, num_frames: int, most_conditions: int | None = None) -> None:
         self._sam2, self._num_frames = sam2, num_frames
+        self._most_conditions = most_conditions
         self._bank: dict[str, dict[int, dict]] = {
             "cond_frame_outputs": {},
             "non_cond_frame_outputs": {},
@@ -38,9 +45,13 @@ class MemoryTracker:
             features: that frame's features, one entry an object.
             prompts: language vectors, [object, channel].
         """
-        decoded = decode_prompts(self._sam2, features, prompts)
-        self._bank["cond_frame_outputs"][frame] = self._remember(features, decoded)
-        return decoded
+        return self._condition(frame, features, decode_prompts(self._sam2, features, prompts))
+
+    def condition_on_boxes(
+        self, frame: int, features: FrameFeatures, boxes: Tensor
+    ) -> DecodedMasks:
+        """As :meth:`condition`, from boxes [object, 4] as :func:`decode_boxes` takes them."""
+        return self._condition(frame, features, decode_boxes(self._sam2, features, boxes))
 
     def track(self, frame: int, features: FrameFeatures, reverse: bool = False) -> DecodedMasks:
         """Segment ``frame`` from what is remembered of the others, and remember it too.
@@ -71,6 +82,15 @@ class MemoryTracker:
         memory[frame] = self._remember(features, decoded)
         horizon = max(self._sam2.num_maskmem, self._sam2.max_obj_ptrs_in_encoder)
         memory.pop(frame + horizon if reverse else frame - horizon, None)
+        return decoded
+
+    def _condition(
+        self, frame: int, features: FrameFeatures, decoded: DecodedMasks
+    ) -> DecodedMasks:
+        bank = self._bank["cond_frame_outputs"]
+        bank[frame] = self._remember(features, decoded)
+        if self._most_conditions is not None and len(bank) > self._most_conditions:
+            del bank[min(bank)]
         return decoded
 
     def _remember(self, features: FrameFeatures, decoded: DecodedMasks) -> dict:

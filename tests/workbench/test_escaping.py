@@ -17,7 +17,7 @@ MARKDOWN = {"body", "label", "help", "caption", "content", "tooltip"}
 AS_TEXT = {"text", "code", "arrow_data_frame", "vega_lite_chart", "text_area"}
 """Elements that draw what they hold as it is."""
 
-SHOWING = ("runs", "heads", "samples", "sweeps")
+SHOWING = ("runs", "heads", "samples", "sweeps", "review")
 """Pages that show such text as Markdown; on others it stands in tables and charts."""
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")

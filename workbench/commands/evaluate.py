@@ -77,6 +77,7 @@ def evaluate(
     Of a split whose truth is kept back, predictions are written and nothing is scored.
     """
     from reviosa.data import open_dataset
+    from reviosa.data.prompts import TARGET_QUESTION
     from reviosa.evaluation import (
         SCORES_FILE,
         evaluate_predictions,
@@ -98,7 +99,8 @@ def evaluate(
     loaded = load_model(model, device, frames)
     config: dict[str, Any] = {"limit": limit, "protocol": str(protocol)}
     if target_by_prompt:
-        config["target_by_prompt"] = True
+        # The wording, not only that there was one: parts of another are no part of this run.
+        config["target_by_prompt"] = TARGET_QUESTION
     header = {"path": str(data), "identity": dataset.identity}
     store = open_features(features, features_limit)
     result: dict[str, Any] | None = None
@@ -118,6 +120,8 @@ def evaluate(
             result["put_into_form"] = sum(
                 "babble" in entry for video in predictions.values() for entry in video.values()
             )
+            if target_by_prompt:
+                result["target_by_prompt"] = TARGET_QUESTION
             write_json(run.directory / "evaluation.json", result)
     tell_features(store)
     if result is None:
@@ -209,6 +213,8 @@ def _print(result: dict[str, Any], json: bool) -> None:
         print_json(result)
     else:
         print_protocols(result)
+    if "target_by_prompt" in result:
+        note(f"target: the one mask of the question {result['target_by_prompt']!r} (zero-shot)")
     if result["missing"]:
         note(f"{len(result['missing'])} expressions have no prediction and count as 0")
     if result.get("put_into_form"):
