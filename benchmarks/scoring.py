@@ -59,14 +59,14 @@ def _frames(size: tuple[int, int], rounds: int) -> dict[str, Any]:
     truth = blob_track(size, 20, 0)
     # Some pixels beside the truth, as a good prediction is, and with blots.
     prediction = np.roll(truth, (3, -4), (1, 2)) ^ (blob_track(size, 20, 1) & truth)
-    rles = [[[encode(mask)] for mask in masks] for masks in (prediction, truth)]
+    predicted, true = ([[encode(mask)] for mask in masks] for masks in (prediction, truth))
     ways: dict[str, Callable[[], Any]] = {
         "plain, arrays": lambda: plain_scores(prediction, truth),
-        "plain, RLE": lambda: plain_scores(*(_decode(masks) for masks in rles)),
+        "plain, RLE": lambda: plain_scores(_decode(predicted), _decode(true)),
         "numba, arrays": lambda: frame_scores(prediction, truth, size),
-        "numba, RLE": lambda: frame_scores(*rles, size),
+        "numba, RLE": lambda: frame_scores(predicted, true, size),
         "numpy, arrays": lambda: _by_numpy(lambda: frame_scores(prediction, truth, size)),
-        "numpy, RLE": lambda: _by_numpy(lambda: frame_scores(*rles, size)),
+        "numpy, RLE": lambda: _by_numpy(lambda: frame_scores(predicted, true, size)),
     }  # fmt: skip
     j, f = ways["plain, arrays"]()
     scored = [way() for name, way in ways.items() if not name.startswith("plain")]
@@ -121,7 +121,7 @@ def _write(root: Path, expressions: int, size: tuple[int, int]) -> dict[str, Any
     frames = root / "frames"
     frames.mkdir()
     for name in names:
-        Image.new("RGB", size[::-1]).save(frames / f"{name}.jpg")
+        Image.new("RGB", (size[1], size[0])).save(frames / f"{name}.jpg")
     (root / "JPEGImages").mkdir()
     videos: dict[str, Any] = {}
     masks: dict[str, Any] = {}
@@ -155,12 +155,15 @@ def blob_track(size: tuple[int, int], frames: int, seed: int) -> np.ndarray:
     """Two blobs with wavy outlines that drift and change, bool [frame, height, width]."""
     generator = np.random.default_rng(seed)
     height, width = size
-    rows, columns = np.float32(np.arange(height))[:, None], np.float32(np.arange(width))
+    rows, columns = (
+        np.arange(height)[:, None].astype(np.float32),
+        np.arange(width).astype(np.float32),
+    )
     masks = np.zeros((frames, height, width), bool)
     for _ in range(2):
-        centre = np.float32(generator.uniform(0.3, 0.7, 2) * size)
-        drift = np.float32(generator.normal(0, 0.004, 2) * size)
-        phases = np.float32(generator.uniform(0, 2 * np.pi, 3))
+        centre = (generator.uniform(0.3, 0.7, 2) * size).astype(np.float32)
+        drift = (generator.normal(0, 0.004, 2) * size).astype(np.float32)
+        phases = generator.uniform(0, 2 * np.pi, 3).astype(np.float32)
         radius = np.float32(generator.uniform(0.1, 0.25) * height)
         for frame in range(frames):
             y, x = rows - centre[0] - drift[0] * frame, columns - centre[1] - drift[1] * frame
@@ -178,7 +181,7 @@ def _rles(masks: np.ndarray) -> list[dict[str, Any]]:
 def _decode(masks: list[list[dict[str, Any]]]) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools' own, of numpy 2
-        return np.stack([coco.decode(rle).astype(bool) for rles in masks for rle in rles])
+        return np.stack([coco.decode(rle).astype(bool) for rles in masks for rle in rles])  # pyright: ignore
 
 
 def _by_numpy(run: Callable[[], Any]) -> Any:
@@ -224,7 +227,8 @@ def _plain_boundary(mask: np.ndarray) -> np.ndarray:
 def _disk(radius: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the pixels of a disk, counted from the corner of its square."""
     rows, columns = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    return np.nonzero(rows**2 + columns**2 <= radius**2)
+    down, right = np.nonzero(rows**2 + columns**2 <= radius**2)
+    return down, right
 
 
 @numba.njit
