@@ -32,6 +32,7 @@ _MODULES = {
     "sweep-cache": "sweep_cache",
     "dashboard": "dashboard",
     "opening": "opening",
+    "scoring": "scoring",
 }
 """Where each part is measured."""
 
@@ -49,6 +50,7 @@ def main() -> None:
         "sweep-cache",
         "dashboard",
         "opening",
+        "scoring",
         "table",
     ]
     parser.add_argument("part", choices=parts)
@@ -78,6 +80,8 @@ def _measure(asked: argparse.Namespace) -> dict[str, Any]:
         return {"shape": "1b", "layers": None, **part.measure()}
     if asked.part == "opening":
         return {"shape": "data", "layers": None, **part.measure()}
+    if asked.part == "scoring":
+        return {"shape": "masks", "layers": None, **part.measure(asked.rounds)}
     if asked.part == "memory":
         return {"shape": "nano", "layers": None, "peak_mib": part.memory()}
     if asked.part == "scaling":

@@ -8,6 +8,7 @@ import torch
 from benchmarks import opening
 from benchmarks.big_run import Size, write_big_run
 from benchmarks.report import write_table
+from benchmarks.scoring import measure as measure_scoring
 from benchmarks.timing import compare
 from probes.store import CaptureStore
 from reports.sample_pictures import load_pictures
@@ -117,3 +118,34 @@ def test_a_data_set_made_up_for_opening_is_opened_in_a_new_process():
     found = opening.measure(opening.Counts(5, 20, 30, 6, (2, 4)))
     assert (found["videos"], found["expressions"], found["interactions"]) == (5, 30, 6)
     assert found["seconds"]["open"] > 0 and 20 < found["peak_mib"] < 1000
+
+
+def test_scoring_is_measured_against_the_plain_method(tmp_path):
+    found = measure_scoring(rounds=1, expressions=7, sizes={"small": (96, 128)})
+    small, bulk = found["sizes"]["small"], found["bulk"]
+    assert small["equal"], "the plain method gives the same bits"
+    assert set(small["seconds"]) == {
+        f"{way}, {form}" for way in ("plain", "numba", "numpy") for form in ("arrays", "RLE")
+    }
+    # Expressions 0, 3 and 6 are interactions.
+    assert bulk["expressions"] == 7 and bulk["roles"] == 10
+    assert bulk["of_all"] == pytest.approx(bulk["seconds"] * 5048 / 7)
+
+
+def test_the_scoring_table_has_ratios_by_form(tmp_path):
+    seconds = {"plain, arrays": 0.004, "plain, RLE": 0.006, "numba, arrays": 0.0001,
+               "numba, RLE": 0.00005}  # fmt: skip
+    record = {
+        "device": {"name": "a CPU, 2 threads of 2 cores", "torch": "2.13", "transformers": "5"},
+        "part": "scoring", "shape": "masks", "layers": None,
+        "sizes": {"480p": {"seconds": seconds, "equal": True, "frames": 20}},
+        "bulk": {"expressions": 500, "roles": 667, "frames": 60, "workers": 2, "seconds": 12.0,
+                 "of_all": 121.152},
+    }  # fmt: skip
+    write_table([record], tmp_path / "t")
+    text = (tmp_path / "t").read_text()
+    # 4 / 0.1 and 6 / 0.05.
+    assert "| 480p | numba, arrays | 0.100 | 40.0 |" in text
+    assert "| 480p | numba, RLE | 0.050 | 120.0 |" in text
+    assert "Equal bits: yes" in text and "5,048 expressions is 2.0 minutes" in text
+    assert "* scoring" not in text

@@ -24,7 +24,7 @@ _ONE = np.uint64(1)
 _LAST = np.uint64(63)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
-_inner = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_inner: Any = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)  # pyright: ignore
 
 
 def load() -> Callable[..., tuple[int, int]]:
@@ -47,14 +47,16 @@ def _ready(kernel: Any) -> Any:
     return kernel
 
 
-@intrinsic
-def _count(_context: Any, _word: Any) -> Any:
+def _set_bits(_context: Any, _word: Any) -> Any:
     """Number of set bits of a uint64."""
 
     def build(_lowering: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.int64(types.uint64), build
+
+
+_count: Any = intrinsic(_set_bits)
 
 
 def _score(prediction, truth, size, half_heights, j, f, counts):

@@ -144,8 +144,8 @@ def boundary_f(
             or ``bound`` is negative or not finite.
     """
     prediction, truth = _without_void(prediction, truth, void)
-    size = prediction.shape[1:]
-    return _score(prediction, truth, size, boundary_radius(*size, bound)).f
+    _, height, width = prediction.shape
+    return _score(prediction, truth, (height, width), boundary_radius(height, width, bound)).f
 
 
 def boundary_radius(height: int, width: int, bound: float = 0.008) -> float:
@@ -196,7 +196,8 @@ def _score(
     """Score checked masks of as many frames."""
     kernel = _kernel()
     if kernel is None or 0 in size:
-        return _by_numpy(*(_array(*side, size) for side in _named(prediction, truth)), radius)
+        one, two = (_array(*side, size) for side in _named(prediction, truth))
+        return _by_numpy(one, two, radius)
     frames = len(prediction)
     j, f, counts = np.empty(frames), np.empty(frames), np.empty((frames, 3), np.int64)
     sides = [_for_kernel(*side, size) for side in _named(prediction, truth)]
@@ -281,9 +282,9 @@ def _kernel() -> Callable[..., tuple[int, int]] | None:
 def _compiled() -> Callable[..., tuple[int, int]] | None:
     # Here, because importing numba takes a second that only those who score should wait.
     try:
-        import numba
+        from numba import config  # pyright: ignore
 
         from reviosa.evaluation import kernels
     except ImportError:
         return None
-    return None if numba.config.DISABLE_JIT else kernels.load()
+    return None if config.DISABLE_JIT else kernels.load()  # pyright: ignore

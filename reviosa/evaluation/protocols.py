@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from reviosa.data.dataset import VideoDataset
 from reviosa.data.rle import checked_counts
 from reviosa.errors import DataError
 from reviosa.evaluation.predictions import MASK_KEYS, Predictions, mask_list
-from reviosa.evaluation.scoring import Dataset, RoleFrames, score_expressions
+from reviosa.evaluation.scoring import RoleFrames, score_expressions
 from reviosa.evaluation.source import Found
 
 __all__ = [
@@ -74,7 +75,7 @@ class Evaluation:
 
 
 def evaluate_predictions(
-    dataset: Dataset,
+    dataset: VideoDataset,
     predictions: Predictions,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:

@@ -136,7 +136,7 @@ def ref_davis(videos: Sequence[ObjectScores]) -> Means:
     }
     names = ("J", "F", "J&F")
     overall: Row = {
-        name: float(np.mean([means[name] for means in found.values()])) if found else None
+        name: float(np.mean([means[name] or 0 for means in found.values()])) if found else None
         for name in names
     }
     return {**found, "all": {**overall, "n": sum(means["n"] or 0 for means in found.values())}}

@@ -13,18 +13,18 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reviosa.data.dataset import VideoDataset
 from reviosa.data.records import ROLES, Expression, VideoSample
 from reviosa.errors import ConfigError, DataError, RunError
 from reviosa.evaluation.metrics import FrameScores, MaskError, frame_scores
 from reviosa.evaluation.source import Masks, PredictionSource
 
 __all__ = [
-    "Dataset",
     "ExpressionScores",
     "ObjectScores",
     "RoleFrames",
@@ -36,17 +36,7 @@ __all__ = [
 # one video mostly, whose masks a reader may hold.
 _AT_ONCE = 8
 
-Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
-
-
-class Dataset(Protocol):
-    """What scoring needs of a data set."""
-
-    @property
-    def samples(self) -> Sequence[VideoSample]:
-        """All expressions with their videos."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -120,7 +110,7 @@ class ObjectScores:
 
 
 def score_expressions(
-    dataset: Dataset,
+    dataset: VideoDataset,
     source: PredictionSource,
     workers: int = 1,
     progress: Progress | None = None,
@@ -132,8 +122,7 @@ def score_expressions(
     keep as RLE are never decoded to arrays, and no more than a few expressions are held at once.
 
     Args:
-        dataset: with truth, for example a ``VideoDataset``. Expressions of a video without a frame
-            that has truth are left out.
+        dataset: with truth. Expressions of a video without a frame that has truth are left out.
         source: the predictions. With several workers both are pickled once for each of them.
         workers: processes that score. With more than one, a script needs the usual
             ``if __name__ == "__main__"``.
@@ -162,7 +151,7 @@ def score_expressions(
 
 
 def score_objects(
-    dataset: Dataset,
+    dataset: VideoDataset,
     source: PredictionSource,
     workers: int = 1,
     progress: Progress | None = None,
@@ -195,23 +184,23 @@ class _Job:
     """What a process needs to do its share."""
 
     run: Callable[["_Job", list[VideoSample]], Any]
-    dataset: Dataset
+    dataset: VideoDataset
     source: PredictionSource
     roles: tuple[str, ...]
 
 
 def _score_roles(job: _Job, samples: list[VideoSample]) -> list[RoleFrames]:
     return [
-        _score_role(job.source, sample, index)
+        _score_role(job, sample, index)
         for sample in samples
         for index, role in enumerate(ROLES)
         if role in job.roles and (role == "actor" or sample.expression.is_interaction)
     ]
 
 
-def _score_role(source: PredictionSource, sample: VideoSample, index: int) -> RoleFrames:
-    truth, size = _truth(sample, index)
-    masks, faults = _prediction(source, sample, index, size)
+def _score_role(job: _Job, sample: VideoSample, index: int) -> RoleFrames:
+    truth, size = _truth(job.dataset, sample, index)
+    masks, faults = _prediction(job.source, sample, index, size)
     if masks is not None:
         try:
             frames = _compare(masks, truth, size, sample)
@@ -226,7 +215,7 @@ def _score_role(source: PredictionSource, sample: VideoSample, index: int) -> Ro
 
 
 def _match(job: _Job, samples: list[VideoSample]) -> ObjectScores:
-    truths = [_truth(sample, 0) for sample in samples]
+    truths = [_truth(job.dataset, sample, 0) for sample in samples]
     shape = (len(samples), len(samples), len(samples[0].video.truth_frames))
     j, f, missing = np.zeros(shape), np.zeros(shape), []
     for row, sample in enumerate(samples):
@@ -243,17 +232,15 @@ def _match(job: _Job, samples: list[VideoSample]) -> ObjectScores:
     return ObjectScores(expression.video_id, expression.group, j, f, tuple(missing))
 
 
-def _truth(sample: VideoSample, index: int) -> tuple[Masks, tuple[int, int]]:
+def _truth(dataset: VideoDataset, sample: VideoSample, index: int) -> tuple[Masks, tuple[int, int]]:
     """True masks of a role on the frames that have truth, compressed if they are kept so."""
-    expression, video, dataset = sample.expression, sample.video, sample.dataset
-    rles = getattr(dataset, "rles", None)
-    if rles is not None:
-        ids = expression.actor_ids if ROLES[index] == "actor" else expression.target_ids
-        compressed = rles(video.video_id, ids, video.truth_frames)
-        if compressed is not None:
-            return compressed, dataset.size(video.video_id)  # pyright: ignore
+    expression, video = sample.expression, sample.video
+    ids = expression.actor_ids if ROLES[index] == "actor" else expression.target_ids
+    compressed = dataset.rles(video.video_id, ids, video.truth_frames)
+    if compressed is not None:
+        return compressed, dataset.size(video.video_id)
     masks = sample.masks(index, video.truth_frames)
-    return masks, masks.shape[1:]
+    return masks, (masks.shape[1], masks.shape[2])
 
 
 def _prediction(
