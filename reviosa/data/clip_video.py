@@ -139,14 +139,12 @@ class ClipVideo(Video):
                     )
         except DataError as error:
             # What comes after damage is damaged too.
-            where, _, what = str(error).partition(": ")
-            yield Fault(where, what)
+            yield Fault.of(error)
             return
         try:
             self.check_annotated()
         except DataError as error:
-            where, _, what = str(error).partition(": ")
-            yield Fault(where, what)
+            yield Fault.of(error)
 
     def check_annotated(self) -> None:
         """Raise DataError if the clip ends before the last frame that has truth."""

@@ -27,6 +27,12 @@ class Fault:
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
 
+    @classmethod
+    def of(cls, error: DataError) -> "Fault":
+        """The fault that an error of the form ``where: what`` tells."""
+        where, _, what = str(error).partition(": ")
+        return cls(where, what)
+
 
 class FaultLog:
     """What opening finds wrong: raised at once if ``strict``, else kept."""
@@ -41,7 +47,14 @@ class FaultLog:
         Raises:
             DataError: the log is strict.
         """
-        fault = Fault(where, what)
+        self.take(Fault(where, what))
+
+    def take(self, fault: Fault) -> None:
+        """Take note of a fault that was found elsewhere.
+
+        Raises:
+            DataError: the log is strict.
+        """
         if self.strict:
             raise DataError(str(fault))
         self.faults.append(fault)
@@ -142,6 +155,10 @@ class VideoDataset(ABC):
             "interactions": len(self.interactions),
         }
 
+    def object_ids(self, video: Video) -> list[int]:
+        """An annotation of each object that some expression of a video speaks of, in order."""
+        return expression_ids(video.expressions)
+
     def size(self, video_id: str) -> tuple[int, int]:
         """Height and width of a video in pixels, by the header of its first frame.
 
@@ -193,8 +210,16 @@ class VideoDataset(ABC):
         if not self.samples:
             raise DataError(f"{self.root}: got no expression at all, expected at least one")
         for video in self.videos:
-            for fault in frame_faults(video):
-                raise DataError(str(fault))
+            self.check_video(video)
+
+    def check_video(self, video: Video) -> None:
+        """Read the headers of a video's frames.
+
+        Raises:
+            DataError: a frame is no image, or has another size than the first one.
+        """
+        for fault in frame_faults(video):
+            raise DataError(str(fault))
 
     def require_truth(self) -> None:
         """Raise DataError if the split has no masks to score or train with."""
@@ -228,8 +253,7 @@ def frame_faults(video: Video, known: Collection[int] = ()) -> Iterator[Fault]:
         try:
             found = video.frame_size(index)
         except DataError as error:
-            where, _, what = str(error).partition(": ")
-            yield Fault(where, what)
+            yield Fault.of(error)
             continue
         first = first or found
         if found != first:

@@ -17,7 +17,7 @@ from reviosa.data.rle import decode, rle_runs, rle_size
 from reviosa.data.rle_tracks import RleTracks
 from reviosa.errors import DataError
 
-__all__ = ["ExpressionDataset", "find_file", "read_json", "run_faults", "says"]
+__all__ = ["ExpressionDataset", "find_file", "integer", "read_json", "run_faults", "says"]
 
 
 class ExpressionDataset(VideoDataset):
@@ -191,8 +191,7 @@ class ExpressionDataset(VideoDataset):
                 self._sizes[video_id] = image_size(None, path)
                 break
             except DataError as error:
-                where, _, what = str(error).partition(": ")
-                self._log.tell(where, what)
+                self._log.take(Fault.of(error))
                 bad.add(index)
         declared = record.get("height"), record.get("width")
         if declared != (None, None):
@@ -223,8 +222,8 @@ class ExpressionDataset(VideoDataset):
         if value is None:
             return ()
         try:
-            return tuple(int(item) for item in (value if isinstance(value, list) else [value]))
-        except (TypeError, ValueError):
+            return tuple(map(integer, value if isinstance(value, list) else [value]))
+        except ValueError:
             self._log.tell(
                 where,
                 f"got the annotation ids {value!r}, expected a list of integers; "
@@ -259,6 +258,17 @@ class ExpressionDataset(VideoDataset):
         for place, what in self._tracks.shape_faults(str(anno_id), length, size):
             self._log.tell(f"{where}{place}", what)
         return len(self._log.faults) == before
+
+
+def integer(value: Any) -> int:
+    """An id, which some files write as a string.
+
+    Raises:
+        ValueError: it is no integer; ``int`` alone would cut 1.5 down to 1.
+    """
+    if type(value) is int or isinstance(value, str):
+        return int(value)
+    raise ValueError(f"got {value!r}, expected an integer")
 
 
 def find_file(root: Path, name: str, layout: str) -> Path:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from reviosa.data.dataset import Fault
 from reviosa.data.object_dataset import ObjectDataset, identity_of, read_bytes, read_rows
 from reviosa.data.records import Expression, Video
 from reviosa.errors import DataError, first_line
@@ -93,8 +94,7 @@ class JHMDBSentencesDataset(ObjectDataset):
         try:
             masked = _length(puppet / "puppet_mask.mat")
         except DataError as error:
-            where, _, what = str(error).partition(": ")
-            self._log.tell(where, what)
+            self._log.take(Fault.of(error))
             return None
         if not frames:
             return None

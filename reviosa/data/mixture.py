@@ -132,15 +132,20 @@ class MixtureDataset(VideoDataset):
         dataset, own = self._owners[video_id]
         return dataset.rles(own.video_id, anno_ids, indices)
 
+    def object_ids(self, video: Video) -> list[int]:
+        """See :class:`~reviosa.data.dataset.VideoDataset`."""
+        dataset, own = self._owners[video.video_id]
+        return dataset.object_ids(own)
+
     def size(self, video_id: str) -> tuple[int, int]:
         """See :class:`~reviosa.data.dataset.VideoDataset`."""
         dataset, own = self._owners[video_id]
         return dataset.size(own.video_id)
 
-    def check_frames(self) -> None:
-        """See :class:`~reviosa.data.dataset.VideoDataset`; each part checks its own."""
-        for part in self.parts:
-            part.dataset.check_frames()
+    def check_video(self, video: Video) -> None:
+        """See :class:`~reviosa.data.dataset.VideoDataset`; by the rules of its part."""
+        dataset, own = self._owners[video.video_id]
+        dataset.check_video(own)
 
     def faults(self) -> Iterator[Fault]:
         """See :class:`~reviosa.data.dataset.VideoDataset`."""

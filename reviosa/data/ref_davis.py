@@ -135,6 +135,7 @@ class RefDAVISDataset(ObjectDataset):
                 exp_id = str(ANNOTATORS * (item - 1) + annotator)
                 text, group = spoken[item, annotator], f"annotator {annotator}"
                 read.append(self.expression(video_id, exp_id, text, item, group))
+        self.require_mask_files(self._masks / video_id, frames)
         found = tuple(expression for expression in read if expression is not None)
         return Video(video_id, tuple(frames), tuple(frames.values()), found)
 

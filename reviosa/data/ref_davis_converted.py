@@ -16,7 +16,7 @@ from typing import Any
 from reviosa.data.annotators import are_in_fours, with_annotators
 from reviosa.data.expression_dataset import read_json
 from reviosa.data.mevis import MevisDataset
-from reviosa.data.records import Expression
+from reviosa.data.records import Expression, Video
 from reviosa.errors import DataError
 
 __all__ = ["ConvertedRefDAVISDataset"]
@@ -50,6 +50,13 @@ class ConvertedRefDAVISDataset(MevisDataset):
         super().__init__(root, limit, strict)
         named = with_annotators(self.videos, lambda x: self._spoken[x.sample_id])
         self.videos = named or self.videos
+
+    def object_ids(self, video: Video) -> list[int]:
+        """See :class:`~reviosa.data.dataset.VideoDataset`; the first of an object's annotations."""
+        objects: dict[object, int] = {}
+        for expression in video.expressions:
+            objects.setdefault(self._spoken[expression.sample_id], expression.actor_ids[0])
+        return list(objects.values())
 
     def _mask_path(self, records: Mapping[str, Any]) -> Path | None:
         path = self.root / _MASKS

@@ -30,7 +30,8 @@ from reviosa.errors import DataError
 __all__ = ["RefSAVDataset"]
 
 _TRAIN, _VALID, _MASKS = "Ref-SAV.json", "meta_expressions_valid.json", "mask_dict.json"
-_GROUPS: dict[Any, str] = {0: "long", 1: "short"}
+_GROUPS = {0: "long", 1: "short", None: ""}
+"""Groups by ``type_id``, which need not be there."""
 
 
 class RefSAVDataset(ObjectDataset):
@@ -154,7 +155,7 @@ class RefSAVDataset(ObjectDataset):
             entry = entry if isinstance(entry, dict) else {}
             ids = self._known_ids(f"{video_id}/{exp_id}", entry.get("anno_id"), len(names))
             if ids:
-                group = _GROUPS.get(entry.get("type_id"), "")
+                group = self._group(f"{video_id}/{exp_id}", entry.get("type_id"))
                 first = self.expression(video_id, exp_id, entry.get("exp"), ids[0], group)
                 found.append(first and self._about_all(first, ids))
         expressions = tuple(x for x in found if x is not None)
@@ -171,6 +172,14 @@ class RefSAVDataset(ObjectDataset):
             )
             return None
         return ClipVideo(video_id, clip, expressions, names=names)
+
+    def _group(self, where: str, kind: Any) -> str:
+        if isinstance(kind, int | None) and kind in _GROUPS:
+            return _GROUPS[kind]
+        self._log.tell(
+            where, f"got type_id {kind!r}, expected 0 (long) or 1 (short); repair {_VALID}"
+        )
+        return ""
 
     def _about_all(self, expression: Expression, ids: Sequence[str]) -> Expression:
         """The expression, about all of its annotations."""

@@ -76,8 +76,7 @@ class RevosDataset(ExpressionDataset):
             try:
                 track = self._foreground_track(video.video_id)
             except DataError as error:
-                where, _, what = str(error).partition(": ")
-                yield Fault(where, what)
+                yield Fault.of(error)
                 continue
             if len(track) != video.num_frames:
                 yield Fault(

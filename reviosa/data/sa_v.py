@@ -12,12 +12,14 @@ only names it: "object 000". A model that is asked in words can make nothing of 
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reviosa.data.clip_video import ClipVideo
+from reviosa.data.dataset import Fault
 from reviosa.data.expression_dataset import read_json
 from reviosa.data.object_dataset import (
     ObjectDataset,
@@ -139,6 +141,8 @@ class SAVDataset(ObjectDataset):
                 "expected frames of their names; restore the frames",
             )
         annotated = tuple(index for index, name in enumerate(frames) if name in truth)
+        for name in objects:
+            self.require_mask_files(folder / name, sorted(truth))
         read = (self._about(video_id, name) for name in objects)
         found = tuple(expression for expression in read if expression is not None)
         return Video(video_id, tuple(frames), tuple(frames.values()), found, annotated)
@@ -173,8 +177,7 @@ class SAVDataset(ObjectDataset):
                 record = read_json(path, content)
                 rows, ids = masklet_table(path, record)
             except DataError as error:
-                where, _, what = str(error).partition(": ")
-                self._log.tell(where, what)
+                self._log.take(Fault.of(error))
                 continue
             contents.append(content)
             length = max(length, len(rows))
@@ -201,13 +204,16 @@ class Masklets:
         Raises:
             DataError: it is missing, broken, or holds no table of masklets.
         """
-        if path not in self._files:
+        # Threads may share a data set: another may have taken the record out in between.
+        record = self._files.get(path)
+        if record is None:
             record = read_json(path, read_bytes(path))
             masklet_table(path, record)
             self._files[path] = record
-            if len(self._files) > _KEPT_FILES:
-                self._files.popitem(last=False)
-        return self._files[path]
+            while len(self._files) > _KEPT_FILES:
+                with suppress(KeyError):
+                    self._files.popitem(last=False)
+        return record
 
     def rle(self, path: Path, frame: int, column: int) -> Any:
         """The RLE of the masklet ``column`` on a frame of the clip; None past the last."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
-from reviosa.data.dataset import VideoDataset, expression_ids
+from reviosa.data.dataset import VideoDataset
 from reviosa.data.records import CAPTION_TYPES, Video
 from reviosa.data.rle import rle_size
 from reviosa.errors import DataError
@@ -107,7 +107,7 @@ def data_statistics(
         pairs += len({(e.actor_ids, e.target_ids) for e in video.expressions if e.is_interaction})
         if dataset.has_truth:
             truth_frames += len(video.truth_frames)
-            ids = expression_ids(video.expressions)
+            ids = dataset.object_ids(video)
             objects += len(ids)
             for anno_id in ids:
                 shares = _shares(dataset, video, anno_id)
@@ -180,26 +180,19 @@ _RUNS = re.compile(r"[0-o]*[0-O]")
 
 
 def _of_runs(runs: Sequence[Sequence[Any]], where: str) -> Iterator[float]:
+    """Shares of one annotation's masks; a frame has one of them or none."""
     for place, given in enumerate(runs):
-        rles = [rle for rle in given if rle is not None]
-        if not rles:
-            continue
-        try:
-            height, width = rle_size(rles[0])
-            whole = all(rle_size(rle) == (height, width) for rle in rles[1:])
-        except DataError as error:
-            raise DataError(f"{where}, annotated frame {place}: {error}") from None
-        if not whole or not all(_RUNS.fullmatch(rle["counts"]) for rle in rles):
-            raise _damaged(f"{where}, annotated frame {place}", (height, width))
-        # One by one: of a list, pycocotools gives areas in 8 bits.
-        covered = int(coco.area(rles[0] if len(rles) == 1 else coco.merge(rles)))
-        if covered > height * width:
-            raise _damaged(f"{where}, annotated frame {place}", (height, width))
-        yield covered / (height * width)
-
-
-def _damaged(where: str, size: tuple[int, int]) -> DataError:
-    return DataError(
-        f"{where}: got a damaged RLE, expected runs that fill {size[0]}x{size[1]} pixels; "
-        "list all faults with reviosa stats --check"
-    )
+        for rle in given:
+            try:
+                height, width = rle_size(rle)
+            except DataError as error:
+                raise DataError(f"{where}, annotated frame {place}: {error}") from None
+            whole = _RUNS.fullmatch(rle["counts"]) is not None
+            # One by one: of a list, pycocotools gives areas in 8 bits.
+            covered = int(coco.area(rle)) if whole else 0
+            if not whole or covered > height * width:
+                raise DataError(
+                    f"{where}, annotated frame {place}: got a damaged RLE, expected runs that fill "
+                    f"{height}x{width} pixels; list all faults with reviosa stats --check"
+                )
+            yield covered / (height * width)

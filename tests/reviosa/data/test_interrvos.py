@@ -260,3 +260,12 @@ def test_a_later_frame_that_is_damaged_or_of_another_size_is_found_before_a_run(
         InterRVOSDataset(root).check_frames()
     last.write_bytes(whole)
     InterRVOSDataset(root).check_frames()
+
+
+@pytest.mark.parametrize("ids", [[10.5], [True], [float("inf")], {"0": 10}])
+def test_annotation_ids_are_integers(tmp_path: Path, ids: object) -> None:
+    def change(meta: dict[str, Any], masks: dict[str, Any]) -> None:
+        meta["videos"]["first"]["expressions"]["0"]["anno_id"] = ids
+
+    with pytest.raises(DataError, match="got the annotation ids .*, expected a list of integers"):
+        InterRVOSDataset(write(tmp_path, change))

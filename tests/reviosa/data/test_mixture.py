@@ -51,6 +51,9 @@ def test_a_limit_counts_through_the_parts(tmp_path: Path) -> None:
     data = open_dataset(mix(tmp_path), limit=3)
     assert isinstance(data, MixtureDataset)
     assert [len(part.videos) for part in data.parts] == [2, 1]
+    # What is left out needs no frames.
+    (tmp_path / "again/JPEGImages/0a43a414/00000.jpg").write_bytes(b"no picture")
+    data.check_frames()
 
 
 def test_the_identity_follows_parts_and_weights(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from reviosa.data.opening import open_dataset
 from reviosa.data.ref_davis_converted import ConvertedRefDAVISDataset
 from reviosa.data.ref_youtube_vos import RefYouTubeVOSDataset
 from reviosa.data.rle import encode
+from reviosa.data.statistics import data_statistics
 from reviosa.errors import DataError
 from tests.fixtures_layouts import truth_masks, write_frames, write_json, write_palettes
 
@@ -58,6 +59,8 @@ def test_annotations_are_counted_over_string_sorted_expressions(made):
     assert isinstance(data, ConvertedRefDAVISDataset) and data.has_truth
     ids = {x.exp_id: x.actor_ids for x in data.videos[0].expressions}
     assert ids["10"] == (2,) and ids["2"] == (4,)
+    # An object counts once, though each of its four expressions has an annotation.
+    assert data_statistics(data, "davis").objects == sum(OBJECTS.values())
     check(data, truth)
     assert not list(data.faults())
     assert open_dataset(root, layout="ref-davis").identity == data.identity

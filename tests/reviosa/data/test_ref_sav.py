@@ -174,3 +174,16 @@ def test_bad_files_are_refused_in_one_line(valid, tmp_path):
     (root / "meta_expressions_valid.json").write_text('{"videos": []}')
     with pytest.raises(DataError, match="got no videos, expected at least one"):
         RefSAVDataset(root)
+
+
+@pytest.mark.parametrize("kind", [2, [0], "long", 0.5])
+def test_an_unknown_type_is_named(valid, tmp_path, kind):
+    root = Path(shutil.copytree(valid[0], tmp_path / "copy"))
+    path = root / "meta_expressions_valid.json"
+    meta = json.loads(path.read_text())
+    name, video = next(iter(meta["videos"].items()))
+    exp_id = next(iter(video["expressions"]))
+    video["expressions"][exp_id]["type_id"] = kind
+    path.write_text(json.dumps(meta))
+    with pytest.raises(DataError, match=f"{name}/{exp_id}: got type_id .* expected 0 .long. or 1"):
+        open_dataset(root)

@@ -66,6 +66,40 @@ def test_the_validation_split_has_texts_and_frames_but_no_truth(made):
         data.require_truth()
 
 
+def test_test_videos_are_left_out_of_the_validation_split_where_they_are_told(copy):
+    texts = copy / "meta_expressions/valid/meta_expressions.json"
+    whole = json.loads(texts.read_text())["videos"]
+    [kept] = whole
+    write_json(texts, {"videos": {"of test": {"frames": ["0"], "expressions": {}}, **whole}})
+    with pytest.raises(DataError, match="of test: got no file for 1 of 1 frames"):
+        open_dataset(copy / "valid")
+    hidden = copy / "meta_expressions/test/meta_expressions.json"
+    write_json(hidden, {"videos": {"of test": {}, "another": {}}})
+    data = open_dataset(copy / "valid")
+    assert [video.video_id for video in data.videos] == [kept]
+    assert len(open_dataset(copy / "train").videos) == 2
+    write_json(hidden, {"videos": dict.fromkeys(["of test", *whole])})
+    assert open_dataset(copy / "train").has_truth
+    with pytest.raises(DataError, match="got the videos of .* alone, expected others too"):
+        open_dataset(copy / "valid")
+
+
+def test_a_missing_mask_is_told_at_opening(copy):
+    (copy / "train/Annotations" / SECOND / "00010.png").unlink()
+    with pytest.raises(DataError, match=f"{SECOND}: got no mask of 1 frames .first: 00010"):
+        open_dataset(copy / "train")
+
+
+@pytest.mark.parametrize("number", [1.5, True, float("inf"), [1]])
+def test_an_object_is_an_integer(copy, number):
+    edit(
+        copy / "meta_expressions/train/meta_expressions.json",
+        lambda videos: videos[FIRST]["expressions"]["0"].update(obj_id=number),
+    )
+    with pytest.raises(DataError, match=f"{FIRST}/0: got the object .* expected its number"):
+        open_dataset(copy / "train")
+
+
 def test_limit_and_identity(made, copy):
     root = made[0] / "train"
     data = RefYouTubeVOSDataset(root, limit=1)
