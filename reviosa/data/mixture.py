@@ -147,6 +147,11 @@ class MixtureDataset(VideoDataset):
         dataset, own = self._owners[video.video_id]
         dataset.check_video(own)
 
+    def require_truth(self) -> None:
+        """See :class:`~reviosa.data.dataset.VideoDataset`; the part without masks is named."""
+        for part in self.parts:
+            part.dataset.require_truth()
+
     def faults(self) -> Iterator[Fault]:
         """See :class:`~reviosa.data.dataset.VideoDataset`."""
         for part in self.parts:

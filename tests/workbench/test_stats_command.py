@@ -106,6 +106,12 @@ def test_a_whole_set_has_no_fault(cli, dataset):
     assert result.code == 0 and result.out == f"{dataset.root}: no fault\n"
 
 
+def test_faults_of_one_set_are_kept_where_the_next_cannot_be_opened(cli, faulty, tmp_path):
+    result = cli("stats", faulty, tmp_path / "nowhere", "--check")
+    assert result.code == 2 and "nowhere: got no folder there" in result.err
+    assert "got an unreadable frame" in result.out
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -9,6 +9,7 @@ import typer
 from workbench.commands.options import Json
 
 if TYPE_CHECKING:
+    from reviosa.data.fault_kinds import FaultKind
     from reviosa.data.statistics import DataStatistics
 
 __all__ = ["stats"]
@@ -60,7 +61,6 @@ def stats(
 
 
 def _check(paths: Sequence[Path], layout: str | None, json: bool) -> None:
-    from reports.style import count
     from reviosa.data.fault_kinds import group_faults
     from reviosa.data.opening import open_dataset
     from workbench.console import note, print_json
@@ -69,7 +69,11 @@ def _check(paths: Sequence[Path], layout: str | None, json: bool) -> None:
     for path in paths:
         note(f"checking {path} ...")
         dataset = open_dataset(path, layout=layout, strict=False)
-        found[str(path)] = group_faults(dataset.faults(), None if json else SHOWN)
+        kinds = group_faults(dataset.faults(), None if json else SHOWN)
+        found[str(path)] = kinds
+        if not json:
+            # At once: another of them may not open, and a large one takes long.
+            _print_faults(path, kinds)
     total = sum(kind.count for kinds in found.values() for kind in kinds)
     if json:
         lists = {
@@ -77,17 +81,20 @@ def _check(paths: Sequence[Path], layout: str | None, json: bool) -> None:
             for path, kinds in found.items()
         }
         print_json({"faults": total, "data": lists})
-    else:
-        for path, kinds in found.items():
-            print(f"{path}: {count(sum(k.count for k in kinds), 'fault') if kinds else 'no fault'}")
-            for kind in kinds:
-                print(f"  {kind.count:,} x {kind.what}")
-                for fault in kind.faults:
-                    print(f"    {fault.where}")
-                if kind.count > len(kind.faults):
-                    print(f"    and {kind.count - len(kind.faults):,} more (--json names all)")
     if total:
         raise typer.Exit(FAULTY)
+
+
+def _print_faults(path: Path, kinds: "Sequence[FaultKind]") -> None:
+    from reports.style import count
+
+    print(f"{path}: {count(sum(k.count for k in kinds), 'fault') if kinds else 'no fault'}")
+    for kind in kinds:
+        print(f"  {kind.count:,} x {kind.what}")
+        for fault in kind.faults:
+            print(f"    {fault.where}")
+        if kind.count > len(kind.faults):
+            print(f"    and {kind.count - len(kind.faults):,} more (--json names all)")
 
 
 def _count(

@@ -71,7 +71,7 @@ def test_truth_is_missing_where_it_is_of_any_part(tmp_path: Path) -> None:
     make_mevis(tmp_path / "valid", truth=False)
     data = open_dataset(path)
     assert not data.has_truth
-    with pytest.raises(DataError, match=r"mix\.yaml: got a split without masks"):
+    with pytest.raises(DataError, match="valid: got a split without masks"):
         data.require_truth()
 
 

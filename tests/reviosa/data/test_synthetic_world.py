@@ -222,11 +222,12 @@ def test_bad_settings_are_refused(values: dict[str, object]) -> None:
         WorldConfig(**values)
 
 
-def test_no_room_is_said() -> None:
+def test_no_room_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reviosa.data.synthetic.world._TRIES", 9)
     crowded = WorldConfig(
         small_diameter=(0.45, 0.46), large_diameter=(0.48, 0.5), min_objects=6, camera_pan=0.0
     )
-    with pytest.raises(ConfigError, match="got no scene that fits 128x128"):
+    with pytest.raises(ConfigError, match="got no scene that fits 128x128 pixels in 9 tries"):
         generate_video(0, 0, crowded)
 
 

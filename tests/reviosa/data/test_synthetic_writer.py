@@ -117,7 +117,8 @@ def test_bad_numbers(tmp_path: Path, numbers: tuple[int, int, int]) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reviosa.data.synthetic.world._TRIES", 9)
     crowded = WorldConfig(
         small_diameter=(0.45, 0.46), large_diameter=(0.48, 0.5), min_objects=6, camera_pan=0.0
     )
