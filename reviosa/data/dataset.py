@@ -12,7 +12,7 @@ import numpy as np
 from reviosa.data.records import Expression, Video, VideoSample
 from reviosa.errors import DataError
 
-__all__ = ["Fault", "FaultLog", "VideoDataset", "expression_ids", "frame_faults"]
+__all__ = ["Fault", "FaultLog", "VideoDataset", "expression_ids", "frame_faults", "require_limit"]
 
 
 @dataclass(frozen=True)
@@ -262,6 +262,12 @@ def frame_faults(video: Video, known: Collection[int] = ()) -> Iterator[Fault]:
                 f"got a frame of {found[1]}x{found[0]} pixels, expected {first[1]}x{first[0]} like "
                 "the first of its video; replace it",
             )
+
+
+def require_limit(limit: int | None) -> None:
+    """Raise DataError if a limit leaves no video to read."""
+    if limit is not None and limit < 1:
+        raise DataError(f"got limit {limit}, expected at least 1 video; raise the limit")
 
 
 def expression_ids(expressions: Sequence[Expression]) -> list[int]:

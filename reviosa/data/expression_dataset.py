@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reviosa.data.dataset import Fault, FaultLog, VideoDataset, frame_faults
+from reviosa.data.dataset import Fault, FaultLog, VideoDataset, frame_faults, require_limit
 from reviosa.data.frames import FolderPaths, find_frames
 from reviosa.data.prompts import has_words
 from reviosa.data.records import Expression, Video, image_size
@@ -30,8 +30,7 @@ class ExpressionDataset(VideoDataset):
 
     def __init__(self, root: str | Path, limit: int | None = None, strict: bool = True) -> None:
         self.root = Path(root)
-        if limit is not None and limit < 1:
-            raise DataError(f"got limit {limit}, expected at least 1 video; raise the limit")
+        require_limit(limit)
         self._log = FaultLog(strict)
         meta_path = self._meta_path()
         self._folder, self._meta_name = meta_path.parent, meta_path.name

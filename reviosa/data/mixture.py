@@ -21,10 +21,10 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reviosa.data.dataset import Fault, VideoDataset
+from reviosa.data.dataset import Fault, VideoDataset, require_limit
 from reviosa.data.opening import open_dataset
 from reviosa.data.records import Video
-from reviosa.errors import ConfigError, DataError, first_line
+from reviosa.errors import ConfigError, first_line
 
 __all__ = ["MixtureDataset", "Part"]
 
@@ -79,8 +79,7 @@ class MixtureDataset(VideoDataset):
 
     def __init__(self, root: str | Path, limit: int | None = None, strict: bool = True) -> None:
         self.root = Path(root)
-        if limit is not None and limit < 1:
-            raise DataError(f"got limit {limit}, expected at least 1 video; raise the limit")
+        require_limit(limit)
         settings = _read(self.root)
         datasets = [
             open_dataset(self.root.parent / part.path, part.limit, part.layout, strict)

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from reviosa.data.clip_video import ClipVideo
-from reviosa.data.dataset import Fault, FaultLog, VideoDataset, expression_ids, frame_faults
+from reviosa.data.dataset import (
+    Fault,
+    FaultLog,
+    VideoDataset,
+    expression_ids,
+    frame_faults,
+    require_limit,
+)
 from reviosa.data.frames import FRAME_SUFFIXES, FolderPaths, find_frames
 from reviosa.data.prompts import has_words
 from reviosa.data.records import Expression, Video
@@ -39,8 +46,7 @@ class ObjectDataset(VideoDataset):
 
     def __init__(self, root: str | Path, limit: int | None = None, strict: bool = True) -> None:
         self.root = Path(root)
-        if limit is not None and limit < 1:
-            raise DataError(f"got limit {limit}, expected at least 1 video; raise the limit")
+        require_limit(limit)
         self._log = FaultLog(strict)
         self._numbers: dict[tuple[str, Any], int] = {}
         self._objects: list[tuple[str, Any]] = []

@@ -53,8 +53,6 @@ def open_dataset(
         ConfigError: the layout has no reader.
     """
     root = Path(path)
-    if limit is not None and limit < 1:
-        raise DataError(f"got limit {limit}, expected at least 1 video; raise the limit")
     readers = READERS
     if layout is not None:
         readers = tuple(reader for reader in READERS if reader.layout == layout)

@@ -87,7 +87,7 @@ class Video:
             return path.read_bytes()
         except FileNotFoundError:
             raise _missing(path) from None
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a ValueError for a name that no file can have
             raise _unreadable(path, error) from None
 
     def frame_size(self, index: int) -> tuple[int, int]:

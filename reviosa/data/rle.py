@@ -38,7 +38,7 @@ def rle_size(rle: Any) -> tuple[int, int]:
     if (
         not isinstance(size, list | tuple)
         or len(size) != 2
-        or not all(type(side) is int and side > 0 for side in size)
+        or not all(type(side) is int and 0 < side < 1 << 31 for side in size)
     ):
         raise DataError(
             f"got the RLE size {size!r}, expected two positive integers [height, width]; "

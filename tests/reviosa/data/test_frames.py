@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from reviosa.data import read_frame_folder
+from reviosa.data.records import Video
 from reviosa.errors import DataError
 
 
@@ -73,6 +74,13 @@ def test_vanished_frame(tmp_path: Path) -> None:
     (tmp_path / "0.png").unlink()
     with pytest.raises(DataError, match=r"0\.png: got no file"):
         video.read_frames()
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    video = Video("v", ("a\0",), (tmp_path / "a\0.jpg",))
+    for read in (video.read_frames, lambda: video.frame_size(0)):
+        with pytest.raises(DataError, match="got an unreadable frame .*null"):
+            read()
 
 
 def test_no_indices_is_an_error(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_any_string_decodes_to_the_size_or_raises(counts: str) -> None:
         {"size": [2, 0], "counts": "0"},
         {"size": [2, 2.0], "counts": "4"},
         {"size": [2, True], "counts": "2"},
+        {"size": [2, 10**30], "counts": "2"},
         {"size": 4, "counts": "4"},
     ],
 )
