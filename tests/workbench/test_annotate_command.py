@@ -18,8 +18,10 @@ from tests.fixtures_annotation import KEY_NAME, Truth, Videos, make_videos, sett
 from tests.fixtures_llm import FAULTS, FakeLLM, at_random, fake_llm
 
 KEY = "sk-very-secret-0123456789"
-FEWEST = 20
-"""Synthetic videos; most take a moment."""
+# As many as one would call a set take minutes.
+AND_TWENTY = pytest.mark.parametrize(
+    "case", [3, pytest.param(20, marks=pytest.mark.slow)], indirect=True, ids="{} videos".format
+)
 NAMES = ("meta_expressions.json", "mask_dict.json")
 
 
@@ -32,13 +34,14 @@ class Case:
     summary: dict
 
 
-@pytest.fixture(scope="module")
-def case(tmp_path_factory):
+@pytest.fixture(scope="module", params=[3])
+def case(request, tmp_path_factory):
+    """Videos, the truth about them, and what comes of them without a fault."""
     from reviosa.annotation.pipeline import annotate
     from reviosa.annotation.settings import AnnotationConfig
 
     folder = tmp_path_factory.mktemp("annotate")
-    videos = make_videos(folder, FEWEST)
+    videos = make_videos(folder, request.param)
     truth = Truth(videos, folder / "truth")
     with fake_llm(truth) as server:
         config = AnnotationConfig.model_validate(settings(server.url))
@@ -67,14 +70,16 @@ def require_no_key(folder: Path) -> None:
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
 
 
+@AND_TWENTY
 def test_training_and_evaluation_take_the_set(cli, case, checkpoint, tmp_path):
     dataset = InterRVOSDataset(case.reference / "set")
     dataset.check_frames()
     dataset.require_targets()
-    assert len(dataset.videos) == FEWEST
-    assert {x.expression.caption_type for x in dataset.samples} == {
-        "single", "multi", "bidirectional", "unidirectional",
-    }  # fmt: skip
+    assert len(dataset.videos) == len(case.videos.world)
+    kinds = {x.expression.caption_type for x in dataset.samples}
+    # In three videos nothing happens to be mutual, and nothing moves alike.
+    few = {"single", "unidirectional"}
+    assert kinds == (few if len(dataset.videos) == 3 else few | {"multi", "bidirectional"})
     root = dataset.root
     train = ["--set", f"model={checkpoint}", "--set", "steps=2", "--set", "batch_size=1"]
     result = cli("train", "--preset", "nano", "--data", root, "--out", tmp_path / "t", *train)
@@ -85,6 +90,7 @@ def test_training_and_evaluation_take_the_set(cli, case, checkpoint, tmp_path):
     assert result.code == 0, result.err
 
 
+@AND_TWENTY
 def test_killed_three_times_it_sends_nothing_twice(case, tmp_path):
     out = tmp_path / "run"
     command = [
@@ -110,7 +116,8 @@ def test_killed_three_times_it_sends_nothing_twice(case, tmp_path):
             assert process.returncode == -signal.SIGKILL
             time.sleep(0.3)  # what was under way reaches the server
             assert not (out / "set").exists()
-            cached = len(list((out / "llm" / "cache").rglob("*.json")))
+            # A file that was being written when the process died begins with a dot.
+            cached = len(list((out / "llm" / "cache").rglob("[!.]*.json")))
             # What was sent and is not in the cache was in flight.
             lost += len(server.seen) - before - (cached - kept)
             kept = cached
@@ -125,6 +132,7 @@ def test_killed_three_times_it_sends_nothing_twice(case, tmp_path):
     require_no_key(tmp_path)
 
 
+@AND_TWENTY
 def test_with_every_fifth_request_failing_the_set_is_the_same(cli, case, tmp_path, key):
     out = tmp_path / "run"
     stage = settings("http://localhost/v1")["stages"]["appearance"]
@@ -136,7 +144,7 @@ def test_with_every_fifth_request_failing_the_set_is_the_same(cli, case, tmp_pat
         ))  # fmt: skip
         result = cli("annotate", "--videos", case.videos.folder, "--out", out, "--config", config)
         assert result.code == 0, result.err
-        assert set(server.faults) == set(FAULTS)
+        assert len(set(server.faults) & set(FAULTS)) > 3, "of several kinds"
         assert sum(server.faults.values()) > 0.1 * len(server.seen)
     assert files_of(out) == files_of(case.reference)
     assert json.loads((out / "dropped.json").read_text()) == []
@@ -179,13 +187,13 @@ def test_over_budget_it_stops_and_says_so(cli, case, tmp_path, key):
     with fake_llm(case.truth) as server:
         config = written(tmp_path / "c.yaml", server)
         arguments = ["annotate", "--videos", case.videos.folder, "--out", out, "--config", config]
-        result = cli(*arguments, "--budget", 0.3)
+        result = cli(*arguments, "--budget", 0.09)
         assert result.code == 2
-        assert "budget" in result.err and "0.3" in result.err
+        assert "budget" in result.err and "0.09" in result.err
         header = read_run(out)
         assert header["status"] == "failed" and "budget" in header["error"]
         spent = sum(stage["dollars"] for stage in header["spent"].values())
-        assert 0.1 < spent <= 0.3
+        assert 0.02 < spent <= 0.09
         assert not (out / "set").exists()
         sent = len(server.seen)
         result = cli(*arguments, "--resume", "--json")
@@ -209,15 +217,16 @@ def test_a_dry_run_sends_and_writes_nothing(cli, case, tmp_path, monkeypatch):
         assert server.seen == []
     assert set(tmp_path.rglob("*")) == before
     found = json.loads(result.out)
-    assert (found["clips"], found["objects"]) == (FEWEST, case.summary["objects"])
+    count = len(case.videos.world)
+    assert (found["clips"], found["objects"]) == (count, case.summary["objects"])
     assert found["stages"]["appearance"]["requests"] == case.summary["objects"]
-    assert found["stages"]["interactions"]["requests"] == FEWEST
+    assert found["stages"]["interactions"]["requests"] == count
     # One interaction a clip is assumed, each with a twin.
-    assert found["stages"]["phrases"]["requests"] == 2 * FEWEST
+    assert found["stages"]["phrases"]["requests"] == 2 * count
     assert found["total"]["dollars"] == pytest.approx(
         sum(stage["dollars"] for stage in found["stages"].values())
     )
-    assert "one unidirectional interaction" in told.out and f"{FEWEST} clips" in told.out
+    assert "one unidirectional interaction" in told.out and f"{count} clips" in told.out
 
 
 def test_a_persons_decisions_go_into_the_set_that_is_written_again(cli, case, tmp_path, key):
