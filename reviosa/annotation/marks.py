@@ -148,7 +148,8 @@ def _halved(mask: np.ndarray, shown: tuple[int, int]) -> np.ndarray:
 
 def _jpeg(image: Image.Image, settings: MarkSettings) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=settings.quality)
+    # Full colour resolution: thin lines lose their colour without it.
+    image.save(buffer, "JPEG", quality=settings.quality, subsampling=0)
     return buffer.getvalue()
 
 
