@@ -21,9 +21,7 @@ from reviosa.errors import DataError
 
 __all__ = ["ASSUMPTIONS", "estimate_run"]
 
-_SENTENCE: Final = (
-    "A large brown object with a white stripe, moving slowly from left to right."
-)
+_SENTENCE: Final = "A large brown object with a white stripe, moving slowly from left to right."
 ASSUMPTIONS: Final = (
     "every request is answered the first time, and no object is dropped for its answers",
     f"stage 1 writes two sentences of {len(_SENTENCE)} characters about each object",

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from reviosa.data import InterRVOSDataset
+from reviosa.data.rle import decode
 from reviosa.run_record import read_run
 from tests.fixtures_annotation import KEY_NAME, Truth, Videos, make_videos, settings
 from tests.fixtures_llm import FAULTS, FakeLLM, at_random, fake_llm
@@ -277,3 +278,72 @@ def test_without_a_key_nothing_is_begun(cli, case, tmp_path, monkeypatch):
     result = cli("annotate", "--videos", case.videos.folder, "--out", tmp_path / "run", *options)
     assert result.code == 2 and "OPENAI_API_KEY" in result.err
     assert not (tmp_path / "run" / "set").exists()
+
+
+def test_boxes_are_turned_into_masks_by_the_nano_segmenter(cli, tmp_path, key):
+    videos = make_videos(tmp_path, 1, frames=5)
+    masks = json.loads(next((videos.folder / "tracks").iterdir()).read_text())
+    (name,) = videos.world
+    trajectories = [
+        [
+            {"tid": int(tid), "bbox": box_of(decode(track["mask"][frame]))}
+            for tid, track in masks.items()
+            if track["mask"][frame] is not None
+        ]
+        for frame in range(5)
+    ]
+    objects = [{"tid": int(tid), "category": track["category"]} for tid, track in masks.items()]
+    annotation = {
+        "frame_count": 5, "width": 64, "height": 64, "subject/objects": objects,
+        "trajectories": trajectories, "relation_instances": [],
+    }  # fmt: skip
+    (videos.folder / "tracks").rename(videos.folder / "not-given")
+    (videos.folder / "boxes").mkdir()
+    (videos.folder / "boxes" / f"{name}.json").write_text(json.dumps(annotation))
+
+    def answer(body):
+        schema = body["response_format"]["json_schema"]["schema"]["properties"]
+        shape = objects[0]["category"]
+        if "interactions" in schema:
+            return json.dumps({"interactions": []})
+        if "merge" in schema:
+            return json.dumps({"merge": False, "objects": [], "phrase": ""})
+        return json.dumps({name: f"the only {shape} there is" for name in schema})
+
+    out = tmp_path / "run"
+    with fake_llm(answer) as server:
+        changes = {"tracking": {"fit_steps": 5, "every": 2}}
+        config = written(tmp_path / "c.yaml", server, **changes)
+        arguments = ["annotate", "--videos", videos.folder, "--out", out, "--config", config]
+        told = cli(*arguments, "--dry-run", "--json")
+        assert json.loads(told.out)["objects"] == len(objects)
+        cli(*arguments, "--device", "cpu")
+    header = read_run(out)
+    assert header["kind"] == "annotate" and header["model"]["name"] == "nano"
+    made = json.loads((out / "tracks" / f"{name}_clip000.json").read_text())
+    assert made.keys() == masks.keys()
+    for tid, track in made.items():
+        for frame, rle in enumerate(track["mask"]):
+            assert rle is None or masks[tid]["mask"][frame] is not None
+    assert any(rle for track in made.values() for rle in track["mask"])
+
+
+def box_of(mask):
+    rows, columns = mask.nonzero()
+    return {
+        "xmin": int(columns.min()), "ymin": int(rows.min()),
+        "xmax": int(columns.max()) + 1, "ymax": int(rows.max()) + 1,
+    }  # fmt: skip
+
+
+def test_the_shipped_configuration_is_that_of_the_release():
+    from reviosa.annotation.settings import AnnotationConfig
+    from workbench.config import load_config, preset_path
+
+    config = load_config(AnnotationConfig, preset_path("annotate", "default"))
+    plain = AnnotationConfig(stages=config.stages)
+    assert config == plain, "beyond the stages it repeats the defaults"
+    assert config.stages.appearance.model == config.stages.interactions.model == "gpt-4o"
+    assert config.stages.appearance.max_tokens == 1000
+    text = config.stages.phrases
+    assert (text.temperature, text.top_p, text.max_tokens) == (0.6, 0.9, 1024)

@@ -1,13 +1,15 @@
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reviosa.annotation.vidor import Relation, read_vidor
 from reviosa.errors import DataError
-from tests.fixtures_expressions import REAL as SHARED
 
-REAL = SHARED / "vidor"
+ROOT = Path(__file__).parents[3]
+REAL = Path(os.environ.get("REVIOSA_SHARED_DATA", ROOT.parent / "shared" / "data")) / "vidor"
 
 
 def record():
