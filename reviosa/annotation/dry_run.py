@@ -1,5 +1,6 @@
 """What a run will ask and cost, before anything is sent."""
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,12 +57,13 @@ def estimate_run(videos: str | Path, config: AnnotationConfig) -> dict[str, Any]
             continue
         dropped += objects_lost
         clips += [_Planned.of(clip, tracks) for clip, tracks in planned]
-    # A desk writes nothing until it is asked.
-    desk = Desk(Path("."), config.stages.by_name())
-    stages = {
-        name: desk.estimate(_requests(name, clips, config.marks))
-        for name in config.stages.by_name()
-    }
+    # No folder of a run: what earlier runs cost does not count.
+    with tempfile.TemporaryDirectory() as nowhere:
+        desk = Desk(Path(nowhere), config.stages.by_name())
+        stages = {
+            name: desk.estimate(_requests(name, clips, config.marks))
+            for name in config.stages.by_name()
+        }
     return {
         "clips": len(clips),
         "objects": sum(len(clip.objects) for clip in clips),

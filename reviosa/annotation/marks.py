@@ -125,7 +125,9 @@ def _marked(
     shown = _shown_size(size, settings)
     if shown[0] < size[0] - 1:
         # Halved first and drawn on then, so that contours keep their width.
-        pixels = np.array(Image.fromarray(pixels).resize(shown[::-1], Image.Resampling.BOX))
+        pixels = np.array(
+            Image.fromarray(pixels).resize((shown[1], shown[0]), Image.Resampling.BOX)
+        )
         marks = [mark._replace(mask=_halved(mark.mask, shown)) for mark in marks]
     else:
         pixels = pixels[: shown[0], : shown[1]]
@@ -143,7 +145,7 @@ def _shown_size(size: tuple[int, int], settings: MarkSettings) -> tuple[int, int
 
 def _halved(mask: np.ndarray, shown: tuple[int, int]) -> np.ndarray:
     image = Image.fromarray(mask.astype(np.uint8))
-    return np.array(image.resize(shown[::-1], Image.Resampling.NEAREST)) > 0
+    return np.array(image.resize((shown[1], shown[0]), Image.Resampling.NEAREST)) > 0
 
 
 def _jpeg(image: Image.Image, settings: MarkSettings) -> bytes:

@@ -78,7 +78,8 @@ def read_tracks(
         DataError: the file is missing or broken; an object has no whole number as id, no category,
             or not one mask a frame; a mask is damaged or of another size; there is no mask at all.
     """
-    path, record = Path(path), _parsed(path)
+    path = Path(path)
+    record = _parsed(path)
     for key, entry in record.items():
         _id(path, key)
         masks = _entry_masks(path, key, entry)

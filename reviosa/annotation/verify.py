@@ -89,8 +89,9 @@ def _wrong_classes(item: Candidate, classes: Mapping[int, str]) -> list[str]:
     unnamed = dict.fromkeys(class_name(classes[key]) for key, place in places.items()
                             if place is None)  # fmt: skip
     found = [f"it does not name the class {name!r}" for name in unnamed]
-    subjects = [places[key] for key in item.actor_ids if places.get(key) is not None]
-    others = [places[key] for key in item.target_ids if places.get(key) is not None]
+    named = {key: place for key, place in places.items() if place is not None}
+    subjects = [named[key] for key in item.actor_ids if key in named]
+    others = [named[key] for key in item.target_ids if key in named]
     # Words such as "person" may mean either of an adult and a child: then the places are equal.
     if subjects and others and min(others) < min(subjects):
         found.append("it names what is acted on, not its subject, first")
