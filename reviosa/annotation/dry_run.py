@@ -91,12 +91,15 @@ class _Planned(Clip):
 
 
 def _requests(name: str, clips: Sequence[Clip], marks: MarkSettings) -> Iterator[Request]:
+    pictures: dict[tuple[int, int], bytes] = {}
     for clip in clips:
         for task in _tasks(name, clip, marks):
             if task.size is None:
                 yield task.request()
             else:
-                picture = blank(task.size, marks)
+                if task.size not in pictures:
+                    pictures[task.size] = blank(task.size, marks)
+                picture = pictures[task.size]
                 request = task.request(lambda task=task, x=picture: [x] * len(task.names))
                 # Equal grey pictures are different ones in truth: the item's name tells them apart.
                 yield replace(request, parts=(*request.parts, task.item))

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -102,7 +101,6 @@ def draw_marks(frame: np.ndarray, marks: Sequence[Mark]) -> np.ndarray:
     return np.array(image)
 
 
-@lru_cache(maxsize=64)
 def blank(size: tuple[int, int], settings: MarkSettings) -> bytes:
     """A grey JPEG of the size that frames of ``size`` (height, width) are shown in."""
     height, width = _shown_size(size, settings)

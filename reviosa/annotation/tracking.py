@@ -97,7 +97,7 @@ class _Walk:
     """One object on its way through the video."""
 
     def __init__(self, tracker: BoxTracker, video: _Frames, boxes: np.ndarray) -> None:
-        self.visible: np.ndarray = np.isfinite(boxes).all(axis=1)
+        self.visible = np.asarray(np.isfinite(boxes).all(axis=1))
         self._tracker, self._boxes = tracker, boxes
         settings = tracker.settings
         there = np.flatnonzero(self.visible)
