@@ -5,11 +5,12 @@
 
 ``answer`` is given the JSON body of a request and returns the content of the answer; what was
 asked is ``question(body)``, the text of the first user message, also where later messages find
-fault with an earlier answer. ``faults`` says for each request which fault of :data:`FAULTS`, or
-which HTTP status as a word ("401"), it gets; None for a good answer. Error messages repeat the
-key that came with the request, as a careless server's might.
+fault with an earlier answer. ``faults`` says for each request which fault of :data:`FAULTS`, which
+HTTP status as a word ("401"), or "length", "content_filter" or "drip" it gets; None for a good
+answer. Error messages repeat the key that came with the request, as a careless server's might.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -23,7 +24,19 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-__all__ = ["FAULTS", "FakeLLM", "Seen", "at_random", "fake_llm", "in_turn", "question"]
+from reviosa.annotation.llm import StageSettings
+
+__all__ = [
+    "FAULTS",
+    "FakeLLM",
+    "Seen",
+    "at_random",
+    "fake_llm",
+    "in_turn",
+    "no_sleep",
+    "question",
+    "stage_settings",
+]
 
 FAULTS = (
     "429",
@@ -39,6 +52,11 @@ FAULTS = (
     "reset connection",
 )
 """All that may happen to a request that deserves an answer."""
+
+_NO_MAX_TOKENS = (
+    "Unsupported parameter: 'max_tokens' is not supported with this model. "
+    "Use 'max_completion_tokens' instead."
+)
 
 Faults = Callable[[int, dict[str, Any]], str | None]
 """Given how often the same question came before, and the body, the fault of this request."""
@@ -80,6 +98,28 @@ class FakeLLM:
     def faults(self) -> Counter[str]:
         """How often each fault happened."""
         return Counter(seen.fault for seen in tuple(self.seen) if seen.fault is not None)
+
+
+def stage_settings(url: str | None, **changes: Any) -> StageSettings:
+    """Settings of a stage that is answered at ``url``; 1 dollar a million tokens in, 2 out."""
+    values: dict[str, Any] = {
+        "model": "small",
+        "base_url": url,
+        "temperature": 0.0,
+        "top_p": 1.0,
+        "max_tokens": 100,
+        "timeout_s": 5.0,
+        "concurrency": 8,
+        "retries": 5,
+        "price_in": 1.0,
+        "price_out": 2.0,
+    }
+    return StageSettings(**{**values, **changes})
+
+
+async def no_sleep(seconds: float) -> None:
+    """Instead of waiting before a repetition."""
+    await asyncio.sleep(0)
 
 
 def question(body: dict[str, Any]) -> str:
@@ -125,7 +165,8 @@ def fake_llm(
     Args:
         answer: from the body of a request to the content of the answer.
         faults: which requests fail; see :func:`at_random` and :func:`in_turn`.
-        refuses: types of ``response_format`` that get status 400 ("json_schema", "json_object").
+        refuses: types of ``response_format`` ("json_schema", "json_object") and parameters
+            ("max_tokens") that get status 400, which is noted as the fault "refused".
         delay_s: seconds that each answer takes.
         hang_s: seconds that the fault "hang" takes, unless the block ends before.
         tokens: what ``usage`` says went in and out; None to leave it out.
@@ -146,8 +187,9 @@ def fake_llm(
             form = body.get("response_format", {}).get("type")
             content = _content(body)
             with lock:
-                if form in refuses:
-                    fault: str | None = "format refused"
+                refused = next((name for name in refuses if name == form or name in body), None)
+                if refused is not None:
+                    fault: str | None = "refused"
                 else:
                     fault = faults(times[content], body) if faults else None
                     times[content] += 1
@@ -157,7 +199,9 @@ def fake_llm(
             try:
                 if self.path != "/v1/chat/completions":
                     self.fail(404, f"no such path {self.path}", key)
-                elif fault == "format refused":
+                elif refused == "max_tokens":
+                    self.fail(400, _NO_MAX_TOKENS, key)
+                elif refused is not None:
                     self.fail(400, f"response_format of type {form} is not supported", key)
                 else:
                     over.wait(delay_s)
@@ -175,6 +219,12 @@ def fake_llm(
             elif fault == "hang":
                 over.wait(hang_s)
                 self.close_connection = True
+            elif fault == "drip":
+                self.send_response(200)
+                self.send_header("Content-Length", "1000000")
+                self.end_headers()
+                while not over.wait(0.05):
+                    self.wfile.write(b" ")  # until the client hangs up
             elif fault == "reset connection":
                 # No linger: the kernel resets the connection instead of ending it.
                 linger = struct.pack("ii", 1, 0)

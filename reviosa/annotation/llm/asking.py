@@ -1,10 +1,11 @@
 """A set of requests on their way: who goes next, what is repeated, when to stop."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import length_hint
 from typing import Any
@@ -16,17 +17,17 @@ from reviosa.annotation.llm.budget import Budget, OverBudgetError
 from reviosa.annotation.llm.cache import Cache
 from reviosa.annotation.llm.dead_letters import DeadLetters
 from reviosa.annotation.llm.endpoint import Endpoint
-from reviosa.annotation.llm.errors import TRANSPORT, UNPAID, BudgetError, Failure
+from reviosa.annotation.llm.errors import REFUSED, TRANSPORT, UNPAID, BudgetError, Failure
 from reviosa.annotation.llm.estimate import tokens_of
-from reviosa.annotation.llm.keys import Keys
+from reviosa.annotation.llm.keys import Keys, quiet_clients
 from reviosa.annotation.llm.ledger import Ledger
-from reviosa.annotation.llm.messages import body_of, cache_key, follow_up
+from reviosa.annotation.llm.messages import Dialect, body_of, cache_key, follow_up
 from reviosa.annotation.llm.reply import Reply, fitting, value_of
 from reviosa.annotation.llm.request import Outcome, Request
 from reviosa.annotation.llm.settings import StageSettings
 from reviosa.errors import ConfigError, RunError
 
-__all__ = ["Asking", "cached_answer"]
+__all__ = ["Asking", "cached_answer", "stage_of"]
 
 
 def cached_answer(cache: Cache, key: str, request: Request) -> BaseModel | None:
@@ -40,6 +41,20 @@ def cached_answer(cache: Cache, key: str, request: Request) -> BaseModel | None:
         return None
 
 
+def stage_of(request: Request, settings: Mapping[str, StageSettings]) -> StageSettings:
+    """The settings of a request's stage.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    if request.stage not in settings:
+        raise ConfigError(
+            f"{request.item}: got the stage {request.stage!r}, expected one of "
+            f"{', '.join(sorted(settings))}; give it settings"
+        )
+    return settings[request.stage]
+
+
 @dataclass(eq=False)
 class Asking:
     """One call of :meth:`reviosa.annotation.llm.Desk.ask`; lives in one event loop."""
@@ -50,21 +65,23 @@ class Asking:
     cache: Cache
     ledger: Ledger
     letters: DeadLetters
-    forms: dict[tuple[str, str], str]
-    """By address and model, how JSON is asked for; kept from one call to the next."""
+    dialects: dict[tuple[str, str], Dialect]
+    """By address and model, what was learnt; kept from one call to the next."""
     progress: Callable[[int, int], None] | None
     sleep: Callable[[float], Awaitable[None]]
     chance: random.Random
     answers: dict[str, BaseModel] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     _total: int = 0
-    _seen: set[str] = field(default_factory=set)
+    _seen: dict[str, None] = field(default_factory=dict)
+    """Items in the order of their requests."""
     _stop: BaseException | None = None
     _endpoints: dict[str, Endpoint] = field(default_factory=dict)
     _gates: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _sending: set[asyncio.Task[Any] | None] = field(default_factory=set)
     _flights: dict[str, asyncio.Future[Failure | None]] = field(default_factory=dict)
+    _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     async def run(self, requests: Iterable[Request]) -> Outcome:
         """Answer or drop every request; see :meth:`reviosa.annotation.llm.Desk.ask`."""
@@ -84,22 +101,21 @@ class Asking:
                 await asyncio.wait(self._tasks)
         finally:
             await self._let_go()
+        if isinstance(self._stop, OverBudgetError):
+            raise self._over_budget(self._stop.dollars)
         if self._stop is not None:
             raise self._stop
-        return Outcome(self.answers, self.dropped)
+        # In the order of the requests, whichever answer came first.
+        answers = {item: self.answers[item] for item in self._seen if item in self.answers}
+        dropped = {item: self.dropped[item] for item in self._seen if item in self.dropped}
+        return Outcome(answers, dropped)
 
     async def _start(self, request: Request) -> None:
         """Answer a request from the cache, or send it as soon as its stage has room."""
         if request.item in self._seen:
             raise ValueError(f"two requests are about the item {request.item!r}")
-        self._seen.add(request.item)
-        if request.stage not in self.settings:
-            stages = ", ".join(sorted(self.settings))
-            raise ConfigError(
-                f"{request.item}: got the stage {request.stage!r}, expected one of {stages}; "
-                "give it settings"
-            )
-        key = cache_key(request, self.settings[request.stage])
+        self._seen[request.item] = None
+        key = cache_key(request, stage_of(request, self.settings))
         if (answer := cached_answer(self.cache, key, request)) is not None:
             self._done(request, answer)
             return
@@ -131,6 +147,7 @@ class Asking:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for endpoint in self._endpoints.values():
             await endpoint.close()
+        self._open.close()
 
     async def _item(self, request: Request, key: str) -> None:
         try:
@@ -182,14 +199,16 @@ class Asking:
         attempt = 0
         while True:
             attempt += 1
-            form = endpoint.form
+            dialect = endpoint.dialect
             try:
-                return await self._send(request, key, endpoint, form, after, attempt)
+                return await self._send(request, key, endpoint, dialect, after, attempt)
             except Failure as caught:
                 failure = caught
-            if failure.kind == "format refused":
-                endpoint.step_down(form)
-                self.forms[settings.address, settings.model] = endpoint.form
+            if self._stop is not None:  # this one was let finish; it is not to begin again
+                raise asyncio.CancelledError
+            if failure.kind in REFUSED:
+                endpoint.adapt(failure, dialect)
+                self.dialects[settings.address, settings.model] = endpoint.dialect
                 continue
             failures[failure.kind] += 1
             count = failures[failure.kind]
@@ -218,7 +237,7 @@ class Asking:
         request: Request,
         key: str,
         endpoint: Endpoint,
-        form: str,
+        dialect: Dialect,
         after: tuple[dict[str, Any], ...],
         attempt: int,
     ) -> BaseModel:
@@ -228,19 +247,16 @@ class Asking:
         can be cancelled.
         """
         settings = self.settings[request.stage]
-        tokens_in = tokens_of(request)
+        tokens_in = tokens_of(request, after)
         most = settings.dollars(tokens_in, settings.max_tokens)
-        try:
-            await self.budget.reserve(most)
-        except OverBudgetError:
-            raise self._over_budget(most) from None
+        await self.budget.reserve(most)
         about = {"stage": request.stage, "model": settings.model, "item": request.item}
         ident = self.ledger.begin({**about, "attempt": attempt, "key": key}, most)
         self._sending.add(asyncio.current_task())
         outcome, usage = "interrupted", {"tokens_in": 0, "tokens_out": 0, "dollars": most}
         start = time.monotonic()
         try:
-            body = body_of(request, settings, form, after)
+            body = body_of(request, settings, dialect, after)
             reply = await endpoint.send(body, settings.timeout_s)
             usage = _usage(reply, settings, tokens_in)
             value = self.keys.redact_values(value_of(reply))
@@ -265,18 +281,21 @@ class Asking:
 
     def _over_budget(self, dollars: float) -> BudgetError:
         left = self._total - len(self.answers) - len(self.dropped)
-        items = f"{left} of {self._total} items are left" if self._total else "items are left"
+        # Some of those that were not drawn any more may be in the cache.
+        items = f"up to {left} of {self._total} items" if self._total else "items"
         return BudgetError(
             f"got {self.budget.spent:.4f} US dollars spent and a next request of up to "
-            f"{dollars:.4f}, expected no more than the budget of {self.budget.limit:g}; {items}: "
-            "give a larger budget and run again, what is answered is kept"
+            f"{dollars:.4f}, expected no more than the budget of {self.budget.limit:g}; "
+            f"{items} are left: give a larger budget and run again, what is answered is kept"
         )
 
     def _endpoint(self, stage: str) -> Endpoint:
         if stage not in self._endpoints:
             settings = self.settings[stage]
-            form = self.forms.get((settings.address, settings.model))
-            self._endpoints[stage] = Endpoint(settings, self.keys, *([form] if form else []))
+            dialect = self.dialects.get((settings.address, settings.model), Dialect())
+            self._endpoints[stage] = Endpoint(settings, self.keys, dialect)
+            # After the client's import, which sets its logger as the environment says.
+            self._open.enter_context(quiet_clients())
         return self._endpoints[stage]
 
     def _gate(self, stage: str) -> asyncio.Semaphore:

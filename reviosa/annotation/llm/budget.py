@@ -6,7 +6,11 @@ __all__ = ["Budget", "OverBudgetError"]
 
 
 class OverBudgetError(Exception):
-    """A request may cost more than is left."""
+    """A request of up to ``dollars`` may cost more than is left."""
+
+    def __init__(self, dollars: float):
+        super().__init__(dollars)
+        self.dollars = dollars
 
 
 class Budget:
@@ -30,7 +34,7 @@ class Budget:
         """
         while self.limit is not None and self.spent + self._reserved + dollars > self.limit:
             if self.spent + dollars > self.limit or not self._in_flight:
-                raise OverBudgetError
+                raise OverBudgetError(dollars)
             self._changed.clear()
             await self._changed.wait()
         self._reserved += dollars

@@ -6,14 +6,14 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
-from reviosa.annotation.llm.asking import Asking, cached_answer
+from reviosa.annotation.llm.asking import Asking, cached_answer, stage_of
 from reviosa.annotation.llm.budget import Budget
 from reviosa.annotation.llm.cache import Cache
 from reviosa.annotation.llm.dead_letters import DeadLetters
 from reviosa.annotation.llm.estimate import EXPECTED_SHARE, Estimate, tokens_of
 from reviosa.annotation.llm.keys import Keys
 from reviosa.annotation.llm.ledger import Ledger, Spending
-from reviosa.annotation.llm.messages import cache_key
+from reviosa.annotation.llm.messages import Dialect, cache_key
 from reviosa.annotation.llm.request import Outcome, Request
 from reviosa.annotation.llm.settings import StageSettings
 from reviosa.errors import ConfigError
@@ -54,7 +54,7 @@ class Desk:
         self._cache = Cache(self.folder / "cache")
         self._ledger = Ledger(self.folder, self._cache)
         self._keys = Keys(self.settings.values())
-        self._forms: dict[tuple[str, str], str] = {}
+        self._dialects: dict[tuple[str, str], Dialect] = {}
         self._sleep, self._chance = sleep, random.Random(seed)
 
     def ask(
@@ -78,6 +78,7 @@ class Desk:
                 know, a request it calls bad, an endpoint that cannot be reached.
             ConfigError: a stage without settings, a key that is not in the environment, or no
                 ``openai`` package.
+            DataError: a picture that cannot be read.
             ValueError: two requests are about the same item.
         """
         self._ledger.settle()
@@ -94,10 +95,14 @@ class Desk:
         Tokens in follow :func:`reviosa.annotation.llm.estimate.tokens_of`. An answer is expected
         to be as long as the stage's answers in the ledger were on average; before there are any,
         a quarter of ``max_tokens``.
+
+        Raises:
+            ConfigError: a stage without settings.
+            DataError: a picture that cannot be read.
         """
         spent, total, seen = self.spent(), Estimate(), set()
         for request in requests:
-            settings = self.settings[request.stage]
+            settings = stage_of(request, self.settings)
             key = cache_key(request, settings)
             if key in seen or cached_answer(self._cache, key, request) is not None:
                 total += Estimate(cached=1)
@@ -134,7 +139,7 @@ class Desk:
             cache=self._cache,
             ledger=self._ledger,
             letters=letters,
-            forms=self._forms,
+            dialects=self._dialects,
             progress=progress,
             sleep=self._sleep,
             chance=self._chance,

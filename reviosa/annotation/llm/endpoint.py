@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reviosa.annotation.llm.backoff import retry_after
 from reviosa.annotation.llm.errors import Failure
 from reviosa.annotation.llm.keys import Keys
-from reviosa.annotation.llm.messages import FORMATS
+from reviosa.annotation.llm.messages import Dialect
 from reviosa.annotation.llm.reply import Reply, read_reply
 from reviosa.annotation.llm.settings import StageSettings
 from reviosa.errors import ConfigError, RunError
@@ -19,6 +19,8 @@ __all__ = ["Endpoint"]
 
 _OF_THE_FORMAT: Final = ("response_format", "json_schema", "json schema", "guided", "grammar")
 """Words of an error that the response format is to blame for."""
+
+_OF_THE_LIMIT: Final = "use 'max_completion_tokens' instead"
 
 _LOST_IN_A_ROW: Final = 10
 """Questions without an answer after which an endpoint is taken for broken. Thousands more would
@@ -41,13 +43,13 @@ class Endpoint:
     Args:
         settings: of a stage that uses it.
         keys: of the run.
-        form: where in :data:`FORMATS` to begin.
+        dialect: that it is known to understand, or the first to try.
 
     Raises:
         ConfigError: there is no key, or the ``openai`` package is not installed.
     """
 
-    def __init__(self, settings: StageSettings, keys: Keys, form: str = FORMATS[0]):
+    def __init__(self, settings: StageSettings, keys: Keys, dialect: Dialect):
         try:
             from openai import AsyncOpenAI
         except ImportError:
@@ -55,7 +57,7 @@ class Endpoint:
                 "got no package openai, expected it for stages with a language model; "
                 "install it with: pip install 'reviosa-workbench[llm]'"
             ) from None
-        self.settings, self.form, self._keys = settings, form, keys
+        self.settings, self.dialect, self._keys = settings, dialect, keys
         self._answered, self._lost = False, 0
         # Our own repetitions know what failed, keep the budget and stand in the ledger.
         self._client = AsyncOpenAI(
@@ -75,7 +77,6 @@ class Endpoint:
         """
         import openai
 
-        form = body.get("response_format", {}).get("type", "text")
         try:
             # The client's limit is for each read; a server that drips would go on for ever.
             async with asyncio.timeout(timeout_s):
@@ -87,21 +88,22 @@ class Endpoint:
             error: Exception = Failure("time-out", f"no answer within {timeout_s:g} s")
         except openai.APIStatusError as caught:
             self._answered = True
-            error = self._sorted(caught, form)
+            error = self._sorted(caught, body)
         except openai.APIError as caught:
             error = self._not_connected(caught)
         else:
             self._answered = True
             reply = read_reply(self._keys.redact(text))
             self._lost = 0
-            return reply
+            # Again: what was JSON within JSON can be read now.
+            return Reply(**self._keys.redact_values(vars(reply)))
         # Raised out here, where the client's error, which knows the key, is not its context.
         raise error
 
-    def step_down(self, form: str) -> None:
-        """Ask for JSON in a less strict way from now on, after ``form`` was refused."""
-        if self.form == form:  # else another request has done it already
-            self.form = FORMATS[FORMATS.index(form) + 1]
+    def adapt(self, failure: Failure, spoken: Dialect) -> None:
+        """Speak in another way from now on, after the one that was ``spoken`` was refused."""
+        if self.dialect == spoken:  # else another request has done it already
+            self.dialect = spoken.after(failure.kind)
 
     def gave_up(self, failure: Failure) -> None:
         """Count a question that this endpoint, not the model, left without an answer.
@@ -113,10 +115,10 @@ class Endpoint:
         if not self._answered or self._lost >= _LOST_IN_A_ROW:
             s = self.settings
             raise RunError(
-                f"{s.model}: got no answer from {s.address} to {self._lost} questions in a row, "
-                f"each asked until its retries were used up ({failure.why}), expected one; check "
-                "the server and the settings, then run again: what is answered is kept"
-            ) from None
+                f"{s.model}: got no answer from {s.address} ({failure.why}; questions in a row "
+                f"that used up their retries: {self._lost}), expected one; check the server and "
+                "the settings, then run again: what is answered is kept"
+            )
 
     def _not_connected(self, error: "APIError") -> Failure:
         cause = error.__cause__
@@ -125,7 +127,7 @@ class Endpoint:
             return Failure("no connection", f"cannot connect to {self.settings.address}: {why}")
         return Failure("cut connection", f"the connection was cut: {why}")
 
-    def _sorted(self, error: "APIStatusError", form: str) -> Exception:
+    def _sorted(self, error: "APIStatusError", body: dict[str, Any]) -> Exception:
         status, s = error.status_code, self.settings
         said = self._said(error)
         words = f"{said} {error.code or ''}".lower()
@@ -135,7 +137,10 @@ class Endpoint:
         if status in (408, 409, 425) or status >= 500:
             pause_s = retry_after(error.response.headers, time.time())
             return Failure("server error", f"the endpoint failed ({status}): {said}", pause_s)
-        if status in (400, 422) and form != "text" and any(w in words for w in _OF_THE_FORMAT):
+        if status == 400 and "max_tokens" in body and _OF_THE_LIMIT in words:
+            return Failure("limit refused", f"max_tokens is refused: {said}")
+        form = body.get("response_format", {}).get("type")
+        if status in (400, 422) and form and any(w in words for w in _OF_THE_FORMAT):
             return Failure("format refused", f"response_format {form} is refused: {said}")
         if status == 413 or (status in (400, 422) and any(w in words for w in _OF_THE_ITEM)):
             return Failure("bad item", f"the endpoint takes no such question ({status}): {said}")

@@ -4,12 +4,15 @@ from typing import Final
 
 from reviosa.errors import RunError
 
-__all__ = ["LIMITS", "TRANSPORT", "UNPAID", "BudgetError", "Failure"]
+__all__ = ["LIMITS", "REFUSED", "TRANSPORT", "UNPAID", "BudgetError", "Failure"]
 
 TRANSPORT: Final = ("rate limit", "server error", "time-out", "cut connection", "no connection")
 """Kinds of failure that say nothing about the question; they are repeated after a pause."""
 
-UNPAID: Final = ("rate limit", "server error", "no connection", "format refused", "bad item")
+REFUSED: Final = ("format refused", "limit refused")
+"""Kinds of failure that show how an endpoint wants to be spoken to; the request is put anew."""
+
+UNPAID: Final = ("rate limit", "server error", "no connection", "bad item", *REFUSED)
 """Kinds of failure that cost nothing. After the others the endpoint may charge for its work."""
 
 LIMITS: Final[dict[str, int]] = {
@@ -32,8 +35,8 @@ class Failure(Exception):
     """One request came to nothing.
 
     Args:
-        kind: one of :data:`TRANSPORT` or :data:`LIMITS`, "broken JSON", "wrong schema", or
-            "format refused".
+        kind: one of :data:`TRANSPORT`, :data:`LIMITS` or :data:`REFUSED`, "broken JSON", or
+            "wrong schema".
         why: a sentence for people, without any key.
         pause_s: what the endpoint asks to wait, in seconds.
         answer: what the model said, where it did.

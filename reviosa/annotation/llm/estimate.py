@@ -3,11 +3,13 @@
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from reviosa.annotation.llm.messages import strict_schema
 from reviosa.annotation.llm.request import Request
+from reviosa.errors import DataError
 
 __all__ = ["CHARACTERS_A_TOKEN", "EXPECTED_SHARE", "Estimate", "picture_tokens", "tokens_of"]
 
@@ -42,17 +44,25 @@ class Estimate:
         return Estimate(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
-def tokens_of(request: Request) -> int:
+def tokens_of(request: Request, after: Sequence[dict[str, Any]] = ()) -> int:
     """Tokens of a question, by rule of thumb.
 
     The characters of the system message, the texts and the JSON schema, divided by
     :data:`CHARACTERS_A_TOKEN` and rounded up; and :func:`picture_tokens` for each picture.
+
+    Args:
+        request: the question.
+        after: messages of text that follow it.
+
+    Raises:
+        DataError: a picture cannot be read.
     """
     texts = [request.system, json.dumps(strict_schema(request.answer))]
     texts += [part for part in request.parts if isinstance(part, str)]
+    texts += [message["content"] for message in after]
     pictures = [part for part in request.parts if isinstance(part, bytes)]
     words = math.ceil(sum(map(len, texts)) / CHARACTERS_A_TOKEN)
-    return words + sum(map(_picture, pictures))
+    return words + sum(picture_tokens(*_size(picture, request.item)) for picture in pictures)
 
 
 def picture_tokens(width: int, height: int) -> int:
@@ -68,8 +78,13 @@ def picture_tokens(width: int, height: int) -> int:
     return 85 + 170 * max(across, 1) * max(down, 1)
 
 
-def _picture(jpeg: bytes) -> int:
-    from PIL import Image
+def _size(jpeg: bytes, item: str) -> tuple[int, int]:
+    from PIL import Image, UnidentifiedImageError
 
-    with Image.open(io.BytesIO(jpeg)) as picture:
-        return picture_tokens(*picture.size)
+    try:
+        with Image.open(io.BytesIO(jpeg)) as picture:
+            return picture.size
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{item}: got {len(jpeg)} bytes that are no picture, expected JPEG; check its frames"
+        ) from None

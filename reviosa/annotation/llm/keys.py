@@ -1,19 +1,25 @@
 """Keys of endpoints: taken from the environment, kept out of everything that is written."""
 
+import contextlib
+import json
+import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from reviosa.annotation.llm.settings import StageSettings
 from reviosa.errors import ConfigError
 
-__all__ = ["NO_KEY", "Keys"]
+__all__ = ["NO_KEY", "Keys", "quiet_clients"]
 
 NO_KEY: Final = "none"
 """What is sent to an endpoint that needs no key; the client insists on one."""
 
 # Servers without keys are given words such as "EMPTY" or "ollama", which may stand in an answer.
 _SHORTEST: Final = 8
+
+# The package openai has changed its HTTP client from one major version to the next.
+_CLIENTS: Final = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 
 
 class Keys:
@@ -54,7 +60,8 @@ class Keys:
         for name in self._names:
             key = self._environment.get(name, "").strip()
             if len(key) >= _SHORTEST:
-                text = text.replace(key, f"[{name}]")
+                # As it is, and as it stands in JSON.
+                text = text.replace(key, f"[{name}]").replace(json.dumps(key)[1:-1], f"[{name}]")
         return text
 
     def redact_values(self, value: Any) -> Any:
@@ -66,3 +73,17 @@ class Keys:
         if isinstance(value, dict):
             return {self.redact(key): self.redact_values(entry) for key, entry in value.items()}
         return value
+
+
+@contextlib.contextmanager
+def quiet_clients() -> Iterator[None]:
+    """Let HTTP clients log warnings alone: in detail they log headers, as the server sent them."""
+    loggers = [logging.getLogger(name) for name in _CLIENTS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(max(logger.level, logging.WARNING))
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

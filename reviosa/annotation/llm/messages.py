@@ -1,9 +1,11 @@
 """A request as the protocol has it: messages, response format, and the name of its answer."""
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -11,15 +13,32 @@ from pydantic import BaseModel
 from reviosa.annotation.llm.request import Request
 from reviosa.annotation.llm.settings import StageSettings
 
-__all__ = ["FORMATS", "body_of", "cache_key", "follow_up", "strict_schema"]
+__all__ = ["FORMATS", "Dialect", "body_of", "cache_key", "follow_up", "strict_schema"]
 
 FORMATS: Final = ("json_schema", "json_object", "text")
 """Ways to ask for JSON, the strictest first: the endpoint holds the model to a schema; to JSON of
 any form; or it knows neither. In the last two the schema stands in the system message."""
 
 
+@dataclass(frozen=True)
+class Dialect:
+    """How an endpoint is spoken to; what it refuses is learnt from its errors."""
+
+    form: str = FORMATS[0]
+    """One of :data:`FORMATS`."""
+    limit: str = "max_tokens"
+    """What bounds an answer; OpenAI's reasoning models want "max_completion_tokens"."""
+
+    def after(self, refused: str) -> "Dialect":
+        """What to try after the kind of failure "format refused" or "limit refused"."""
+        if refused == "limit refused":
+            return replace(self, limit="max_completion_tokens")
+        return replace(self, form=FORMATS[FORMATS.index(self.form) + 1])
+
+
+@functools.cache
 def strict_schema(answer: type[BaseModel]) -> dict[str, Any]:
-    """JSON schema of a model as strict structured output wants it.
+    """JSON schema of a model as strict structured output wants it; not to be changed.
 
     All properties are required and no others allowed; defaults are left out, since a required
     property has none; a reference stands alone.
@@ -57,7 +76,7 @@ def strict_schema(answer: type[BaseModel]) -> dict[str, Any]:
 def body_of(
     request: Request,
     settings: StageSettings,
-    form: str = FORMATS[0],
+    dialect: Dialect = Dialect(),  # noqa: B008 - frozen
     after: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """What is sent to ``/chat/completions``.
@@ -65,12 +84,12 @@ def body_of(
     Args:
         request: the question.
         settings: of its stage.
-        form: one of :data:`FORMATS`.
+        dialect: of the endpoint.
         after: messages that follow the question, see :func:`follow_up`.
     """
     schema = strict_schema(request.answer)
     system = request.system
-    if form != "json_schema":
+    if dialect.form != "json_schema":
         system += (
             "\n\nAnswer with one JSON object and nothing else. It must fit this JSON schema:\n"
             + json.dumps(schema)
@@ -91,12 +110,12 @@ def body_of(
         ],
         "temperature": settings.temperature,
         "top_p": settings.top_p,
-        "max_tokens": settings.max_tokens,
+        dialect.limit: settings.max_tokens,
     }
-    if form == "json_schema":
+    if dialect.form == "json_schema":
         named = {"name": request.answer.__name__[:64], "strict": True, "schema": schema}
         body["response_format"] = {"type": "json_schema", "json_schema": named}
-    elif form == "json_object":
+    elif dialect.form == "json_object":
         body["response_format"] = {"type": "json_object"}
     return body
 

@@ -44,7 +44,7 @@ def read_reply(text: str) -> Reply:
     """
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Failure("broken JSON", f"the endpoint sent no JSON: {text[:80]!r}") from None
     if isinstance(value, dict) and value.get("error") and not value.get("choices"):
         raise Failure("server error", f"the endpoint sent an error: {str(value['error'])[:200]}")
@@ -83,6 +83,8 @@ def value_of(reply: Reply) -> Any:
         raise Failure("empty answer", "the answer is empty")
     try:
         value = json_in(content)
+        # Half of a surrogate pair, written with an escape, is text that no file can hold.
+        json.dumps(value, ensure_ascii=False).encode()
     except ValueError:
         if _REFUSAL.match(content):
             raise Failure(
@@ -132,18 +134,18 @@ def json_in(text: str) -> Any:
     for candidate in (text, *fenced):
         try:
             value = json.loads(candidate)
-        except ValueError:
+        except (ValueError, RecursionError):  # a model that has lost its way repeats brackets
             continue
         if isinstance(value, dict | list):
             return value
     decoder = json.JSONDecoder()
-    for start in re.finditer(r"[{\[]", text):
+    for start in re.finditer("{", text):
         try:
             value, _ = decoder.raw_decode(text, start.start())
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        # A list or an empty object in prose is more likely a label, such as [3].
-        if isinstance(value, dict) and value:
+        # Braces with nothing in them are not meant as an answer.
+        if value:
             return value
     raise ValueError("no JSON object in the text")
 
@@ -160,7 +162,7 @@ def _strings(value: Any) -> list[str]:
 def _text(value: Any) -> str:
     if isinstance(value, list):  # parts, as some servers send them
         return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
-    return value if isinstance(value, str) else ""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def _count(value: Any) -> int | None:

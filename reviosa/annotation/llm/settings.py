@@ -24,6 +24,7 @@ class StageSettings(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
         protected_namespaces=(),
+        hide_input_in_errors=True,  # it may be a key in the wrong place
     )
 
     model: Annotated[str, Field(min_length=1)]
