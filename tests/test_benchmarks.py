@@ -5,6 +5,7 @@ import time
 import pytest
 import torch
 
+from benchmarks import opening
 from benchmarks.big_run import Size, write_big_run
 from benchmarks.report import write_table
 from benchmarks.timing import compare
@@ -110,3 +111,9 @@ def test_a_large_run_is_one_that_pages_can_open(tmp_path):
     assert len(data.samples) == 6 and data.identity == store.run["data"]["identity"]
     sample = data.samples[0]
     assert load_pictures(store, data, sample.expression.sample_id, (0, 4)).frames.shape[0] == 2
+
+
+def test_a_data_set_made_up_for_opening_is_opened_in_a_new_process():
+    found = opening.measure(opening.Counts(5, 20, 30, 6, (2, 4)))
+    assert (found["videos"], found["expressions"], found["interactions"]) == (5, 30, 6)
+    assert found["seconds"]["open"] > 0 and 20 < found["peak_mib"] < 1000

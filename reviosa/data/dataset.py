@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from reviosa.data.records import Expression, Video, VideoSample, image_size
+from reviosa.data.records import Expression, Video, VideoSample
 from reviosa.errors import DataError
 
 __all__ = ["Fault", "FaultLog", "VideoDataset", "expression_ids", "frame_faults"]
@@ -105,9 +105,13 @@ class VideoDataset(ABC):
         Of a data set that was opened with ``strict=False``, also what opening found.
         """
 
-    @cached_property
+    @property
     def samples(self) -> tuple[VideoSample, ...]:
         """All expressions, in the order of the file."""
+        return self._samples
+
+    @cached_property
+    def _samples(self) -> tuple[VideoSample, ...]:
         return tuple(
             VideoSample(video, expression, self)
             for video in self.videos
@@ -145,7 +149,7 @@ class VideoDataset(ABC):
             DataError: the frame is missing or unreadable.
         """
         video = self._by_id[video_id]
-        return image_size(video.read_file(0), video.frame_paths[0])
+        return video.frame_size(0)
 
     def masks(
         self, video_id: str, anno_ids: Sequence[int], indices: Sequence[int] | None = None
@@ -222,7 +226,7 @@ def frame_faults(video: Video, known: Collection[int] = ()) -> Iterator[Fault]:
         if index in known:
             continue
         try:
-            found = image_size(video.read_file(index), path)
+            found = video.frame_size(index)
         except DataError as error:
             where, _, what = str(error).partition(": ")
             yield Fault(where, what)

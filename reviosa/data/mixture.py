@@ -107,7 +107,10 @@ class MixtureDataset(VideoDataset):
         self.parts = tuple(parts)
         self.videos = tuple(video for part in parts for video in part.videos)
         self.has_truth = all(part.dataset.has_truth for part in parts)
-        told = [[part.name, part.dataset.identity, part.weight] for part in parts]
+        told = [
+            [part.name, part.dataset.identity, part.weight, settings.parts[index].limit]
+            for index, part in enumerate(parts)
+        ]
         self.identity = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
     @classmethod

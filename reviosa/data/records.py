@@ -85,12 +85,19 @@ class Video:
         try:
             return path.read_bytes()
         except FileNotFoundError:
-            raise DataError(
-                f"{path}: got no file, expected a frame; restore it or take it off the list of "
-                "frames"
-            ) from None
+            raise _missing(path) from None
         except OSError as error:
             raise _unreadable(path, error) from None
+
+    def frame_size(self, index: int) -> tuple[int, int]:
+        """Height and width of a frame in pixels, read off its header.
+
+        Raises:
+            DataError: it is missing or no picture.
+        """
+        # A kind of video that reads frames in its own way has no file for each of them.
+        own = type(self).read_file is not Video.read_file
+        return image_size(self.read_file(index) if own else None, self.frame_paths[index])
 
     def read_frames(self, indices: Sequence[int] | None = None) -> np.ndarray:
         """Decode frames, uint8 [frame, height, width, 3] RGB; all of them without ``indices``.
@@ -175,12 +182,20 @@ def image_size(data: bytes | None, path: Path) -> tuple[int, int]:
     try:
         with Image.open(path if data is None else io.BytesIO(data)) as image:
             return image.height, image.width
+    except FileNotFoundError:
+        raise _missing(path) from None
     except _NO_PICTURE as error:
         raise _unreadable(path, error) from None
 
 
 # Pillow raises each of these on truncated or foreign files.
 _NO_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+def _missing(path: Path) -> DataError:
+    return DataError(
+        f"{path}: got no file, expected a frame; restore it or take it off the list of frames"
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

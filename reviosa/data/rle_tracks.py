@@ -4,6 +4,7 @@ The file of a large set holds millions of masks and has a gigabyte or more. It i
 by pieces; of each annotation its place, length and size are kept, which takes a few megabytes.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from reviosa.errors import DataError
 __all__ = ["RleTracks"]
 
 _PIECE = 1 << 22  # bytes read at once
+_NONE = object()
 _KEPT = 16  # parsed annotations kept: more than the objects of most videos
 
 # A list of masks of one size as json.dump writes it. COCO's strings are of the characters "0" to
@@ -28,7 +30,8 @@ _FIRST = rb'\{"size": ?(\[\d+, ?\d+\])' + _COUNTS
 _OTHER = rb'(?:null|\{"size": ?\3' + _COUNTS + rb")"
 _TRACK = rb"(\[" + _NULLS + rb"(?:" + _FIRST + rb"(?:, ?" + _OTHER + rb")*+)?+\])"
 _PLAIN = re.compile(rb'\s*"([^"\\]*)"\s*:\s*' + _TRACK + rb"\s*([,}])")
-_BEGIN = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\s*(\})?")
+_BEGIN = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\s*(\}|(?=\S))")
+_BLANKS = b"\xef\xbb\xbf \t\r\n"
 _KEY = re.compile(r'\s*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
 _NEXT = re.compile(r"\s*([,}])")
 _DECODER = json.JSONDecoder()
@@ -87,13 +90,14 @@ class RleTracks(Mapping[str, Any]):
             KeyError: there is none.
             DataError: the file was changed since it was opened.
         """
-        if key not in self._kept:
-            place = self._places[key]
-            self._kept[key] = self._read(place)
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        # Threads may share a data set: another may have taken the value out in between.
+        value = self._kept.get(key, _NONE)
+        if value is _NONE:
+            value = self._kept[key] = self._read(self._places[key])
+            while len(self._kept) > _KEPT:
+                with contextlib.suppress(KeyError):
+                    self._kept.popitem(last=False)
+        return value
 
     def _read(self, place: _Place) -> Any:
         try:
@@ -158,14 +162,15 @@ def _mark(file: BinaryIO) -> tuple[int, int]:
 def _index(path: Path, file: BinaryIO, digest: Digest | None) -> Iterator[tuple[str, _Place]]:
     """Each key of the object in a file with the place of its value; see :class:`RleTracks`."""
     window = _Window(file, digest)
-    window.fill()
-    begin = _BEGIN.match(window.data)
+    begin = None
+    while begin is None and window.data.strip(_BLANKS)[:1] in (b"", b"{") and window.fill():
+        begin = _BEGIN.match(window.data)
     if begin is None:
         raise DataError(
             f"{path}: got a file that begins with {window.data[:12]!r}, expected a JSON object; "
             "fetch the file again"
         )
-    window.at, more = begin.end(), begin[1] is None
+    window.at, more = begin.end(), begin[1] != b"}"
     while more:
         found = _plain(window) or _parsed(window)
         if found is not None:
@@ -174,9 +179,9 @@ def _index(path: Path, file: BinaryIO, digest: Digest | None) -> Iterator[tuple[
         elif not window.fill():
             break
     # What follows is read to its end in any case, for the digest.
-    rest = window.data[window.at :].strip()
+    rest = bool(window.data[window.at :].strip())
     while window.fill():
-        rest += window.data[window.at :].strip()
+        rest = rest or bool(window.data.strip())
         window.at = len(window.data)
     if more or rest:
         raise DataError(
