@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from reviosa.annotation.candidates import Candidate
 from reviosa.annotation.settings import VerificationSettings
 from reviosa.annotation.words import class_name, class_place, leak, normalised, refusal, word_count
+from reviosa.data.prompts import question
+from reviosa.errors import DataError
 
 __all__ = ["verify"]
 
@@ -56,6 +58,10 @@ def _wrong_words(item: Candidate, settings: VerificationSettings) -> list[str]:
         found.append(f"it speaks of the marking: {words!r}")
     if words := refusal(item.text):
         found.append(f"it is a refusal: {words!r}")
+    try:
+        question(item.text)
+    except DataError as error:
+        found.append(str(error))
     return found
 
 

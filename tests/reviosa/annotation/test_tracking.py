@@ -61,6 +61,7 @@ def test_the_nano_segmenter_makes_masks_of_boxes(nano):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_mean_iou_over_twenty_synthetic_videos(nano):
     scores = [score for index in range(20) for score in mean_iou(nano, generate_video(index, 901))]
     assert len(scores) > 60

@@ -33,6 +33,7 @@ def test_twins_that_are_right_pass():
         ({"text": "a dog with a red outline chasing a cat"}, "'outline'"),
         ({"text": "a dog chasing the mask of a cat"}, "'mask'"),
         ({"text": "I'm sorry, I can't tell the dog from the cat"}, "a refusal"),
+        ({"text": "a dog chasing a cat [SEG_ACT]"}, "the token [SEG_ACT]"),
         ({"actor_ids": (7,)}, "object 7 is none of the clip's"),
         ({"target_ids": (0,)}, "both actor and target"),
         ({"target_ids": ()}, "without a target"),
