@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from reviosa.annotation.assemble import write_set
+from reviosa.annotation.clip_record import read_clips
 from reviosa.annotation.pipeline import annotate
 from reviosa.annotation.settings import AnnotationConfig
 from reviosa.data import InterRVOSDataset
@@ -115,3 +117,23 @@ def test_nothing_left_is_an_error_that_says_why(few_videos, tmp_path):
     config = AnnotationConfig.model_validate(settings("http://localhost:1/v1", **changes))
     with pytest.raises(DataError, match="8 frames, a clip needs 100"):
         annotate(few_videos.folder, tmp_path / "run", config)
+
+
+def test_the_set_is_written_anew_whole_or_not_at_all(finished, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    shutil.copytree(finished[0], out)
+    before = sorted(path.name for path in out.iterdir())
+    (out / ".set-new").mkdir()
+    (out / "..set-new-killed" / "JPEGImages").mkdir(parents=True)
+    assert write_set(out) == finished[1]["set"]
+    assert sorted(path.name for path in out.iterdir()) == before
+    # A frame is lost: the set that stands stays, and nothing half-written beside it.
+    clip = next(iter(read_clips(out).values()))
+    monkeypatch.setattr("reviosa.annotation.assemble.read_clips", lambda run: {
+        key: replace(x, files=("gone.jpg",)) if key == clip.clip_id else x
+        for key, x in read_clips(run).items()
+    })  # fmt: skip
+    with pytest.raises(DataError, match="gone.jpg"):
+        write_set(out)
+    assert sorted(path.name for path in out.iterdir()) == before
+    assert InterRVOSDataset(out / "set").summary["videos"] == finished[1]["set"]["videos"]
