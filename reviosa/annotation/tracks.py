@@ -96,7 +96,7 @@ def read_tracks(
                     decode(rle, size)
             except DataError as error:
                 raise DataError(f"{path}, object {key}, frame {frame}: {error}") from None
-    if size is None:
+    if size is None or not record:
         raise DataError(f"{path}: got no mask at all, expected at least one; write it again")
     return _tracks(record, size)
 

@@ -179,6 +179,7 @@ def test_a_video_file_becomes_frames_of_the_run(tmp_path, config):
         ("tracks", {"3": {"category": "dog", "mask": [{"size": [24, 32], "counts": "x"}] * 6}},
          "object 3, frame 0"),
         ("tracks", [], "got a JSON list"),
+        ("tracks", {}, "got no mask at all"),
         ("boxes", vidor(6, (24, 30)), "boxes for 24x30 pixels, expected 24x32"),
     ],
 )  # fmt: skip
