@@ -4,8 +4,8 @@
 
 The pages are those of ``streamlit_app.py``, so a new one is taken without a change here. They are
 opened in Debian's Chromium, 1280 pixels wide, on a copy of the demo's runs beside the kept sweeps
-and trainings of ``docs/results/runs`` and an annotation to review, of the demo's own expressions; all
-of them in light colours, some in dark ones too.
+and trainings of ``docs/results/runs`` and an annotation of the demo's own expressions; all of them
+in light colours, some in dark ones too.
 """
 
 import argparse
