@@ -48,6 +48,13 @@ class Other:
     found: "SystemScore | None"
     """What was found on scoring it; None where an earlier folder of scores was read."""
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Of an earlier folder of scores, the sample ids that count as 0 for want of masks."""
+        if self.found is not None:
+            return ()
+        return tuple(dict.fromkeys(score.sample_id for score in self.scores if score.missing))
+
 
 def score_predictions(
     path: Path,
@@ -103,8 +110,8 @@ def read_other(
     identity = _identity(path)
     if identity != dataset.identity:
         raise DataError(
-            f"{path}: got scores on the data set {identity}, expected {dataset.identity} as "
-            f"{dataset.root} is; score both on the same data"
+            f"{path}: got scores on the data set {identity or '(not told)'}, expected "
+            f"{dataset.identity} as {dataset.root} is; score both on the same data"
         )
     rows = read_scores(path / SCORES_FILE).drop(columns=["sample_id", "jf"]).to_dict("records")
     return Other(
@@ -155,14 +162,14 @@ def check_table(number: int, dataset: "VideoDataset") -> None:
 
 
 def paper_table(
-    number: int, dataset: "VideoDataset", systems: Mapping[str, Mapping[str, Any]]
+    number: int, dataset: "VideoDataset", systems: "Sequence[tuple[str, Mapping[str, Any]]]"
 ) -> "PaperTable":
-    """The paper's table with a row for each system: name -> protocol -> J, F, J&F."""
+    """The paper's table with a row for each system: its name, and protocol -> J, F, J&F."""
     from reports.paper_tables import beside_published, scored_row
     from reviosa.evaluation.published import TABLES
 
     table, column = TABLES[number], BENCHMARKS.get(dataset.layout, "")
-    rows = [scored_row(table, name, scores, column) for name, scores in systems.items()]
+    rows = [scored_row(table, name, scores, column) for name, scores in systems]
     return beside_published(table, rows)
 
 
