@@ -78,7 +78,16 @@ def score_predictions(
 
 
 def check_form(path: Path, source: "AnyPredictions", dataset: "VideoDataset") -> None:
-    """Raise DataError where palettes of one annotator meet Ref-DAVIS, which has four."""
+    """Raise DataError where palettes cannot say which expression a mask is of.
+
+    Ref-DAVIS has four annotators. SA-V counts its objects from 000, which is the background of a
+    palette, and lets them overlap.
+    """
+    if (source.form, dataset.layout) == ("davis", "sa-v"):
+        raise DataError(
+            f"{path}: got palettes, expected <video>/<object>/<frame>.png as SA-V has objects 000 "
+            "that overlap others; write a folder of masks for each object"
+        )
     if (source.form, dataset.layout) == ("davis", "ref-davis"):
         raise DataError(
             f"{path}: got palettes of one annotator, expected the folders anno_0 to anno_3; "

@@ -76,6 +76,13 @@ def test_objects_of_sa_v(cli, tmp_path):
     assert scores["rvos"]["n"] == len(dataset.samples)
     assert scores["rvos"]["J&F"] == FULL
 
+    # The value 0 of a palette cannot be object 000, and 1 may be meant for 000 or 001.
+    palettes = tmp_path / "palettes" / dataset.videos[0].video_id
+    shutil.copytree(truth / dataset.videos[0].video_id / "001", palettes)
+    result = cli("score", palettes.parent, "--data", tmp_path / "set")
+    assert result.code == 2
+    assert "got palettes, expected <video>/<object>/<frame>.png" in result.err
+
 
 def test_masks_of_expressions_on_ref_youtube_vos(cli, tmp_path):
     make_ref_youtube_vos(tmp_path / "set")
