@@ -39,6 +39,10 @@ BENCHMARKS = {
 """Layout -> column of Table 5; the masks of MeViS valid are at the server alone."""
 
 
+_SPLITS = {"mevis": "valid_u", "ref-youtube-vos": "valid", "ref-davis": "val"}
+"""Layout -> the split of its column. The folder of Ref-DAVIS as a whole, or converted, is it too."""
+
+
 @dataclass(frozen=True)
 class Other:
     """The system that is compared with."""
@@ -193,8 +197,12 @@ def table_notes(number: int, dataset: "VideoDataset", complete: bool) -> list[st
         notes.append("Warning: predictions are incomplete; what is missing or faulty counts as 0.")
     if number == 5:
         notes.append("J&F is averaged over expressions, as by the paper's released scripts.")
-        if dataset.layout == "mevis" and dataset.root.resolve().name != "valid_u":
-            notes.append("Warning: the folder's name is not valid_u; the column is of that split.")
+        split = dataset.root.resolve().name
+        wanted = _SPLITS[dataset.layout]
+        if split != wanted and (dataset.layout != "ref-davis" or split == "train"):
+            notes.append(
+                f"Warning: the folder's name is not {wanted}; the column is of that split."
+            )
     elif len(dataset.samples) != EVALUATION_EXPRESSIONS or dataset.layout != "interrvos":
         notes.append(
             f"Warning: this is not the paper's evaluation split, which has "
