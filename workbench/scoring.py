@@ -40,7 +40,7 @@ BENCHMARKS = {
 
 
 _SPLITS = {"mevis": "valid_u", "ref-youtube-vos": "valid", "ref-davis": "val"}
-"""Layout -> the split of its column. The folder of Ref-DAVIS as a whole, or converted, is it too."""
+"""Layout -> the split of its column; Ref-DAVIS as a whole, or converted, is that split too."""
 
 
 @dataclass(frozen=True)
