@@ -235,13 +235,15 @@ def _disk(radius: int) -> tuple[np.ndarray, np.ndarray]:
 def _dilate(image, rows, columns):  # pragma: no cover
     height, width = image.shape
     radius = rows.max() // 2
-    padded = np.zeros((height + 2 * radius, width + 2 * radius), np.uint8)
+    # Whole blocks of 128 bytes, for what is left over of a row is not vectorised.
+    whole = (width + 127) // 128 * 128
+    padded = np.zeros((height + 2 * radius, whole + 2 * radius), np.uint8)
     padded[radius : radius + height, radius : radius + width] = image
-    result = np.zeros((height, width), np.uint8)
+    result = np.zeros((height, whole), np.uint8)
     for y in range(height):
         line = result[y]
         for place in range(len(rows)):
             shifted = padded[y + rows[place], columns[place] :]
-            for x in range(width):
+            for x in range(whole):
                 line[x] = max(line[x], shifted[x])
-    return result
+    return result[:, :width]

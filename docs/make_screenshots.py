@@ -4,7 +4,8 @@
 
 The pages are those of ``streamlit_app.py``, so a new one is taken without a change here. They are
 opened in Debian's Chromium, 1280 pixels wide, on a copy of the demo's runs beside the kept sweeps
-and trainings of ``docs/results/runs``; all of them in light colours, some in dark ones too.
+and trainings of ``docs/results/runs`` and an annotation of the demo's own expressions; all of them
+in light colours, some in dark ones too.
 """
 
 import argparse
@@ -28,6 +29,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from reviosa.data import open_dataset  # noqa: E402
+from tests.fixtures_review import make_annotation  # noqa: E402
+
 OUT = ROOT / "docs" / "screenshots"
 KEPT = ROOT / "docs" / "results" / "runs"
 WIDTH, HEIGHT, TALLEST = 1280, 800, 2600
@@ -66,6 +72,7 @@ def main() -> None:
         shutil.copytree(asked.demo, runs / "demo")
         for name in ("sweeps", "trials"):
             shutil.copytree(KEPT / name, runs / name)
+        make_annotation(runs / "annotation", open_dataset(runs / "demo" / "data", 3))
         wanted = [name for name in (*_pages(), "report") if not asked.only or name in asked.only]
         with _served(runs) as address:
             for name in wanted:

@@ -39,6 +39,10 @@ BENCHMARKS = {
 """Layout -> column of Table 5; the masks of MeViS valid are at the server alone."""
 
 
+_SPLITS = {"mevis": "valid_u", "ref-youtube-vos": "valid", "ref-davis": "val"}
+"""Layout -> the split of its column; Ref-DAVIS as a whole, or converted, is that split too."""
+
+
 @dataclass(frozen=True)
 class Other:
     """The system that is compared with."""
@@ -47,6 +51,13 @@ class Other:
     scores: "tuple[RoleScore, ...]"
     found: "SystemScore | None"
     """What was found on scoring it; None where an earlier folder of scores was read."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Of an earlier folder of scores, the sample ids that count as 0 for want of masks."""
+        if self.found is not None:
+            return ()
+        return tuple(dict.fromkeys(score.sample_id for score in self.scores if score.missing))
 
 
 def score_predictions(
@@ -71,7 +82,16 @@ def score_predictions(
 
 
 def check_form(path: Path, source: "AnyPredictions", dataset: "VideoDataset") -> None:
-    """Raise DataError where palettes of one annotator meet Ref-DAVIS, which has four."""
+    """Raise DataError where palettes cannot say which expression a mask is of.
+
+    Ref-DAVIS has four annotators. SA-V counts its objects from 000, which is the background of a
+    palette, and lets them overlap.
+    """
+    if (source.form, dataset.layout) == ("davis", "sa-v"):
+        raise DataError(
+            f"{path}: got palettes, expected <video>/<object>/<frame>.png as SA-V has objects 000 "
+            "that overlap others; write a folder of masks for each object"
+        )
     if (source.form, dataset.layout) == ("davis", "ref-davis"):
         raise DataError(
             f"{path}: got palettes of one annotator, expected the folders anno_0 to anno_3; "
@@ -103,8 +123,8 @@ def read_other(
     identity = _identity(path)
     if identity != dataset.identity:
         raise DataError(
-            f"{path}: got scores on the data set {identity}, expected {dataset.identity} as "
-            f"{dataset.root} is; score both on the same data"
+            f"{path}: got scores on the data set {identity or '(not told)'}, expected "
+            f"{dataset.identity} as {dataset.root} is; score both on the same data"
         )
     rows = read_scores(path / SCORES_FILE).drop(columns=["sample_id", "jf"]).to_dict("records")
     return Other(
@@ -155,14 +175,14 @@ def check_table(number: int, dataset: "VideoDataset") -> None:
 
 
 def paper_table(
-    number: int, dataset: "VideoDataset", systems: Mapping[str, Mapping[str, Any]]
+    number: int, dataset: "VideoDataset", systems: "Sequence[tuple[str, Mapping[str, Any]]]"
 ) -> "PaperTable":
-    """The paper's table with a row for each system: name -> protocol -> J, F, J&F."""
+    """The paper's table with a row for each system: its name, and protocol -> J, F, J&F."""
     from reports.paper_tables import beside_published, scored_row
     from reviosa.evaluation.published import TABLES
 
     table, column = TABLES[number], BENCHMARKS.get(dataset.layout, "")
-    rows = [scored_row(table, name, scores, column) for name, scores in systems.items()]
+    rows = [scored_row(table, name, scores, column) for name, scores in systems]
     return beside_published(table, rows)
 
 
@@ -177,8 +197,12 @@ def table_notes(number: int, dataset: "VideoDataset", complete: bool) -> list[st
         notes.append("Warning: predictions are incomplete; what is missing or faulty counts as 0.")
     if number == 5:
         notes.append("J&F is averaged over expressions, as by the paper's released scripts.")
-        if dataset.layout == "mevis" and dataset.root.resolve().name != "valid_u":
-            notes.append("Warning: the folder's name is not valid_u; the column is of that split.")
+        split = dataset.root.resolve().name
+        wanted = _SPLITS[dataset.layout]
+        if split != wanted and (dataset.layout != "ref-davis" or split == "train"):
+            notes.append(
+                f"Warning: the folder's name is not {wanted}; the column is of that split."
+            )
     elif len(dataset.samples) != EVALUATION_EXPRESSIONS or dataset.layout != "interrvos":
         notes.append(
             f"Warning: this is not the paper's evaluation split, which has "

@@ -47,7 +47,9 @@ def write_set(run: str | Path) -> dict[str, int]:
     counts = {"videos": len(chosen), "objects": 0, "expressions": 0, "interactions": 0}
     goal = set_path(run)
     temporary = goal.with_name(".set-new")
-    shutil.rmtree(temporary, ignore_errors=True)
+    # What a killed process left: the folder itself, or the one it was being written in.
+    for stale in (temporary, *run.glob(f".{temporary.name}-*")):
+        shutil.rmtree(stale, ignore_errors=True)
     with atomic_directory(temporary) as folder:
         meta: dict[str, Any] = {}
         with open(folder / "mask_dict.json", "w", encoding="utf-8") as masks:

@@ -1,5 +1,6 @@
 """What a run will ask and cost, before anything is sent."""
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +22,7 @@ from reviosa.errors import DataError
 
 __all__ = ["ASSUMPTIONS", "estimate_run"]
 
-_SENTENCE: Final = (
-    "A large brown object with a white stripe, moving slowly from left to right."
-)
+_SENTENCE: Final = "A large brown object with a white stripe, moving slowly from left to right."
 ASSUMPTIONS: Final = (
     "every request is answered the first time, and no object is dropped for its answers",
     f"stage 1 writes two sentences of {len(_SENTENCE)} characters about each object",
@@ -58,12 +57,13 @@ def estimate_run(videos: str | Path, config: AnnotationConfig) -> dict[str, Any]
             continue
         dropped += objects_lost
         clips += [_Planned.of(clip, tracks) for clip, tracks in planned]
-    # A desk writes nothing until it is asked.
-    desk = Desk(Path("."), config.stages.by_name())
-    stages = {
-        name: desk.estimate(_requests(name, clips, config.marks))
-        for name in config.stages.by_name()
-    }
+    # No folder of a run: what earlier runs cost does not count.
+    with tempfile.TemporaryDirectory() as nowhere:
+        desk = Desk(Path(nowhere), config.stages.by_name())
+        stages = {
+            name: desk.estimate(_requests(name, clips, config.marks))
+            for name in config.stages.by_name()
+        }
     return {
         "clips": len(clips),
         "objects": sum(len(clip.objects) for clip in clips),
@@ -91,12 +91,15 @@ class _Planned(Clip):
 
 
 def _requests(name: str, clips: Sequence[Clip], marks: MarkSettings) -> Iterator[Request]:
+    pictures: dict[tuple[int, int], bytes] = {}
     for clip in clips:
         for task in _tasks(name, clip, marks):
             if task.size is None:
                 yield task.request()
             else:
-                picture = blank(task.size, marks)
+                if task.size not in pictures:
+                    pictures[task.size] = blank(task.size, marks)
+                picture = pictures[task.size]
                 request = task.request(lambda task=task, x=picture: [x] * len(task.names))
                 # Equal grey pictures are different ones in truth: the item's name tells them apart.
                 yield replace(request, parts=(*request.parts, task.item))

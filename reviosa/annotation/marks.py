@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -102,7 +101,6 @@ def draw_marks(frame: np.ndarray, marks: Sequence[Mark]) -> np.ndarray:
     return np.array(image)
 
 
-@lru_cache(maxsize=64)
 def blank(size: tuple[int, int], settings: MarkSettings) -> bytes:
     """A grey JPEG of the size that frames of ``size`` (height, width) are shown in."""
     height, width = _shown_size(size, settings)
@@ -125,7 +123,9 @@ def _marked(
     shown = _shown_size(size, settings)
     if shown[0] < size[0] - 1:
         # Halved first and drawn on then, so that contours keep their width.
-        pixels = np.array(Image.fromarray(pixels).resize(shown[::-1], Image.Resampling.BOX))
+        pixels = np.array(
+            Image.fromarray(pixels).resize((shown[1], shown[0]), Image.Resampling.BOX)
+        )
         marks = [mark._replace(mask=_halved(mark.mask, shown)) for mark in marks]
     else:
         pixels = pixels[: shown[0], : shown[1]]
@@ -143,12 +143,13 @@ def _shown_size(size: tuple[int, int], settings: MarkSettings) -> tuple[int, int
 
 def _halved(mask: np.ndarray, shown: tuple[int, int]) -> np.ndarray:
     image = Image.fromarray(mask.astype(np.uint8))
-    return np.array(image.resize(shown[::-1], Image.Resampling.NEAREST)) > 0
+    return np.array(image.resize((shown[1], shown[0]), Image.Resampling.NEAREST)) > 0
 
 
 def _jpeg(image: Image.Image, settings: MarkSettings) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=settings.quality)
+    # Full colour resolution: thin lines lose their colour without it.
+    image.save(buffer, "JPEG", quality=settings.quality, subsampling=0)
     return buffer.getvalue()
 
 

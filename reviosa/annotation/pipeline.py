@@ -31,6 +31,10 @@ Progress = Callable[[int, int, str], None]
 """Called with what is done, what there is in all, and the stage."""
 
 _KEPT: Final = "stages"
+_TRANSPORT: Final = (
+    "base_url", "key_env", "timeout_s", "concurrency", "retries", "price_in", "price_out",
+)  # fmt: skip
+"""Settings of a stage that no answer depends on: a run may go on with others."""
 
 
 def annotate(
@@ -72,8 +76,9 @@ def annotate(
     out = Path(out)
     sources, dropped = find_sources(videos)
     data = {"path": str(Path(videos).resolve()), "identity": identity_of(sources)}
-    settings = config.model_dump(mode="json")
+    settings, transport = _parted(config)
     with open_run(out, "annotate", settings, None, data, tracker, resume) as record:
+        record.update(transport=transport)
         run = _Run(out, config, Desk(out, config.stages.by_name(), budget), progress)
         run.dropped += dropped
         try:
@@ -208,6 +213,16 @@ class _Run:
             reasons = verify(candidates, clip.objects, visible, self.config.verification)
             result.append((clip, candidates, reasons))
         return result
+
+
+def _parted(config: AnnotationConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings that make a run what it is, and by stage those that do not."""
+    settings = config.model_dump(mode="json")
+    transport = {
+        name: {key: stage.pop(key) for key in _TRANSPORT}
+        for name, stage in settings["stages"].items()
+    }
+    return settings, transport
 
 
 def _looks(clip: Clip, seen: Mapping[str, Any]) -> dict[int, Appearance]:

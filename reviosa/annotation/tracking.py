@@ -1,6 +1,8 @@
 """SAM2 mask tracks from boxes: prompted on some frames, tracked from memory between them."""
 
+import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +17,7 @@ from reviosa.annotation.settings import TrackingSettings
 from reviosa.data.rle import encode
 from reviosa.errors import CheckpointError, first_line
 from reviosa.model import load, model_identity
-from reviosa.model.processor import ReviosaProcessor, normalise
+from reviosa.model.processor import normalise, squash_frames
 from reviosa.model.segmenter import FrameFeatures, build_sam2, encode_frames
 from reviosa.model.tracker import MemoryTracker
 
@@ -95,7 +97,7 @@ class _Walk:
     """One object on its way through the video."""
 
     def __init__(self, tracker: BoxTracker, video: _Frames, boxes: np.ndarray) -> None:
-        self.visible = np.isfinite(boxes).all(axis=1)
+        self.visible = np.asarray(np.isfinite(boxes).all(axis=1))
         self._tracker, self._boxes = tracker, boxes
         settings = tracker.settings
         there = np.flatnonzero(self.visible)
@@ -147,15 +149,16 @@ def open_box_tracker(settings: TrackingSettings, device: str | None = None) -> B
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
         sam2.load_state_dict(weights["model"])
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # a damaged pickle fails in every way there is
         raise CheckpointError(
             f"{path}: got no weights of {settings.sam2_base} ({first_line(error)}), expected a "
             "file of SAM2's release and its architecture; check tracking.model and "
             "tracking.sam2_base"
         ) from None
     sam2.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    squash = ReviosaProcessor(sam_image_size=sam2.image_size, sam_resampling="bicubic")
-    return BoxTracker(sam2, squash.squash_for_sam, settings, fitted=False)
+    # Bicubic as SAM2's own code resizes frames.
+    squash = partial(squash_frames, size=sam2.image_size, mode="bicubic")
+    return BoxTracker(sam2, squash, settings, fitted=False)
 
 
 def tracker_header(settings: TrackingSettings) -> dict[str, str]:
@@ -166,8 +169,6 @@ def tracker_header(settings: TrackingSettings) -> dict[str, str]:
     """
     if not settings.model.endswith(".pt"):
         return {"name": settings.model, "identity": model_identity(settings.model)}
-    import hashlib
-
     path = Path(settings.model)
     try:
         with open(path, "rb") as file:

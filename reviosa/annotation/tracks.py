@@ -78,7 +78,8 @@ def read_tracks(
         DataError: the file is missing or broken; an object has no whole number as id, no category,
             or not one mask a frame; a mask is damaged or of another size; there is no mask at all.
     """
-    path, record = Path(path), _parsed(path)
+    path = Path(path)
+    record = _parsed(path)
     for key, entry in record.items():
         _id(path, key)
         masks = _entry_masks(path, key, entry)
@@ -95,7 +96,7 @@ def read_tracks(
                     decode(rle, size)
             except DataError as error:
                 raise DataError(f"{path}, object {key}, frame {frame}: {error}") from None
-    if size is None:
+    if size is None or not record:
         raise DataError(f"{path}: got no mask at all, expected at least one; write it again")
     return _tracks(record, size)
 

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from reviosa.annotation.candidates import Candidate
 from reviosa.annotation.settings import VerificationSettings
 from reviosa.annotation.words import class_name, class_place, leak, normalised, refusal, word_count
+from reviosa.data.prompts import question
+from reviosa.errors import DataError
 
 __all__ = ["verify"]
 
@@ -56,6 +58,10 @@ def _wrong_words(item: Candidate, settings: VerificationSettings) -> list[str]:
         found.append(f"it speaks of the marking: {words!r}")
     if words := refusal(item.text):
         found.append(f"it is a refusal: {words!r}")
+    try:
+        question(item.text)
+    except DataError as error:
+        found.append(str(error))
     return found
 
 
@@ -89,8 +95,9 @@ def _wrong_classes(item: Candidate, classes: Mapping[int, str]) -> list[str]:
     unnamed = dict.fromkeys(class_name(classes[key]) for key, place in places.items()
                             if place is None)  # fmt: skip
     found = [f"it does not name the class {name!r}" for name in unnamed]
-    subjects = [places[key] for key in item.actor_ids if places.get(key) is not None]
-    others = [places[key] for key in item.target_ids if places.get(key) is not None]
+    named = {key: place for key, place in places.items() if place is not None}
+    subjects = [named[key] for key in item.actor_ids if key in named]
+    others = [named[key] for key in item.target_ids if key in named]
     # Words such as "person" may mean either of an adult and a child: then the places are equal.
     if subjects and others and min(others) < min(subjects):
         found.append("it names what is acted on, not its subject, first")

@@ -202,7 +202,8 @@ def _score(
     j, f, counts = np.empty(frames), np.empty(frames), np.empty((frames, 3), np.int64)
     sides = [_for_kernel(*side, size) for side in _named(prediction, truth)]
     half_heights = np.array(disk_half_widths(radius, *size), np.int64)
-    side, mask = kernel(*sides, size, half_heights, j, f, counts)
+    # Plain tuples, as the kernel was called when it was compiled: of others it is compiled anew.
+    side, mask = kernel(*map(tuple, sides), size, half_heights, j, f, counts)
     if side >= 0:
         frame = int(np.searchsorted(sides[side].frames, mask, side="right")) - 1
         raise MaskError(_SIDES[side], frame, str(damaged(*size)))
@@ -285,6 +286,7 @@ def _compiled() -> Callable[..., tuple[int, int]] | None:
         from numba import config  # pyright: ignore
 
         from reviosa.evaluation import kernels
-    except ImportError:
+    # OSError: llvmlite does not find its library.
+    except (ImportError, OSError):
         return None
     return None if config.DISABLE_JIT else kernels.load()  # pyright: ignore

@@ -165,20 +165,21 @@ def a2d(roles: Sequence[RoleFrames]) -> Means:
     """A2D- and J-HMDB-Sentences: IoU of all frames of all expressions, each as one instance.
 
     "overall IoU" is the sum of all intersections over the sum of all unions (Gavrilyuk et al., CVPR
-    2018), "mean IoU" the mean of the frames, "P@0.5" the share of frames above 0.5. MTTR and
+    2018), "mean IoU" the mean of the frames, "P@0.5" the share of frames above 0.5. A frame that
+    does not show the instance does not count: the published lists have none for it. MTTR and
     ReferFormer add 1e-6 to intersection and union of a frame, in single precision; here IoU is
-    exact, and 1 where both are empty.
+    exact.
     """
-    actors = _actors(roles)
-    if not actors:
+    shown = [(one.frames, one.frames.true > 0) for one in _actors(roles)]
+    iou = np.concatenate([frames.j[chosen] for frames, chosen in shown] or [np.zeros(0)])
+    if not len(iou):
         names = ("overall IoU", "mean IoU", *(f"P@{level}" for level in _PRECISIONS))
         return {"all": {**dict.fromkeys(names), "n": 0}}
-    iou = np.concatenate([one.frames.j for one in actors])
-    common = sum(int(one.frames.common.sum()) for one in actors)
-    union = sum(int((one.frames.predicted + one.frames.true).sum()) for one in actors) - common
+    common = sum(int(frames.common[chosen].sum()) for frames, chosen in shown)
+    areas = sum(int((frames.predicted + frames.true)[chosen].sum()) for frames, chosen in shown)
     return {
         "all": {
-            "overall IoU": 100 * common / union if union else 100.0,
+            "overall IoU": 100 * common / (areas - common),
             "mean IoU": 100 * float(iou.mean()),
             **{f"P@{level}": 100 * float((iou > level).mean()) for level in _PRECISIONS},
             "n": len(iou),
@@ -196,7 +197,7 @@ RULES: Final[dict[str, Rule | ObjectRule]] = {
     "ref-davis": ObjectRule("davis-unsupervised for each annotator, then their mean", ref_davis),
     "ref-davis-expressions": Rule("frames, then expressions of all annotators", mevis),
     "sa-v": Rule("frames but first and last, from where it is first seen; then objects", sa_v),
-    "a2d": Rule("IoU of frames: overall, mean, precision", a2d),
+    "a2d": Rule("IoU of frames that show it: overall, mean, precision", a2d),
 }
 """The rules by name. Ref-DAVIS is averaged in two ways in print: as DAVIS does, and by expression
 as MeViS does (so do VISA's and InterRVOS's scripts)."""

@@ -38,7 +38,7 @@ class PredictionSource(Protocol):
         """Masks of a role ("actor", "target") on the frames ``indices`` of a video.
 
         ``frames`` are the names of all frames of the video, ``size`` their height and width in
-        pixels. It is called from several threads at once.
+        pixels. Each process that scores asks a copy of its own, which pickle made.
         """
         ...
 

@@ -20,7 +20,7 @@ from reviosa.data.prompts import (
 from reviosa.errors import ConfigError, DataError
 from reviosa.model.config import ReviosaConfig
 
-__all__ = ["ReviosaProcessor", "normalise"]
+__all__ = ["ReviosaProcessor", "normalise", "squash_frames"]
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IGNORED = -100
@@ -126,11 +126,11 @@ class ReviosaProcessor(ProcessorMixin):
         Raises:
             DataError: the array has another type or shape.
         """
-        return _squash(frames, self.image_size, "bicubic")
+        return squash_frames(frames, self.image_size, "bicubic")
 
     def squash_for_sam(self, frames: np.ndarray) -> Tensor:
         """As :meth:`squash_for_vision`, at SAM2's size: uint8 [frame, 3, size, size]."""
-        return _squash(frames, self.sam_image_size, self.sam_resampling)
+        return squash_frames(frames, self.sam_image_size, self.sam_resampling)
 
     def vision_frames(self, frames: np.ndarray) -> Tensor:
         """Squash frames, uint8 [frame, height, width, 3], for the vision tower and normalise.
@@ -254,8 +254,17 @@ def normalise(pixels: Tensor) -> Tensor:
     return (pixels.float() / 255 - mean) / std
 
 
-def _squash(frames: np.ndarray, size: int, mode: str) -> Tensor:
-    """Resize to a square without keeping the aspect: uint8 [frame, 3, size, size]."""
+def squash_frames(frames: np.ndarray, size: int, mode: str) -> Tensor:
+    """Resize to a square without keeping the aspect: uint8 [frame, 3, size, size].
+
+    Args:
+        frames: uint8 [frame, height, width, 3].
+        size: of the square's side in pixels.
+        mode: ``bilinear`` or ``bicubic``.
+
+    Raises:
+        DataError: the array has another type or shape.
+    """
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
         raise DataError(
             f"got frames of type {frames.dtype} and shape {list(frames.shape)}, expected uint8 "

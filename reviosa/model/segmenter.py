@@ -65,8 +65,8 @@ class DecodedMasks:
     """What the mask decoder says of each prompt on its frame."""
 
     candidates: Tensor
-    """Logits of the masks, [prompt, 3, height, width], at a quarter of SAM2's image size; one mask, not
-    three, of a box."""
+    """Logits of the three masks, [prompt, 3, height, width], at a quarter of SAM2's image size; of
+    a box one mask."""
     iou: Tensor
     """Predicted IoU of each candidate, [prompt, 3]."""
     tokens: Tensor

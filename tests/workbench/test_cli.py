@@ -11,8 +11,9 @@ from reviosa.errors import DataError
 from workbench.cli import app
 
 COMMANDS = (
-    "demo", "doctor", "synth", "train", "segment", "evaluate", "score", "capture", "rank",
-    "select", "correlate", "ablate", "lens", "probe", "sweep", "report", "dashboard", "convert",
+    "demo", "doctor", "synth", "annotate", "stats", "train", "segment", "evaluate", "score",
+    "capture", "rank", "select", "correlate", "ablate", "lens", "probe", "sweep", "report",
+    "dashboard", "convert",
 )  # fmt: skip
 
 

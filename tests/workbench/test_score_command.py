@@ -206,7 +206,10 @@ def test_against_other_predictions_and_against_a_folder_of_scores(cli, tmp_path,
         assert (rvos["n"], rvos["n_videos"]) == (n, len(dataset.videos))
         assert rvos["ci"][0] <= rvos["value"] <= rvos["ci"][1]
         assert against["alone"] == 0
-        shown = cli(*arguments)
+        assert (against["complete"], against["missing"]) == (False, [gone.sample_id])
+        assert gone.sample_id in result.err
+        shown = cli(*arguments, "--table", 2)
+        assert "Warning: predictions are incomplete" in shown.out
         assert "RVOS, J&F" in shown.out and f"+{100 / n:.2f}" in shown.out
     assert against["difference"]["target"]["J"]["n"] == len(dataset.interactions)
 
@@ -217,6 +220,23 @@ def test_against_other_predictions_and_against_a_folder_of_scores(cli, tmp_path,
     result = cli("score", perfect, "--data", dataset.root, "--against", out)
     assert result.code == 2
     assert f"expected {dataset.identity}" in result.err
+
+
+def test_a_comparison_shows_the_protocol_that_was_asked_for(cli, dataset, perfect):
+    arguments = ("score", perfect, "--data", dataset.root, "--against", perfect)
+    result = cli(*arguments, "--protocol", "target", "--json")
+    against = json.loads(result.out)["against"]
+    assert list(against["difference"]) == ["target"]
+    assert "rvos" not in against and against["target"]["J&F"] == 100
+
+
+def test_two_systems_of_one_name_have_a_row_each(cli, dataset, perfect):
+    result = cli(
+        "score", perfect, "--data", dataset.root, "--table", 2, "--against", perfect,
+        "--name", perfect, "--json",
+    )  # fmt: skip
+    rows = json.loads(result.out)["table"]["rows"]
+    assert [row[0] for row in rows[-2:]] == [str(perfect)] * 2
 
 
 def test_table_2_beside_the_paper(cli, tmp_path, dataset, perfect):

@@ -49,6 +49,7 @@ def test_palettes_of_four_annotators_on_ref_davis(cli, davis):
     row = next(line for line in shown.out.splitlines() if "scored here" in line)
     assert row.replace("│", " ").split() == ["mine", "-", "-", "-", "100.0", "scored", "here"]
     assert "averaged over expressions" in shown.out
+    assert "Warning" not in shown.out
 
     # An annotator that was not handed in: its expressions are missing, and 0.
     shutil.rmtree(out / "anno_2")
@@ -76,6 +77,13 @@ def test_objects_of_sa_v(cli, tmp_path):
     assert scores["rvos"]["n"] == len(dataset.samples)
     assert scores["rvos"]["J&F"] == FULL
 
+    # The value 0 of a palette cannot be object 000, and 1 may be meant for 000 or 001.
+    palettes = tmp_path / "palettes" / dataset.videos[0].video_id
+    shutil.copytree(truth / dataset.videos[0].video_id / "001", palettes)
+    result = cli("score", palettes.parent, "--data", tmp_path / "set")
+    assert result.code == 2
+    assert "got palettes, expected <video>/<object>/<frame>.png" in result.err
+
 
 def test_masks_of_expressions_on_ref_youtube_vos(cli, tmp_path):
     make_ref_youtube_vos(tmp_path / "set")
@@ -91,6 +99,8 @@ def test_masks_of_expressions_on_ref_youtube_vos(cli, tmp_path):
     assert scores["rule"]["means"] == {
         "all": {"J": 100, "F": 100, "J&F": 100, "n": len(dataset.samples)}
     }
+    shown = cli("score", tmp_path / "out", "--data", dataset.root, "--table", 5).out
+    assert "Warning: the folder's name is not valid; the column is of that split." in shown
 
 
 def half(tmp_path, dataset):

@@ -80,7 +80,6 @@ def _annotate(
     from reviosa.annotation.pipeline import annotate as run
     from reviosa.annotation.sources import find_sources
     from workbench.console import progress
-    from workbench.video import open_video
 
     header, open_tracker = None, None
     # Where all masks are given no segmenter is loaded.
@@ -99,11 +98,22 @@ def _annotate(
             settings,
             budget=budget,
             resume=resume,
-            open_video=open_video,
+            open_video=_open_video,
             open_tracker=open_tracker,
             tracker=header,
             progress=update,
         )
+
+
+def _open_video(path: Path) -> Any:
+    """A folder of frames or a video file; what reads files loads torch, so it waits for one."""
+    if path.is_dir():
+        from reviosa.data.frames import read_frame_folder
+
+        return read_frame_folder(path)
+    from workbench.video import open_video
+
+    return open_video(path)
 
 
 def _tell_estimate(videos: Path, settings: "AnnotationConfig", json: bool) -> None:

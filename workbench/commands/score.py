@@ -116,18 +116,23 @@ def score(
             "expressions": len(dataset.samples),
         },
     }
-    systems = {name or predictions.stem: found.protocols}
+    systems: list[tuple[str, Mapping[str, Any]]] = [(name or predictions.stem, found.protocols)]
     if other is not None:
-        result["against"] = {"path": str(other.path), **differences(found.scores, other.scores)}
+        compared = differences(found.scores, other.scores)
+        compared["difference"] = chosen_protocols(compared["difference"], protocol)
+        result["against"] = {"path": str(other.path), **compared}
         if other.found is not None:
-            result["against"] |= other.found.to_json()
-        systems[str(other.path)] = protocol_means(other.scores)
+            result["against"] |= chosen_protocols(other.found.to_json(), protocol)
+        else:
+            result["against"] |= {"complete": not other.missing, "missing": list(other.missing)}
+        systems.append((str(other.path), protocol_means(other.scores)))
     told = [found] if other is None or other.found is None else [found, other.found]
+    lacking = () if other is None else other.missing
     complete = all(system.complete for system in told)
     shown, notes = None, []
     if table is not None:
         shown = paper_table(table, dataset, systems)
-        notes = table_notes(table, dataset, complete)
+        notes = table_notes(table, dataset, complete and not lacking)
         result["table"] = {"header": shown.header, "rows": shown.rows, "notes": notes}
     if json:
         print_json(result)
@@ -140,6 +145,8 @@ def score(
         note("target: the predictions have one mask an expression, which is taken as the actor's")
     for system, path in zip(told, (predictions, against), strict=False):
         _tell(system, path)
+    if lacking:
+        _list(f"{against}: no masks that could be scored, counted as 0", lacking)
     if not complete:
         raise typer.Exit(INCOMPLETE)
 

@@ -66,8 +66,11 @@ class JsonPredictions:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Roles that the files speak of: without a target in any record, only the actor."""
-        return ROLES if MASK_KEYS["target"] in self._keys else ROLES[:1]
+        """Roles that the files speak of: without a target in any record, only the actor.
+
+        Files without any record leave both open, and both are missing.
+        """
+        return ROLES if MASK_KEYS["target"] in self._keys or not self._keys else ROLES[:1]
 
     def ids(self) -> Iterator[tuple[str, str]]:
         """Video and expression of every record."""

@@ -360,6 +360,24 @@ def test_numba_is_used_if_it_can_be(before, environment, by_numpy):
     assert result.stdout == f"{by_numpy} {f}\n", result.stderr
 
 
+def test_numba_without_its_library(tmp_path):
+    (tmp_path / "numba").mkdir()
+    (tmp_path / "numba" / "__init__.py").write_text("raise OSError('no libllvmlite.so')")
+    result = run_program(f"sys.path.insert(0, {str(tmp_path)!r})")
+    assert result.stdout.startswith("True "), result.stderr
+
+
+def test_the_kernel_is_compiled_for_one_kind_of_call(monkeypatch):
+    use("numba", monkeypatch)
+    prediction, truth = expected((17, 300))[:2]
+    frozen = truth.copy()
+    frozen.flags.writeable = False
+    for one in (prediction, prediction[:, ::-1], frozen, compress(prediction)):
+        frame_scores(one, truth, (17, 300))
+        frame_scores(truth, one, (17, 300), 2)
+    assert len(metrics._kernel().signatures) == 1
+
+
 @pytest.mark.slow  # compiles the kernel anew
 def test_where_nothing_can_be_cached_it_still_works(tmp_path):
     package = Path(reviosa.__file__).parent

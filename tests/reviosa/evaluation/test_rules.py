@@ -187,10 +187,14 @@ def test_a2d_pools_all_frames():
     assert means["n"] == 3
 
 
-def test_a2d_with_nothing_anywhere():
-    empty = track([1.0], common=[0], predicted=[0], true=[0])
-    assert a2d([empty])["all"]["overall IoU"] == a2d([empty])["all"]["mean IoU"] == 100
-    assert a2d([])["all"]["n"] == 0 and a2d([])["all"]["P@0.9"] is None
+def test_a2d_leaves_out_frames_that_do_not_show_the_instance():
+    # An empty prediction there (J 1) must not count, nor the pixels of one that is not empty.
+    shown = track([0.5], common=[10], predicted=[20], true=[10])
+    hidden = track([1, 0.5, 0], common=[0, 10, 0], predicted=[0, 20, 70], true=[0, 10, 0])
+    assert a2d([hidden]) == a2d([shown])
+    assert a2d([hidden])["all"]["n"] == 1
+    nowhere = track([1.0], common=[0], predicted=[0], true=[0])
+    assert a2d([nowhere]) == a2d([]) and a2d([])["all"]["P@0.9"] is None
 
 
 @pytest.mark.parametrize("name", RULES)

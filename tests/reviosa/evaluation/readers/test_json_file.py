@@ -178,4 +178,7 @@ def test_no_file(tmp_path):
 def test_nothing_predicted_is_still_a_prediction_file(tmp_path):
     for content in ("{}", "{", '{"v": {'):
         (tmp_path / "p.json").write_text(content)
-        assert list(open_predictions(tmp_path / "p.json").ids()) == []
+        found = open_predictions(tmp_path / "p.json")
+        assert list(found.ids()) == []
+        # Both roles are missing, as for a file that lacks one expression.
+        assert found.roles == ("actor", "target")
