@@ -18,7 +18,7 @@ from reviosa.annotation.phrases import phrases_task
 from reviosa.annotation.prepare import OpenVideo, Prepared, TrackBoxes, prepare
 from reviosa.annotation.referring import merging_task, referring_task
 from reviosa.annotation.settings import AnnotationConfig
-from reviosa.annotation.sources import Dropped, Source, find_sources, identity_of
+from reviosa.annotation.sources import Dropped, Source, find_sources, identity_of, no_clip
 from reviosa.annotation.verify import verify
 from reviosa.data.frames import read_frame_folder
 from reviosa.errors import DataError
@@ -165,11 +165,7 @@ class _Run:
         if self.progress is not None:
             self.progress(len(sources), len(sources), "tracks")
         if not clips:
-            first = self.dropped[0]
-            raise DataError(
-                f"got no clip with an object from {len(sources)} videos, expected at least one; "
-                f"the first that was dropped is {first.item}: {first.why}"
-            )
+            raise no_clip(len(sources), self.dropped)
         write_clips(self.out, clips)
         return clips
 
