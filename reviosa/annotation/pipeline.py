@@ -69,6 +69,7 @@ def annotate(
         set holds and what it cost.
 
     Raises:
+        ConfigError: a key is not in the environment, or there is no ``openai`` package.
         DataError: the folder has no usable video, or nothing is left for the set.
         RunError: the run folder cannot be used, an endpoint cannot be, or the budget is used up
             (:class:`reviosa.annotation.llm.BudgetError`).
@@ -79,7 +80,11 @@ def annotate(
     settings, transport = _parted(config)
     with open_run(out, "annotate", settings, None, data, tracker, resume) as record:
         record.update(transport=transport)
-        run = _Run(out, config, Desk(out, config.stages.by_name(), budget), progress)
+        desk = Desk(out, config.stages.by_name(), budget)
+        if not resume:
+            # Stage 0 may take hours. One that goes on may have all its answers.
+            desk.require_ready()
+        run = _Run(out, config, desk, progress)
         run.dropped += dropped
         try:
             clips = run.clips(sources, open_video, open_tracker)

@@ -87,4 +87,3 @@ def _read(path: Path, record: dict[str, Any]) -> VidorVideo:
                 )
             boxes[tid][index] = box
     return VidorVideo(count, size, categories, boxes)
-

@@ -304,7 +304,7 @@ def test_without_a_key_nothing_is_begun(cli, case, tmp_path, monkeypatch):
     options = ["--set", "clips.least_frames=4", "--set", "objects.longest_glimpse=1"]
     result = cli("annotate", "--videos", case.videos.folder, "--out", tmp_path / "run", *options)
     assert result.code == 2 and "OPENAI_API_KEY" in result.err
-    assert not (tmp_path / "run" / "set").exists()
+    assert not (tmp_path / "run").exists(), "not even the masks were made"
 
 
 def test_boxes_are_turned_into_masks_by_the_nano_segmenter(cli, tmp_path, key):
