@@ -1,6 +1,7 @@
 """Visual prompts: frames on which objects are outlined, coloured and numbered (REVIOSA.md 5)."""
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -184,7 +185,7 @@ def _write(image: Image.Image, mask: np.ndarray, label: str, taken: Sequence[_Bo
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(size=max(10, min(image.size) // 28))
     left, top, right, bottom = draw.textbbox((0, 0), label, font=font)
-    wide, high = right - left + 4, bottom - top + 4
+    wide, high = math.ceil(right - left) + 4, math.ceil(bottom - top) + 4
     rows, columns = np.nonzero(mask)
     x = int(np.clip(columns.mean() - wide / 2, 0, max(0, image.width - wide)))
     lowest = max(0, image.height - high)
