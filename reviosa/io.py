@@ -92,7 +92,8 @@ def read_jsonl(path: str | Path) -> list[Any]:
     """Values of a file of :func:`append_jsonl`; torn lines are left out, no file holds none."""
     path = Path(path)
     values: list[Any] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    # As bytes: text may hold other ends of lines (U+2028), and a line be torn within a character.
+    for line in path.read_bytes().split(b"\n") if path.is_file() else ():
         try:
             values.append(json.loads(line))
         except ValueError:

@@ -281,7 +281,8 @@ def _explain(error: ValidationError, model_class: type[BaseModel], sources: Sour
         wanted = first["msg"].replace("Input should be ", "expected ")
         if first["type"] == "too_short":
             wanted = f"expected at least {context['min_length']}"
-        message = f"got {_shortened(first['input'])}, {wanted}"
+        shown = "another" if _hides(model_class, loc) else _shortened(first["input"])
+        message = f"got {shown}, {wanted}"
     return sources.located(KeyedError(loc, message + more))
 
 
@@ -291,11 +292,24 @@ def _shortened(value: Any) -> str:
 
 
 def _known_keys(model_class: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    models = _models_at(model_class, location)
+    return list(models[0].model_fields) if models else []
+
+
+def _hides(model_class: type[BaseModel], location: Loc) -> bool:
+    """Whether a model around a value wants no value of its own repeated: it may be a secret."""
+    return any(
+        model.model_config.get("hide_input_in_errors", False)
+        for end in range(len(location) + 1)
+        for model in _models_at(model_class, location[:end])
+    )
+
+
+def _models_at(model_class: type[BaseModel], location: Sequence[Any]) -> list[type[BaseModel]]:
     annotation: Any = model_class
     for name in location:
         annotation = _step(_flatten(annotation), name)
-    models = [x for x in _flatten(annotation) if isinstance(x, type) and issubclass(x, BaseModel)]
-    return list(models[0].model_fields) if models else []
+    return [x for x in _flatten(annotation) if isinstance(x, type) and issubclass(x, BaseModel)]
 
 
 def _one_line(error: Exception) -> str:

@@ -27,10 +27,10 @@ from other objects of its kind.
 - motion: what it does over the frames - where it goes, how, in which posture, what it handles. \
 If it does nothing, say that it stays still.
 
-Name the object by the class that you are told, or by a more exact word for the same thing (for \
-an adult "man" or "woman", for a child "boy" or "girl"). Tell only what can be seen. Other \
-objects may be named where the motion needs them, never described. Do not speak of frames, \
-images, lines, colours or numbers that were added."""
+Name the object by the class that you are told; a more exact word may stand beside it ("a \
+terrier dog"). Call an adult "man" or "woman", a child "boy" or "girl". Tell only what can be \
+seen. Other objects may be named where the motion needs them, never described. Do not speak of \
+frames, images, lines, colours or numbers that were added."""
 
 
 class Appearance(BaseModel):

@@ -75,11 +75,10 @@ def choose_objects(
                 f"its last visible frame comes {span[1] - span[0]} after its first, more than "
                 f"{objects.longest_glimpse} are needed"
             )
-    if len(areas) <= objects.crowd:
-        return dropped
     spans = [visible_span(area) for area in areas.values()]
+    # An object of another part of the video is no part of this clip's crowd.
     known = [span for span in spans if span is not None]
-    if not known:
+    if len(known) <= objects.crowd:
         return dropped
     # The frames on which all objects are marked together.
     shown = list(sampled(min(s[0] for s in known), max(s[1] for s in known), marks.frames))
@@ -90,11 +89,11 @@ def choose_objects(
         if area.max() <= objects.small_area:
             dropped[key] = (
                 f"it covers {area.max():.2%} of the picture at most, more than "
-                f"{objects.small_area:.2%} is needed where there are {len(areas)} objects"
+                f"{objects.small_area:.2%} is needed where there are {len(known)} objects"
             )
         elif seen <= objects.rare_frames:
             dropped[key] = (
                 f"it is visible in {seen} of {len(shown)} sampled frames, more than "
-                f"{objects.rare_frames} are needed where there are {len(areas)} objects"
+                f"{objects.rare_frames} are needed where there are {len(known)} objects"
             )
     return dropped

@@ -15,7 +15,7 @@ from reviosa.annotation.phrases import phrases_task
 from reviosa.annotation.prepare import plan
 from reviosa.annotation.referring import merging_task, referring_task
 from reviosa.annotation.settings import AnnotationConfig, MarkSettings
-from reviosa.annotation.sources import find_sources
+from reviosa.annotation.sources import Dropped, find_sources, no_clip
 from reviosa.annotation.tasks import Task
 from reviosa.annotation.tracks import Tracks
 from reviosa.errors import DataError
@@ -39,24 +39,26 @@ def estimate_run(videos: str | Path, config: AnnotationConfig) -> dict[str, Any]
     No video is opened, no model runs, nothing is sent or written.
 
     Returns:
-        ``clips``, ``objects``, ``dropped`` (videos and objects that are not spoken of), ``stages``
+        ``clips``, ``objects``, ``dropped`` (videos and objects that are not spoken of: stage, item
+        and reason of each), ``stages``
         (name -> requests, tokens_in, tokens_out, tokens_out_most, dollars, dollars_most), ``total``
         (the same, summed) and ``assumptions``.
 
     Raises:
-        DataError: the folder has no usable video.
+        DataError: the folder has no usable video, or none of them has a clip with an object.
     """
     sources, lost = find_sources(videos)
     clips: list[Clip] = []
-    dropped = len(lost)
     for source in sources:
         try:
-            planned, objects_lost = plan(source, config)
-        except DataError:
-            dropped += 1
+            planned, dropped = plan(source, config)
+        except DataError as error:
+            lost.append(Dropped("tracks", source.name, str(error)))
             continue
-        dropped += objects_lost
+        lost += dropped
         clips += [_Planned.of(clip, tracks) for clip, tracks in planned]
+    if not clips:
+        raise no_clip(len(sources), lost)
     # No folder of a run: what earlier runs cost does not count.
     with tempfile.TemporaryDirectory() as nowhere:
         desk = Desk(Path(nowhere), config.stages.by_name())
@@ -67,7 +69,7 @@ def estimate_run(videos: str | Path, config: AnnotationConfig) -> dict[str, Any]
     return {
         "clips": len(clips),
         "objects": sum(len(clip.objects) for clip in clips),
-        "dropped": dropped,
+        "dropped": [item._asdict() for item in lost],
         "stages": {name: _plain(found) for name, found in stages.items()},
         "total": _plain(sum(stages.values(), Estimate())),
         "assumptions": list(ASSUMPTIONS),

@@ -1,6 +1,7 @@
 """Visual prompts: frames on which objects are outlined, coloured and numbered (REVIOSA.md 5)."""
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,10 @@ PALETTE = (
     (220, 190, 255), (128, 0, 0), (170, 255, 195), (128, 128, 0), (255, 215, 180), (0, 0, 128),
 )  # fmt: skip
 """Colours that are told apart on any ground; objects beyond the last begin anew."""
+
+
+_Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels, the last two not counted."""
 
 
 class Mark(NamedTuple):
@@ -95,9 +100,10 @@ def draw_marks(frame: np.ndarray, marks: Sequence[Mark]) -> np.ndarray:
     for mark in there:
         picture[_contour(mark.mask, mark.thickness)] = mark.color
     image = Image.fromarray(np.rint(picture).astype(np.uint8))
+    taken: list[_Box] = []
     for mark in there:
         if mark.label is not None:
-            _write(image, mark.mask, mark.label)
+            taken.append(_write(image, mark.mask, mark.label, taken))
     return np.array(image)
 
 
@@ -170,14 +176,26 @@ def _dilated(mask: np.ndarray) -> np.ndarray:
     return padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
 
 
-def _write(image: Image.Image, mask: np.ndarray, label: str) -> None:
-    """White words on black, centred on the mask's centroid, inside the picture."""
+def _write(image: Image.Image, mask: np.ndarray, label: str, taken: Sequence[_Box]) -> _Box:
+    """White words on black, centred on the mask's centroid, inside the picture.
+
+    Where that would hide a label of ``taken``, the nearest free place above or below. Returns the
+    place.
+    """
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(size=max(10, min(image.size) // 28))
     left, top, right, bottom = draw.textbbox((0, 0), label, font=font)
-    wide, high = right - left + 4, bottom - top + 4
+    wide, high = math.ceil(right - left) + 4, math.ceil(bottom - top) + 4
     rows, columns = np.nonzero(mask)
     x = int(np.clip(columns.mean() - wide / 2, 0, max(0, image.width - wide)))
-    y = int(np.clip(rows.mean() - high / 2, 0, max(0, image.height - high)))
+    lowest = max(0, image.height - high)
+    middle = int(np.clip(rows.mean() - high / 2, 0, lowest))
+    free = (
+        y
+        for y in sorted(range(lowest + 1), key=lambda y: abs(y - middle))
+        if all(r <= x or x + wide <= a or b <= y or y + high <= t for a, t, r, b in taken)
+    )
+    y = next(free, middle)
     draw.rectangle((x, y, x + wide - 1, y + high - 1), fill=(0, 0, 0))
     draw.text((x + 2 - left, y + 2 - top), label, font=font, fill=(255, 255, 255))
+    return x, y, x + wide, y + high

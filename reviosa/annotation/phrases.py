@@ -19,7 +19,8 @@ _MOST_WORDS: Final = 60
 _SYSTEM = """\
 You turn a sentence about an interaction in a video into two referring phrases. In the sentence \
 the objects are called by numbers in brackets; you are told the class and the look of each.
-- class_level: names every object by its class alone: "a dog chasing a cat".
+- class_level: names every object by its class alone: "a dog chasing a cat". An adult may be \
+called man or woman, a child boy or girl, as its look says.
 - appearance_level: names every object by its class and by what sets its look apart: "a small \
 brown dog chasing a black cat with a white tail". Use only looks that are told, as few words of \
 them as are needed.

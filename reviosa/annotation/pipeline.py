@@ -18,7 +18,7 @@ from reviosa.annotation.phrases import phrases_task
 from reviosa.annotation.prepare import OpenVideo, Prepared, TrackBoxes, prepare
 from reviosa.annotation.referring import merging_task, referring_task
 from reviosa.annotation.settings import AnnotationConfig
-from reviosa.annotation.sources import Dropped, Source, find_sources, identity_of
+from reviosa.annotation.sources import Dropped, Source, find_sources, identity_of, no_clip
 from reviosa.annotation.verify import verify
 from reviosa.data.frames import read_frame_folder
 from reviosa.errors import DataError
@@ -69,6 +69,7 @@ def annotate(
         set holds and what it cost.
 
     Raises:
+        ConfigError: a key is not in the environment, or there is no ``openai`` package.
         DataError: the folder has no usable video, or nothing is left for the set.
         RunError: the run folder cannot be used, an endpoint cannot be, or the budget is used up
             (:class:`reviosa.annotation.llm.BudgetError`).
@@ -79,7 +80,11 @@ def annotate(
     settings, transport = _parted(config)
     with open_run(out, "annotate", settings, None, data, tracker, resume) as record:
         record.update(transport=transport)
-        run = _Run(out, config, Desk(out, config.stages.by_name(), budget), progress)
+        desk = Desk(out, config.stages.by_name(), budget)
+        if not resume:
+            # Stage 0 may take hours. One that goes on may have all its answers.
+            desk.require_ready()
+        run = _Run(out, config, desk, progress)
         run.dropped += dropped
         try:
             clips = run.clips(sources, open_video, open_tracker)
@@ -165,11 +170,7 @@ class _Run:
         if self.progress is not None:
             self.progress(len(sources), len(sources), "tracks")
         if not clips:
-            first = self.dropped[0]
-            raise DataError(
-                f"got no clip with an object from {len(sources)} videos, expected at least one; "
-                f"the first that was dropped is {first.item}: {first.why}"
-            )
+            raise no_clip(len(sources), self.dropped)
         write_clips(self.out, clips)
         return clips
 

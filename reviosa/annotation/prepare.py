@@ -73,8 +73,9 @@ def prepare(
     video = open_video(source.path)
     size = _size(video)
     known = _Known.of(source, size, video.num_frames)
-    spans = choose_clips(min(video.num_frames, known.num_frames), config.clips)
-    clips, dropped = [], _too_short(source, video.num_frames, spans, config)
+    num_frames = min(video.num_frames, known.num_frames)
+    spans = choose_clips(num_frames, config.clips)
+    clips, dropped = [], _too_short(source, num_frames, spans, config)
     for span in spans:
         clip_id = clip_name(source, span)
         folder, files = _frames(video, run, clip_id, span)
@@ -88,26 +89,29 @@ def prepare(
     return Prepared(clips, dropped)
 
 
-def plan(source: Source, config: AnnotationConfig) -> tuple[list[tuple[Clip, Tracks]], int]:
+def plan(
+    source: Source, config: AnnotationConfig
+) -> tuple[list[tuple[Clip, Tracks]], list[Dropped]]:
     """The clips and objects that :func:`prepare` will find, as far as can be told without it.
 
     No video is opened and no segmenter runs: where there are boxes they stand for the masks.
 
     Returns:
-        the clips with their tracks, and how many objects were dropped.
+        the clips with their tracks, and what is dropped.
 
     Raises:
         DataError: the file about the video's objects is broken.
     """
     known = _Known.of(source, None, None)
-    found, lost = [], 0
-    for span in choose_clips(known.num_frames, config.clips):
+    spans = choose_clips(known.num_frames, config.clips)
+    found, lost = [], _too_short(source, known.num_frames, spans, config)
+    for span in spans:
         names = tuple(f"{index:05d}.jpg" for index in range(span.start, span.stop))
         clip = Clip(Path(), clip_name(source, span), source.name, span.start, known.size, "", names,
                     {})  # fmt: skip
         tracks = known.planned(span)
         kept, dropped = _with_objects(clip, tracks, config)
-        lost += len(dropped)
+        lost += dropped
         if kept is not None:
             found.append((kept, tracks.only(sorted(kept.objects))))
     return found, lost
@@ -183,7 +187,8 @@ def _too_short(
 ) -> list[Dropped]:
     if spans:
         return []
-    why = f"it has {num_frames} frames, a clip needs {config.clips.least_frames}"
+    least = config.clips.least_frames
+    why = f"it has {num_frames} frames, a clip needs {least} (clips.least_frames)"
     return [Dropped(STAGE, source.name, why)]
 
 

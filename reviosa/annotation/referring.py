@@ -30,10 +30,11 @@ which a viewer picks out this object and no other.
 - motion: names what it does and nothing of its look.
 - appearance: names its look and nothing of what it does.
 
-Every phrase starts with the object ("the ...", "a ..."), names its class or the more exact word \
-of the description, and is no sentence: "the brown dog running across the lawn", not "the dog \
-runs". Use only what the description says. If it says that the object stays still, the motion is \
-that it stays still. No full stop, no quotation marks, nothing about videos or frames."""
+Every phrase starts with the object ("the ...", "a ..."), names its class (a person by the \
+description's word: man, woman, boy, girl), and is no sentence: "the brown dog running across \
+the lawn", not "the dog runs". Use only what the description says. If it says that the object \
+stays still, the motion is that it stays still. No full stop, no quotation marks, nothing about \
+videos or frames."""
 
 _MERGING = """\
 You decide whether some objects of a video are best spoken of together. You get each object's \

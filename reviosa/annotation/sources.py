@@ -7,7 +7,7 @@ tracks, or ``DIR/boxes/a/b.json``, a VidOR annotation. So VidOR's own folders fi
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from reviosa.data.frames import FRAME_SUFFIXES
 from reviosa.errors import DataError
 
-__all__ = ["Dropped", "Source", "find_sources", "identity_of"]
+__all__ = ["Dropped", "Source", "find_sources", "identity_of", "no_clip"]
 
 VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v")
 
@@ -85,6 +85,15 @@ def identity_of(sources: list[Source]) -> str:
         digest.update(f"{source.name}\0{source.boxes}\0".encode())
         digest.update(hashlib.sha256(source.truth.read_bytes()).digest())
     return digest.hexdigest()[:16]
+
+
+def no_clip(videos: int, dropped: Sequence[Dropped]) -> DataError:
+    """What is said where nothing is left to annotate."""
+    first = dropped[0]
+    return DataError(
+        f"got no clip with an object from {videos} videos, expected at least one; the first that "
+        f"was dropped is {first.item}: {first.why}"
+    )
 
 
 def _videos(folder: Path) -> Iterator[Path]:

@@ -101,13 +101,22 @@ def read_tracks(
     return _tracks(record, size)
 
 
-@lru_cache(maxsize=4)
 def load_tracks(path: Path, size: tuple[int, int]) -> Tracks:
     """Read what :func:`write_tracks` wrote; the same clip is asked for several times in a row.
 
     Raises:
         DataError: the file is missing or broken.
     """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    return _loaded(path, size, (found.st_mtime_ns, found.st_ino))
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, size: tuple[int, int], mark: tuple[int, int]) -> Tracks:
+    """``mark`` changes with the file: a dashboard outlives the run that wrote it."""
     return _tracks(_parsed(path), size)
 
 
@@ -146,9 +155,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_bytes())
     except OSError as error:
-        raise DataError(
-            f"{path}: got {error.strerror!r}, expected mask tracks; check the path"
-        ) from None
+        raise _unreadable(path, error) from None
     except ValueError as error:
         raise DataError(
             f"{path}: got broken JSON ({error}), expected mask tracks; write it again"
@@ -159,6 +166,10 @@ def _parsed(path: Path) -> dict[str, Any]:
             '"mask": [...]}}; write it again'
         )
     return record
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"{path}: got {error.strerror!r}, expected mask tracks; check the path")
 
 
 def _tracks(record: Mapping[str, Any], size: tuple[int, int]) -> Tracks:

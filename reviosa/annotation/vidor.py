@@ -1,29 +1,21 @@
-"""Annotation files of VidOR: a box of each object on each frame, and relations between objects."""
+"""Annotation files of VidOR: a box of each object on each frame.
+
+Their relations are left alone: what the objects do is told by models that see the video.
+"""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from reviosa.errors import DataError
 
-__all__ = ["Relation", "VidorVideo", "read_vidor"]
+__all__ = ["VidorVideo", "read_vidor"]
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
-
-
-class Relation(NamedTuple):
-    """A relation of two objects over some frames."""
-
-    subject: int
-    object: int
-    predicate: str
-    start: int
-    stop: int
-    """One past the last frame."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +29,6 @@ class VidorVideo:
     """Object id -> its class."""
     boxes: Mapping[int, np.ndarray]
     """Object id -> xmin, ymin, xmax, ymax in pixels, float64 [frame, 4]; NaN where it is absent."""
-    relations: tuple[Relation, ...]
 
 
 def read_vidor(path: str | Path) -> VidorVideo:
@@ -66,7 +57,7 @@ def read_vidor(path: str | Path) -> VidorVideo:
         what = f"no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
         raise DataError(
             f"{path}: got {what}, expected VidOR's form (frame_count, width, height, "
-            "subject/objects, trajectories, relation_instances); repair the file"
+            "subject/objects, trajectories); repair the file"
         ) from None
 
 
@@ -95,26 +86,4 @@ def _read(path: Path, record: dict[str, Any]) -> VidorVideo:
                     "xmax and ymin <= ymax; repair the file"
                 )
             boxes[tid][index] = box
-    relations = tuple(_relation(path, x, categories, count) for x in record["relation_instances"])
-    return VidorVideo(count, size, categories, boxes, relations)
-
-
-def _relation(path: Path, entry: Any, categories: Mapping[int, str], count: int) -> Relation:
-    found = Relation(
-        int(entry["subject_tid"]),
-        int(entry["object_tid"]),
-        str(entry["predicate"]),
-        int(entry["begin_fid"]),
-        int(entry["end_fid"]),
-    )
-    if not {found.subject, found.object} <= set(categories):
-        raise DataError(
-            f"{path}: got a relation of objects {found.subject} and {found.object}, expected two "
-            f"of {sorted(categories)}; repair the file"
-        )
-    if not 0 <= found.start < found.stop <= count:
-        raise DataError(
-            f"{path}: got a relation over frames {found.start} to {found.stop}, expected some "
-            f"within 0 to {count}, the end not counted; repair the file"
-        )
-    return found
+    return VidorVideo(count, size, categories, boxes)

@@ -19,7 +19,12 @@ _LEAKS = re.compile(
     r"\[\s*\d+\s*\]|\bhighlight(?:ed|ing)?\b|\boutlin(?:e|es|ed|ing)\b|\bcontours?\b|\boverlays?\b"
     r"|\bbounding box(?:es)?\b|\bsegment(?:ed|ation)\b|\bannotat\w+|\blabell?ed\b"
     r"|\bmarked (?:object|region|area|in)\b"
-    r"|\b(?:object|id|subject) #?\d+\b|\b(?:frame|image|picture) \d+\b",
+    r"|\b(?:object|id|subject) #?\d+\b|\b(?:frame|image|picture) \d+\b"
+    # The words by which the questions tell of the marking.
+    r"|\b(?:red(?:dish)?|colou?red) tints?\b|\btint(?:ed)? (?:in )?red\b"
+    r"|\b(?:red|colou?red|thin) (?:line|border)s? (?:around|surround|runs?\b|running)"
+    r"|\b(?:over|across|throughout|in) (?:all|most|the) (?:of )?(?:the )?"
+    r"(?:first |last |later |early |following )?frames\b",
     re.IGNORECASE,
 )
 # A person may wear a mask; the marking's mask is never worn.
@@ -42,8 +47,18 @@ _OTHER_WORDS = {
     "man": ("man", "men"),
     "woman": ("woman", "women"),
     "mouse": ("mouse", "mice"),
+    "fruits": ("fruit",),
+    "vegetables": ("vegetable",),
+    "watercraft": ("boat", "ship", "canoe", "kayak"),
+    "aircraft": ("plane", "airplane", "helicopter"),
+    "bicycle": ("bike",),
+    "motorcycle": ("motorbike", "bike"),
+    "cellphone": ("phone", "smartphone"),
+    "refrigerator": ("fridge",),
+    "screen": ("tv", "television"),
+    "knife": ("knives",),
 }
-"""VidOR says "adult" where nobody would; irregular plurals."""
+"""VidOR says "adult" or "watercraft" where nobody would; irregular plurals."""
 
 
 def class_name(category: str) -> str:

@@ -137,3 +137,11 @@ def test_a_torn_line_is_ended_and_left_out(tmp_path):
     assert read_jsonl(path) == [{"name": "é"}, 2]
     append_jsonl(path, 3)
     assert read_jsonl(path) == [{"name": "é"}, 2, 3]
+
+
+def test_a_line_may_be_torn_within_a_character_and_hold_any_separator(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes('{"name": "é'.encode()[:-1])
+    text = "a\u2028b\u0085c\x0b\x1cd"  # all of them end a line for str.splitlines()
+    append_jsonl(path, text)
+    assert read_jsonl(path) == [text]

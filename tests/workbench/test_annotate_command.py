@@ -272,12 +272,39 @@ def test_a_wrong_setting_is_named(cli, case, tmp_path, change, words):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("key", ["api_key", "key_env", "base_url", "timeout_s", "max_tokens"])
+@pytest.mark.parametrize("way", ["file", "option"])
+def test_a_key_among_the_settings_is_repeated_nowhere(cli, case, tmp_path, key, way):
+    path, options = tmp_path / "c.yaml", []
+    record = settings("http://localhost/v1")
+    if way == "file":
+        record["stages"]["phrases"] = {**record["stages"]["phrases"], key: KEY}
+    else:
+        options = ["--set", f"stages.phrases.{key}={KEY}"]
+    path.write_text(yaml.safe_dump(record))
+    out = tmp_path / "run"
+    result = cli(
+        "annotate", "--videos", case.videos.folder, "--out", out, "--config", path, *options
+    )
+    assert result.code == 2 and f"stages.phrases.{key}" in result.err
+    assert KEY not in result.out + result.err
+    assert not out.exists()
+
+
+def test_a_dry_run_without_a_clip_says_why(cli, case, tmp_path):
+    # The shipped settings want clips of 200 frames.
+    result = cli("annotate", "--videos", case.videos.folder, "--out", tmp_path / "r", "--dry-run")
+    assert result.code == 2
+    assert "no clip with an object" in result.err
+    assert "8 frames, a clip needs 200 (clips.least_frames)" in result.err
+
+
 def test_without_a_key_nothing_is_begun(cli, case, tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     options = ["--set", "clips.least_frames=4", "--set", "objects.longest_glimpse=1"]
     result = cli("annotate", "--videos", case.videos.folder, "--out", tmp_path / "run", *options)
     assert result.code == 2 and "OPENAI_API_KEY" in result.err
-    assert not (tmp_path / "run" / "set").exists()
+    assert not (tmp_path / "run").exists(), "not even the masks were made"
 
 
 def test_boxes_are_turned_into_masks_by_the_nano_segmenter(cli, tmp_path, key):

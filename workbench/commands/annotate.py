@@ -136,7 +136,11 @@ def _tell_estimate(videos: Path, settings: "AnnotationConfig", json: bool) -> No
     )
     print("assumed: " + "; ".join(found["assumptions"]))
     if found["dropped"]:
-        print(f"{found['dropped']} videos or objects are not spoken of; a run says which and why")
+        first = found["dropped"][0]
+        print(
+            f"{len(found['dropped'])} videos or objects are not spoken of (--json lists them), "
+            f"the first is {first['item']}: {first['why']}"
+        )
 
 
 def _tell_summary(out: Path, summary: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from reviosa.annotation.llm.asking import Asking, cached_answer, stage_of
 from reviosa.annotation.llm.budget import Budget
 from reviosa.annotation.llm.cache import Cache
 from reviosa.annotation.llm.dead_letters import DeadLetters
+from reviosa.annotation.llm.endpoint import require_client
 from reviosa.annotation.llm.estimate import EXPECTED_SHARE, Estimate, tokens_of
 from reviosa.annotation.llm.keys import Keys
 from reviosa.annotation.llm.ledger import Ledger, Spending
@@ -56,6 +57,16 @@ class Desk:
         self._keys = Keys(self.settings.values())
         self._dialects: dict[tuple[str, str], Dialect] = {}
         self._sleep, self._chance = sleep, random.Random(seed)
+
+    def require_ready(self) -> None:
+        """Raise where no question could be asked, before long work that would lead up to one.
+
+        Raises:
+            ConfigError: a key is not in the environment, or there is no ``openai`` package.
+        """
+        require_client()
+        for stage in self.settings.values():
+            self._keys.of(stage)
 
     def ask(
         self,

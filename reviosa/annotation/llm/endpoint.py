@@ -15,7 +15,7 @@ from reviosa.errors import ConfigError, RunError
 if TYPE_CHECKING:
     from openai import APIError, APIStatusError
 
-__all__ = ["Endpoint"]
+__all__ = ["Endpoint", "require_client"]
 
 _OF_THE_FORMAT: Final = ("response_format", "json_schema", "json schema", "guided", "grammar")
 """Words of an error that the response format is to blame for."""
@@ -37,6 +37,17 @@ _OF_THE_ITEM: Final = (
 """Words of an error that only this question is to blame for: too long, not allowed, a picture."""
 
 
+def require_client() -> None:
+    """Raise ConfigError where the ``openai`` package is not installed."""
+    try:
+        import openai  # noqa: F401
+    except ImportError:
+        raise ConfigError(
+            "got no package openai, expected it for stages with a language model; "
+            "install it with: pip install 'reviosa-workbench[llm]'"
+        ) from None
+
+
 class Endpoint:
     """The model behind an address, asked with one key.
 
@@ -50,13 +61,9 @@ class Endpoint:
     """
 
     def __init__(self, settings: StageSettings, keys: Keys, dialect: Dialect):
-        try:
-            from openai import AsyncOpenAI
-        except ImportError:
-            raise ConfigError(
-                "got no package openai, expected it for stages with a language model; "
-                "install it with: pip install 'reviosa-workbench[llm]'"
-            ) from None
+        require_client()
+        from openai import AsyncOpenAI
+
         self.settings, self.dialect, self._keys = settings, dialect, keys
         self._answered, self._lost = False, 0
         # Our own repetitions know what failed, keep the budget and stand in the ledger.

@@ -1,5 +1,6 @@
 """Which model answers a stage, how it is asked, and what it costs."""
 
+import re
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ class StageSettings(BaseModel):
     """Name of the model as the endpoint knows it."""
     base_url: str | None = None
     """Address of the endpoint up to and with ``/v1``; OpenAI's own when none."""
-    key_env: Annotated[str, Field(min_length=1)] = "OPENAI_API_KEY"
+    key_env: str = "OPENAI_API_KEY"
     """Environment variable that holds the key. Only its name is ever written."""
     temperature: Annotated[float, Field(ge=0, le=2)]
     """Of the sampling; 0 takes the likeliest token."""
@@ -57,7 +58,8 @@ class StageSettings(BaseModel):
             return None
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"got {value!r}, expected an address such as http://localhost:8000/v1")
+            # The value is not repeated: it may be a key in the wrong place.
+            raise ValueError("got no address, expected one such as http://localhost:8000/v1")
         if parts.username or parts.password or parts.query:
             # Settings are written to the run's files; a secret in an address would be too.
             raise ValueError(
@@ -65,6 +67,17 @@ class StageSettings(BaseModel):
                 "put the key into the environment variable that key_env names"
             )
         return value.rstrip("/")
+
+    @field_validator("key_env")
+    @classmethod
+    def _name_of_a_variable(cls, value: str) -> str:
+        # A key itself would be written to the run's files; those of OpenAI begin with "sk-".
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            raise ValueError(
+                "got what is no name of an environment variable, expected one such as "
+                "OPENAI_API_KEY; put the key into that variable, and its name here"
+            )
+        return value
 
     @property
     def address(self) -> str:

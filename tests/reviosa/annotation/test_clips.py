@@ -57,6 +57,9 @@ def test_small_and_rare_objects_are_dropped_in_crowds_alone():
     # Of 16 sampled frames of 100 (3, 9, 15, 21, ...) object 3 is on the first two.
     few = {0: areas(0, 100, 0.2), 1: areas(0, 100, 0.01), 2: areas(0, 12, 0.2)}
     assert choose_objects(few, ObjectSettings(), MarkSettings()) == {}
+    # An object that is in another part of the video makes no crowd.
+    absent = {**few, 9: np.zeros(100)}
+    assert set(choose_objects(absent, ObjectSettings(), MarkSettings())) == {9}
     many = {**few, 3: areas(0, 100, 0.0101), 4: areas(0, 17, 0.2)}
     dropped = choose_objects(many, ObjectSettings(), MarkSettings())
     assert set(dropped) == {1, 2}

@@ -145,3 +145,16 @@ def test_a_frame_of_another_size_than_its_masks_is_refused(video):
     with pytest.raises(DataError, match="240x320 pixels, expected 240x321"):
         list(mark_all(video, tracks((0, [square(0, 0, 9, (240, 321))] * 4), size=(240, 321)),
                       MarkSettings()))  # fmt: skip
+
+
+def test_labels_of_objects_that_lie_over_each_other_can_all_be_read():
+    mask = np.zeros((90, 120), bool)
+    mask[30:60, 40:80] = True
+    one = Mark(mask, (0, 0, 0), 1, 0.0, "[1]")
+    frame = np.full((90, 120, 3), 100, np.uint8)
+    alone = (draw_marks(frame, [one]) == 255).all(2).sum()
+    picture = draw_marks(frame, [one._replace(label=f"[{key}]") for key in (1, 1, 1)])
+    assert (picture == 255).all(2).sum() == 3 * alone
+    # Where there is no room for all of them they are drawn all the same.
+    crowded = draw_marks(frame[:12, :24], [one._replace(mask=np.ones((12, 24), bool))] * 4)
+    assert (crowded > 200).all(2).any()

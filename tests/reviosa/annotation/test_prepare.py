@@ -10,7 +10,14 @@ from PIL import Image
 from reviosa.annotation.prepare import plan, prepare
 from reviosa.annotation.settings import AnnotationConfig
 from reviosa.annotation.sources import find_sources, identity_of
-from reviosa.annotation.tracks import box_tracks, read_tracks
+from reviosa.annotation.tracks import (
+    ObjectTrack,
+    Tracks,
+    box_tracks,
+    load_tracks,
+    read_tracks,
+    write_tracks,
+)
 from reviosa.data.frames import read_frame_folder
 from reviosa.data.rle import decode, encode
 from reviosa.errors import DataError
@@ -226,3 +233,11 @@ def test_tracks_alone_say_size_and_length(tmp_path):
     shutil.rmtree(tmp_path)
     with pytest.raises(DataError, match="No such file"):
         read_tracks(tmp_path / "t.json")
+
+
+def test_masks_that_are_written_again_are_read_again(tmp_path):
+    # A dashboard outlives the run whose masks it has read.
+    for left in (2, 14):
+        made = Tracks({1: ObjectTrack("dog", (encode(square(left)),))}, (24, 32))
+        write_tracks(tmp_path / "t.json", made)
+        assert load_tracks(tmp_path / "t.json", (24, 32)).mask(1, 0).argmax(axis=1).max() == left

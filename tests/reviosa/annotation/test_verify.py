@@ -87,6 +87,9 @@ def test_equal_words_are_kept_once_or_not_at_all():
         ("a sports ball", "ball/sports_ball", 2),
         ("a red seat", "baby_seat", 6),
         ("two crosses", "cross", 4),
+        ("a white boat", "watercraft", 8),
+        ("the ripe fruit", "fruits", 9),
+        ("a man on a phone", "cellphone", 11),
     ],
 )
 def test_classes_are_found(text, category, place):
@@ -100,5 +103,9 @@ def test_words():
     assert leak("the mask moves") == "mask"
     assert leak("frame 3 shows it") == "frame 3"
     assert leak("a cat in a frame") is None
+    assert leak("a dog with a thin red line around it") == "red line around"
+    assert leak("a dog with a red tint") == "red tint"
+    assert leak("it walks throughout the frames") == "throughout the frames"
+    assert leak("a man in a shirt with a red line, glasses with black frames") is None
     assert refusal("I can\u2019t describe it") is not None
     assert refusal("a dog that can run") is None

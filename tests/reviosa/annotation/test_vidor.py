@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reviosa.annotation.vidor import Relation, read_vidor
+from reviosa.annotation.vidor import read_vidor
 from reviosa.errors import DataError
 
 ROOT = Path(__file__).parents[3]
@@ -29,14 +29,12 @@ def write(path, value):
     return path
 
 
-def test_boxes_and_relations(tmp_path):
+def test_boxes(tmp_path):
     video = read_vidor(write(tmp_path / "a.json", record()))
     assert (video.num_frames, video.size) == (3, (20, 10))
     assert video.categories == {0: "dog", 4: "ball"}
     np.testing.assert_array_equal(video.boxes[0][0], [1, 2, 5, 8])
     assert np.isnan(video.boxes[0][1]).all() and np.isnan(video.boxes[4]).all()
-    # The end is not counted: it may be the number of frames.
-    assert video.relations == (Relation(0, 4, "chase", 0, 3),)
 
 
 @pytest.mark.parametrize(
@@ -47,10 +45,6 @@ def test_boxes_and_relations(tmp_path):
         ("trajectories", [[], [], [{"tid": 0}]], "'bbox'"),
         ("trajectories", [[], [], [{"tid": 0, "bbox": dict(xmin=6, ymin=0, xmax=5, ymax=1)}]],
          "frame 2, object 0"),
-        ("relation_instances", [{"subject_tid": 0, "object_tid": 9, "predicate": "x",
-                                 "begin_fid": 0, "end_fid": 1}], "objects 0 and 9"),
-        ("relation_instances", [{"subject_tid": 0, "object_tid": 4, "predicate": "x",
-                                 "begin_fid": 2, "end_fid": 2}], "frames 2 to 2"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_told_with_its_place(tmp_path, key, value, words):
@@ -72,14 +66,12 @@ def test_a_file_that_is_missing_torn_or_of_another_form(tmp_path):
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real annotation files are not here")
 @pytest.mark.parametrize(
-    ("name", "frames", "objects", "relations"),
-    [("3598080384", 368, 2, 4), ("2793806282", 1925, 6, 40), ("11566930393", 872, 3, 15)],
+    ("name", "frames", "objects"),
+    [("3598080384", 368, 2), ("2793806282", 1925, 6), ("11566930393", 872, 3)],
 )
-def test_real_files(name, frames, objects, relations):
+def test_real_files(name, frames, objects):
     video = read_vidor(REAL / f"{name}.json")
-    counts = video.num_frames, len(video.categories), len(video.relations)
-    assert counts == (frames, objects, relations)
-    assert max(relation.stop for relation in video.relations) <= frames
+    assert (video.num_frames, len(video.categories)) == (frames, objects)
     for boxes in video.boxes.values():
         there = boxes[np.isfinite(boxes).all(axis=1)]
         assert (there >= 0).all() and (there <= [video.size[1], video.size[0]] * 2).all()

@@ -157,10 +157,14 @@ def test_an_interruption_keeps_what_was_answered(sent, raised, desk, asks, answe
         if done == 9:
             os.kill(os.getpid(), sent)
 
-    with fake_llm(answer, faults) as server:
-        one = desk(server.url, timeout_s=60.0)
-        with sigterm_raises(), pytest.raises(raised):
-            one.ask([asks(number) for number in range(10)], interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has none
+    try:
+        with fake_llm(answer, faults) as server:
+            one = desk(server.url, timeout_s=60.0)
+            with sigterm_raises(), pytest.raises(raised):
+                one.ask([asks(number) for number in range(10)], interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
     lines = read_jsonl(tmp_path / "llm" / "ledger.jsonl")
     assert sorted(line["outcome"] for line in lines) == ["answer"] * 9 + ["interrupted"]
     assert (tmp_path / "llm" / "in_flight.jsonl").read_text() == ""

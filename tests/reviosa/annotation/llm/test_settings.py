@@ -11,7 +11,7 @@ def test_an_address_is_kept_without_its_last_slash():
 
 @pytest.mark.parametrize("address", ["localhost:8000/v1", "ftp://host/v1", "http://", ""])
 def test_what_is_no_address_is_refused(address):
-    with pytest.raises(ValidationError, match="expected an address such as"):
+    with pytest.raises(ValidationError, match="got no address, expected one such as"):
         stage_settings(address)
 
 
@@ -21,6 +21,12 @@ def test_an_address_with_a_secret_is_refused_without_repeating_it(address):
         stage_settings(address)
     assert all("secret" not in fault["msg"] for fault in caught.value.errors())
     assert "secret" not in str(caught.value)
+
+
+def test_a_key_in_the_place_of_the_address_is_not_repeated():
+    with pytest.raises(ValidationError, match="expected one such as") as caught:
+        stage_settings("sk-secret")
+    assert all("sk-secret" not in fault["msg"] for fault in caught.value.errors())
 
 
 @pytest.mark.parametrize(
@@ -46,6 +52,13 @@ def test_values_that_cannot_work_are_refused(wrong):
 
 def test_the_price_is_per_million_tokens():
     assert stage_settings(None).dollars(1_000_000, 500_000) == 1.0 + 1.0
+
+
+@pytest.mark.parametrize("name", ["sk-secret-0123", "", "MY KEY", "$KEY", "KEY=1"])
+def test_a_key_in_the_place_of_its_name_is_refused_without_repeating_it(name):
+    with pytest.raises(ValidationError, match="no name of an environment variable") as caught:
+        stage_settings("http://localhost/v1", key_env=name)
+    assert "sk-secret" not in str(caught.value)
 
 
 def test_a_key_among_the_settings_is_refused_without_repeating_it():
