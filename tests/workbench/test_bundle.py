@@ -128,6 +128,7 @@ def test_tables_keep_numbers_in_full(run, planted_results):
     assert float(first["share"]) == point.value
 
 
+@pytest.mark.slow
 def test_the_command_writes_it_and_says_how_large(cli, planted_runs, tmp_path):
     result = cli("report", planted_runs / "planted", "--bundle", tmp_path / "b", "--resamples", 20)
     assert result.code == 0, result.err

@@ -82,6 +82,7 @@ def test_it_prints_where_things_are(finished, run, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_stopped_capture_is_gone_on_with(run, tmp_path, monkeypatch):
     import probes.capture
 
@@ -98,6 +99,7 @@ def test_a_stopped_capture_is_gone_on_with(run, tmp_path, monkeypatch):
     assert (tmp_path / "demo" / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_capture_of_another_model_is_made_anew(cli, finished, tmp_path):
     """New weights come with a new version; the old capture would stop the demo for ever."""
     torch.manual_seed(1)

@@ -243,6 +243,7 @@ def test_attention_over_training_is_recorded_and_changes_nothing(
     assert np.abs(again["actor"]["mask_share"] - shares[2]).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_features_are_shared_by_training_capture_and_evaluation(cli, tmp_path, dataset, checkpoint):
     features = ["--features", tmp_path / "features"]
     train = [

@@ -54,6 +54,7 @@ def parts_of(run):
     }
 
 
+@pytest.mark.slow
 def test_a_capture_and_an_ablation_in_parts_equal_those_in_one(
     cli, data, checkpoint, tmp_path, one_thread
 ):

@@ -25,6 +25,7 @@ def mounted(folder, *options):
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_read_only_folder_and_a_training_that_diverges_fail_alone(cli, sweep_file, tmp_path):
     plain = {"steps": 2}
     arms = {

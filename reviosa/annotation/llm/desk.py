@@ -12,6 +12,7 @@ from reviosa.annotation.llm.cache import Cache
 from reviosa.annotation.llm.dead_letters import DeadLetters
 from reviosa.annotation.llm.endpoint import require_client
 from reviosa.annotation.llm.estimate import EXPECTED_SHARE, Estimate, tokens_of
+from reviosa.annotation.llm.event_loop import run_to_end
 from reviosa.annotation.llm.keys import Keys
 from reviosa.annotation.llm.ledger import Ledger, Spending
 from reviosa.annotation.llm.messages import Dialect, cache_key
@@ -95,7 +96,7 @@ class Desk:
         self._ledger.settle()
         letters = DeadLetters(self.folder)
         try:
-            return asyncio.run(self._asked(requests, letters, progress))
+            return run_to_end(self._asked(requests, letters, progress))
         finally:
             letters.save()
             self._ledger.settle()

@@ -39,6 +39,7 @@ def small_batches(monkeypatch):
         monkeypatch.setattr(stage, "batch_size", 2)
 
 
+@pytest.mark.slow
 def test_stages_hand_on_what_they_learned(data, tmp_path, small_batches):
     lines = []
     settings = {"steps": 2, "report_every": 1, "report": lines.append}

@@ -1,5 +1,6 @@
 """Who is asked when, what is kept, and what an interruption leaves."""
 
+import asyncio
 import base64
 import io
 import json
@@ -12,6 +13,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from reviosa.annotation.llm import Desk
+from reviosa.annotation.llm.event_loop import run_to_end
 from reviosa.errors import ConfigError, DataError
 from reviosa.io import read_jsonl
 from reviosa.process import sigterm_raises
@@ -27,6 +29,40 @@ def test_answers_are_asked_for_once_in_the_life_of_a_run_folder(desk, asks, answ
         # Another model knows nothing of it.
         desk(server.url, model="large").ask(requests)
         assert len(server.seen) == 10
+
+
+def test_a_notebook_may_ask(desk, asks, answer):
+    async def cell():
+        return desk(server.url).ask([asks(1)])
+
+    with fake_llm(answer) as server:
+        found = asyncio.run(cell())
+    assert list(found.answers) == [asks(1).item]
+
+
+def test_an_interruption_in_a_notebook_ends_the_work():
+    ended = []
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    async def cell():
+        threading.Timer(0.2, signal.raise_signal, (signal.SIGUSR1,)).start()
+        run_to_end(work())
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(cell())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert ended == [True]
 
 
 def test_a_run_with_all_answers_needs_neither_endpoint_nor_key(desk, asks, answer):
