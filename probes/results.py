@@ -4,7 +4,10 @@ Made by :func:`probes.analysis.analyse`; drawn by ``reports`` and the dashboard,
 nothing. No record holds NaN: an undefined number is None, with the reason beside it.
 """
 
+import gc
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -206,10 +209,26 @@ class AnalysisResults:
         Raises:
             RunError: the file is missing, not JSON, or of another schema.
         """
-        try:
-            value = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(
-                f"cannot read the analysis results {path}: {error}; run the analysis again"
-            ) from error
-        return cls.from_json(value)
+        with _no_collection():
+            try:
+                value = json.loads(Path(path).read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise RunError(
+                    f"cannot read the analysis results {path}: {error}; run the analysis again"
+                ) from error
+            return cls.from_json(value)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without Python's search for cycles: a large analysis makes a million objects and no cycle.
+
+    The search is a third of the time that reading it takes.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

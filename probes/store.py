@@ -9,7 +9,8 @@ may run beside a capture.
 
 import glob
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -156,6 +157,21 @@ class CaptureStore:
             RunError: a part is damaged inside.
         """
         return self.head_tables(role, (metric,))[metric]
+
+    def pair_scores(self, metric: str, role: str, layer: int, head: int) -> NDArray[np.float64]:
+        """One metric of one role and pair: [sample] in the order of that role's samples.
+
+        NaN where undefined.
+
+        Raises:
+            ConfigError: a criterion that the run was not scored by, or one of no single sample.
+            RunError: a part is damaged inside.
+        """
+        self._expect_criterion(metric)
+        if metric not in SCORED:
+            raise ConfigError(f"{metric} is no score of single samples; choose another criterion")
+        with self._told():
+            return self._heads.read_pair(role, metric, layer, head)
 
     def head_tables(self, role: str, metrics: Sequence[str] | None = None) -> dict[str, HeadTable]:
         """Several metrics of one role, read in one go: name to table.
@@ -314,8 +330,14 @@ class CaptureStore:
             ) from error
 
     def _scores(self, role: str, columns: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-        try:
+        with self._told():
             return self._heads.read(role, columns)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """A part that cannot be read is told as that of a run."""
+        try:
+            yield
         except (OSError, pa.ArrowException) as error:
             raise RunError(
                 f"{problem(f'cannot read the heads of {self.directory}', error)}; remove the part "

@@ -305,15 +305,12 @@ def pair_values(
     ``role`` "both" gives the rows of both roles.
     """
     store = store_of(directory, mark)
-    roles = ("actor", "target") if role == "both" else (role,)
-    found = store.query(
-        f"SELECT h.sample_id, h.role, h.{metric} AS value, s.jf AS jf, s.expression AS expression "
-        "FROM heads h JOIN samples s USING (sample_id, role) "
-        f"WHERE h.layer = ? AND h.head = ? AND h.role IN ({', '.join('?' * len(roles))}) "
-        "ORDER BY h.sample_id, h.role",
-        (layer, head, *roles),
-    )
-    found["value"] = found["value"].astype(float)
+    samples = store.samples()[["sample_id", "role", "jf", "expression"]]
+    tables = []
+    for name in ("actor", "target") if role == "both" else (role,):
+        of_role = samples.loc[samples.role == name, :]
+        tables.append(of_role.assign(value=store.pair_scores(metric, name, layer, head)))
+    found = pd.concat(tables).sort_values(["sample_id", "role"], kind="stable")
     return found[np.isfinite(found["value"])].reset_index(drop=True)
 
 
