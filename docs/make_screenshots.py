@@ -44,6 +44,7 @@ SENTENCE = "the red object {} the large purple plain triangle"
 """About a video of the demo."""
 ADDRESS = {
     "heads": {"criterion": "Mask share"},
+    "review": {"expression": "synth_7_00000/1"},
     "sweeps": {"sweep": "table-3"},
     "try_it": {
         "model": "nano",
