@@ -84,8 +84,9 @@ class HeadScores:
         layers, heads = self._shape
         found: dict[str, list[_Place]] = {}
         numbered = self._samples.assign(place=self._samples.groupby("role").cumcount())
-        for chunk, rows_of_chunk in numbered.groupby("chunk"):
-            table = self._table(int(chunk), (*_KEYS, "layer", "head"))
+        for chunk in numbered.chunk.unique().tolist():
+            rows_of_chunk = numbered.loc[numbered.chunk == chunk, :]
+            table = self._table(chunk, (*_KEYS, "layer", "head"))
             sample, named = (table[name].combine_chunks() for name in _KEYS)
             names, roles = sample.dictionary.to_pylist(), named.dictionary.to_pylist()
             pairs = table["layer"].to_numpy().astype(np.int32) * heads + table["head"].to_numpy()
@@ -99,7 +100,7 @@ class HeadScores:
                 )
                 rows = np.flatnonzero(place >= 0)
                 to = place[rows] * (layers * heads) + pairs[rows]
-                found.setdefault(str(role), []).append(_Place(int(chunk), rows, pairs[rows], to))
+                found.setdefault(str(role), []).append(_Place(chunk, rows, pairs[rows], to))
         return found
 
     def _table(self, chunk: int, columns: Sequence[str]) -> pa.Table:
