@@ -16,9 +16,7 @@ def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
     Raises:
         Exception: what ``work`` raises. An interruption cancels it.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _is_running():
         return asyncio.run(work)
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
 
@@ -37,3 +35,11 @@ def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
                 for loop, task in running:
                     loop.call_soon_threadsafe(task.cancel)
             raise
+
+
+def _is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
