@@ -1,6 +1,7 @@
 """Scores of all heads as arrays: columns of the heads parts, each row put where it belongs."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from probes.bootstrap import defined_mean
 from probes.layout import part
 
 __all__ = ["HeadScores"]
 
 _KEYS = ("sample_id", "role")
+_READERS = 4
 
 
 class HeadScores:
@@ -43,12 +46,27 @@ class HeadScores:
             OSError: a part cannot be read any more.
             ArrowException: likewise.
         """
-        count = int((self._samples.role == role).sum())
-        found = {name: np.full(count * self._shape[0] * self._shape[1], np.nan) for name in columns}
+        shape = self._count(role), *self._shape
+        found = {name: np.full(shape, np.nan) for name in columns}
         for place in self._places.get(role, ()) if columns else ():
             for name, scores in self._scores(place.chunk, columns).items():
-                found[name][place.to] = scores[place.rows]
-        return {name: values.reshape(count, *self._shape) for name, values in found.items()}
+                found[name][place.samples] = self._block(place, scores)
+        return found
+
+    def read_layers(self, role: str, column: str) -> NDArray[np.float64]:
+        """A column of one role, mean over the heads of a layer that have a value: [sample, layer].
+
+        Part by part: all heads of all samples are never held at once.
+
+        Raises:
+            OSError: a part cannot be read any more.
+            ArrowException: likewise.
+        """
+        found = np.full((self._count(role), self._shape[0]), np.nan)
+        for place in self._places.get(role, ()):
+            scores = self._scores(place.chunk, (column,))[column]
+            found[place.samples] = defined_mean(self._block(place, scores), axis=2)
+        return found
 
     def read_pair(self, role: str, column: str, layer: int, head: int) -> NDArray[np.float64]:
         """A column of one role and pair: [sample] in the order of its samples, NaN without a row.
@@ -57,13 +75,22 @@ class HeadScores:
             OSError: a part cannot be read any more.
             ArrowException: likewise.
         """
-        found = np.full(int((self._samples.role == role).sum()), np.nan)
-        pair = layer * self._shape[1] + head
+        found = np.full(self._count(role), np.nan)
+        pair, pairs = layer * self._shape[1] + head, self._shape[0] * self._shape[1]
         for place in self._places.get(role, ()):
             rows = np.flatnonzero(place.pairs == pair)
             scores = self._scores(place.chunk, (column,))[column]
-            found[place.to[rows] // (self._shape[0] * self._shape[1])] = scores[place.rows[rows]]
+            found[place.samples[place.to[rows] // pairs]] = scores[place.rows[rows]]
         return found
+
+    def _count(self, role: str) -> int:
+        return int((self._samples.role == role).sum())
+
+    def _block(self, place: "_Place", scores: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What a part has of a role: [sample of the part, layer, head], NaN without a row."""
+        block = np.full((len(place.samples), *self._shape), np.nan)
+        block.reshape(-1)[place.to] = scores[place.rows]
+        return block
 
     def _scores(self, chunk: int, columns: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Columns of a part. A single one is kept until another is asked for: by the next role."""
@@ -72,11 +99,15 @@ class HeadScores:
             return {name: table[name].to_numpy() for name in columns}
         (name,) = columns
         if self._last[0] != name:
-            self._last = (name, {})
-        held = self._last[1]
-        if chunk not in held:
-            held[chunk] = self._table(chunk, columns)[name].to_numpy()
-        return {name: held[chunk]}
+            self._last = (name, self._column(name))
+        return {name: self._last[1][chunk]}
+
+    def _column(self, name: str) -> dict[int, NDArray[np.float32]]:
+        """A column of every part, read beside each other."""
+        chunks = self._samples.chunk.unique().tolist()
+        with ThreadPoolExecutor(_READERS) as pool:
+            found = pool.map(lambda chunk: self._table(chunk, (name,))[name].to_numpy(), chunks)
+            return dict(zip(chunks, found, strict=True))
 
     @cached_property
     def _places(self) -> dict[str, list["_Place"]]:
@@ -92,7 +123,7 @@ class HeadScores:
             pairs = table["layer"].to_numpy().astype(np.int32) * heads + table["head"].to_numpy()
             for role, mine in rows_of_chunk.groupby("role"):
                 # A sample's place by the code that stands for its name; -1 for what is no sample.
-                order = dict(zip(mine.sample_id, mine.place, strict=True))
+                order = {name: place for place, name in enumerate(mine.sample_id)}
                 places = np.array([order.get(name, -1) for name in names], int)
                 is_role = np.array([name == role for name in roles], bool)
                 place = np.where(
@@ -100,7 +131,10 @@ class HeadScores:
                 )
                 rows = np.flatnonzero(place >= 0)
                 to = place[rows] * (layers * heads) + pairs[rows]
-                found.setdefault(str(role), []).append(_Place(chunk, rows, pairs[rows], to))
+                samples = mine.place.to_numpy()
+                found.setdefault(str(role), []).append(
+                    _Place(chunk, samples, rows, pairs[rows], to)
+                )
         return found
 
     def _table(self, chunk: int, columns: Sequence[str]) -> pa.Table:
@@ -113,10 +147,13 @@ class HeadScores:
 
 @dataclass(frozen=True)
 class _Place:
-    """Rows of one part, their pairs, and where their scores go in a flat [sample, layer, head]."""
+    """Rows of one part and role, and where their scores go."""
 
     chunk: int
+    samples: NDArray[np.intp]
+    """Places of the part's samples among all of the role."""
     rows: NDArray[np.intp]
     pairs: NDArray[np.int32]
-    """layer * heads + head."""
+    """layer * heads + head, of each row."""
     to: NDArray[np.intp]
+    """Of each row, in a flat [sample of the part, layer, head]."""

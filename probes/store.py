@@ -115,6 +115,8 @@ class CaptureStore:
         self._shape, self._chunks, self._samples = loaded.shape, loaded.chunks, loaded.samples
         self._criteria = loaded.criteria
         self._heads = HeadScores(self.directory, self._samples, self._shape)
+        # Rows of a role with their names, made once: as plain strings they take longer than scores.
+        self._of_role: dict[str, tuple[pd.DataFrame, tuple[str, ...], NDArray]] = {}
         self._connection = self._connect()
 
     @property
@@ -167,9 +169,7 @@ class CaptureStore:
             ConfigError: a criterion that the run was not scored by, or one of no single sample.
             RunError: a part is damaged inside.
         """
-        self._expect_criterion(metric)
-        if metric not in SCORED:
-            raise ConfigError(f"{metric} is no score of single samples; choose another criterion")
+        self._expect_scored(metric)
         with self._told():
             return self._heads.read_pair(role, metric, layer, head)
 
@@ -186,27 +186,29 @@ class CaptureStore:
         """
         for name in metrics or ():
             self._expect_criterion(name)
-        if role not in self.roles:
-            raise ConfigError(f"unknown role {role!r}; choose one of {', '.join(self.roles)}")
+        self._expect_role(role)
         names = self.criteria if metrics is None else tuple(metrics)
         # The outcome family is made of the scores of another criterion and of J&F.
         stored = {name: OUTCOME_OF if name not in SCORED else name for name in names}
         columns = tuple(dict.fromkeys(stored.values()))
-        rows = self._samples[self._samples.role == role]
-        values = self._scores(role, columns)
-        return {
-            name: HeadTable(
-                metric=name,
-                role=role,
-                values=values[stored[name]],
-                sample_ids=tuple(rows.sample_id),
-                video_ids=rows.video_id.to_numpy(dtype=str),
-                jf=rows.jf.to_numpy(dtype=np.float64, copy=True),
-                mask_area=rows.mask_area.to_numpy(dtype=np.float64, copy=True),
-                emitted=rows.emitted.to_numpy(dtype=bool, copy=True),
-            )
-            for name in names
-        }
+        with self._told():
+            values = self._heads.read(role, columns)
+        return {name: self._table(name, role, values[stored[name]]) for name in names}
+
+    def layer_array(self, metric: str, role: str) -> HeadTable:
+        """As :meth:`head_array`, with a layer's mean in place of its heads: [sample, layer, 1].
+
+        In half the time and without all heads in memory.
+
+        Raises:
+            ConfigError: unknown role; a criterion that the run was not scored by, or one of no
+                single sample.
+            RunError: a part is damaged inside.
+        """
+        self._expect_scored(metric)
+        self._expect_role(role)
+        with self._told():
+            return self._table(metric, role, self._heads.read_layers(role, metric)[..., None])
 
     def sample_heads(self, sample_id: str, role: str) -> dict[str, NDArray[np.float64]]:
         """All scores of one sample and role: name to float64 [layer, head], NaN where undefined.
@@ -329,9 +331,22 @@ class CaptureStore:
                 "capture again with --resume after removing it"
             ) from error
 
-    def _scores(self, role: str, columns: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-        with self._told():
-            return self._heads.read(role, columns)
+    def _table(self, metric: str, role: str, values: NDArray[np.float64]) -> HeadTable:
+        if role not in self._of_role:
+            rows = self._samples.loc[self._samples.role == role, :]
+            names = tuple(rows.sample_id), rows.video_id.to_numpy(dtype=str)
+            self._of_role[role] = rows, *names
+        rows, sample_ids, video_ids = self._of_role[role]
+        return HeadTable(
+            metric=metric,
+            role=role,
+            values=values,
+            sample_ids=sample_ids,
+            video_ids=video_ids.copy(),
+            jf=rows.jf.to_numpy(dtype=np.float64, copy=True),
+            mask_area=rows.mask_area.to_numpy(dtype=np.float64, copy=True),
+            emitted=rows.emitted.to_numpy(dtype=bool, copy=True),
+        )
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -389,6 +404,15 @@ class CaptureStore:
                 f"{self.directory}: this capture was not scored by {name}, which came later or "
                 f"needs gradients; capture again, or choose one of {', '.join(self.criteria)}"
             )
+
+    def _expect_scored(self, name: str) -> None:
+        self._expect_criterion(name)
+        if name not in SCORED:
+            raise ConfigError(f"{name} is no score of single samples; choose another criterion")
+
+    def _expect_role(self, role: str) -> None:
+        if role not in self.roles:
+            raise ConfigError(f"unknown role {role!r}; choose one of {', '.join(self.roles)}")
 
     def _expect_sample(self, sample_id: str, role: str) -> None:
         rows = self._samples

@@ -67,13 +67,13 @@ def compose_frame(
     for mask in (truth or {}).values():
         shown = resize_mask(mask, size)
         ring = _dilate(shown, line)
-        image = _blend(image, _dilate(ring, 1) & ~ring, (0, 0, 0), 0.8)
-        image = _blend(image, ring & ~shown, _rgb(TRUTH_COLOR), 1.0)
+        _blend(image, _dilate(ring, 1) & ~ring, (0, 0, 0), 0.8)
+        _blend(image, ring & ~shown, _rgb(TRUTH_COLOR), 1.0)
     for role, mask in (predicted or {}).items():
         color = _rgb(ROLE_COLORS[role])
         shown = resize_mask(mask, size)
-        image = _blend(image, shown, color, FILL_OPACITY)
-        image = _blend(image, shown & _dilate(~shown, line + 1, outside=True), color, 1.0)
+        _blend(image, shown, color, FILL_OPACITY)
+        _blend(image, shown & _dilate(~shown, line + 1, outside=True), color, 1.0)
     return image
 
 
@@ -91,13 +91,21 @@ def resize_frame(frame: Frame, height: int) -> Frame:
     if (height, width) == frame.shape[:2]:
         return frame.copy()
     picture = Image.fromarray(np.ascontiguousarray(frame))
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS)).copy()
+    # For shrinking, as sharp to the eye and three times as fast.
+    shrunk = height < frame.shape[0]
+    way = Image.Resampling.HAMMING if shrunk else Image.Resampling.LANCZOS
+    return np.asarray(picture.resize((width, height), way)).copy()
 
 
 def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
     """The mask at ``size`` (height, width), with smooth edges when enlarged."""
-    if mask.shape == size:
-        return mask.astype(bool)
+    if size[0] <= mask.shape[0] and size[1] <= mask.shape[1]:
+        # What lies in the middle of each pixel: with a threshold there is nothing to smooth.
+        rows, columns = (
+            (2 * np.arange(new) + 1) * old // (2 * new)
+            for new, old in zip(size, mask.shape, strict=True)
+        )
+        return mask[np.ix_(rows, columns)].astype(bool)
     picture = Image.fromarray(mask.astype(np.uint8) * 255)
     resized = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(resized) > 127
@@ -124,21 +132,21 @@ def encode_jpeg(image: Frame, quality: int = 80) -> bytes:
 def _heat(image: Frame, attention: NDArray, peak: float, opacity: float) -> Frame:
     values = np.clip(np.nan_to_num(np.asarray(attention, dtype=np.float64)), 0, None)
     values = np.clip(values / peak, 0, 1) if peak > 0 else np.zeros_like(values)
+    colors = 255 * _color_table()[np.round(255 * values).astype(int)]
+    alpha = opacity * (HEAT_FLOOR + (1 - HEAT_FLOOR) * values)[..., None]
     height, width = image.shape[:2]
     # Every pixel takes the colour of its patch: smoothing would draw attention where none was.
-    rows = np.arange(height) * values.shape[0] // height
-    columns = np.arange(width) * values.shape[1] // width
-    shown = values[np.ix_(rows, columns)]
-    colors = 255 * _color_table()[np.round(255 * shown).astype(int)]
-    alpha = opacity * (HEAT_FLOOR + (1 - HEAT_FLOOR) * shown)[..., None]
-    return np.round(image * (1 - alpha) + colors * alpha).astype(np.uint8)
+    patch = np.ix_(
+        np.arange(height) * values.shape[0] // height, np.arange(width) * values.shape[1] // width
+    )
+    part, rest = (x.astype(np.float32)[patch] for x in (colors * alpha, 1 - alpha))
+    return np.round(image * rest + part).astype(np.uint8)
 
 
-def _blend(image: Frame, mask: Mask, color: tuple[int, int, int], opacity: float) -> Frame:
-    result = image.copy()
+def _blend(image: Frame, mask: Mask, color: tuple[int, int, int], opacity: float) -> None:
+    """Mix a colour into the image itself."""
     mixed = image[mask] * (1 - opacity) + np.array(color) * opacity
-    result[mask] = np.round(mixed).astype(np.uint8)
-    return result
+    image[mask] = np.round(mixed).astype(np.uint8)
 
 
 def _dilate(mask: Mask, width: int, outside: bool = False) -> Mask:

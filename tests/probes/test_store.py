@@ -66,6 +66,27 @@ def test_what_was_written_is_read_back(run, row, metrics):
         store.sample_heads("v0/0", "target")["visual_mass"], values["visual_mass"][1]
     )
     assert np.isnan(store.sample_heads("v1/3", "actor")["lift"]).all()
+    np.testing.assert_array_equal(
+        store.pair_scores("lift", "actor", 1, 2), [values["lift"][0, 1, 2], np.nan]
+    )
+
+
+def test_a_layers_mean_is_that_of_the_heads_that_have_a_value(run, row, metrics):
+    directory, writer = run()
+    values = metrics(3)  # [row, layer 2, head 3]
+    values["lift"][0] = [[1, 2, 6], [1, np.nan, 4]]
+    values["lift"][2] = np.nan
+    writer.write_chunk(0, [row("v0", "0"), row("v0", "0", "target"), row("v0", "1")], values)
+    values = metrics(1)
+    values["lift"][0] = [[np.nan] * 3, [0, 0, 3]]
+    writer.write_chunk(1, [row("v1", "0")], values)
+    store = CaptureStore(directory)
+    table = store.layer_array("lift", "actor")
+    assert table.sample_ids == ("v0/0", "v0/1", "v1/0")
+    nan = np.nan
+    # (1 + 2 + 6) / 3 and (1 + 4) / 2; nothing; nothing and (0 + 0 + 3) / 3.
+    np.testing.assert_array_equal(table.values, [[[3], [2.5]], [[nan], [nan]], [[nan], [1]]])
+    assert store.layer_array("lift", "target").values.shape == (1, 2, 1)
 
 
 def test_tables_can_be_queried_and_hold_what_the_layout_says(fill):
@@ -394,6 +415,10 @@ def test_unknown_names_are_refused(fill):
         store.head_array("size", "actor")
     with pytest.raises(ConfigError, match="unknown role 'both'; choose one of actor, target"):
         store.head_array("lift", "both")
+    with pytest.raises(ConfigError, match="unknown role 'both'"):
+        store.layer_array("lift", "both")
+    with pytest.raises(ConfigError, match="jf_correlation is no score of single samples"):
+        store.layer_array("jf_correlation", "actor")
     with pytest.raises(RunError, match="no sample 'v9/0' with role 'actor'"):
         store.sample_heads("v9/0", "actor")
 

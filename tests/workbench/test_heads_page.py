@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from reviosa.run_record import open_run
 from tests.workbench.test_pages import open_page, words
 from workbench.pages import _head_charts, _measures, _selections
 from workbench.pages._data import list_runs
+from workbench.pages._view import picture
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
 
@@ -236,6 +238,15 @@ def test_outlines_have_a_frame_and_colour_each(planted_results):
         if "stroke" in layer["encoding"]
     ]  # fmt: skip
     assert sorted(sizes) == pytest.approx([0.78, 0.78, 1, 1, 1])
+
+
+def test_a_map_on_which_no_pair_has_a_score_is_drawn(planted_results):
+    ranking = planted_results.rankings["lift"]["actor"]
+    none = tuple(replace(pair, score=None, ci=None, rank=None) for pair in ranking.pairs)
+    rankings = {"lift": {"actor": replace(ranking, pairs=none)}}
+    results = replace(planted_results, rankings=rankings)
+    drawn = picture(_head_charts.head_map_chart(results, "lift", "actor", (0, 0)), "svg").decode()
+    assert drawn.count("\N{MULTIPLICATION SIGN}") == len(none)
 
 
 def test_distribution_counts_every_sample_once(planted_runs):

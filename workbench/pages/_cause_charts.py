@@ -9,7 +9,7 @@ import pandas as pd
 
 from reports.causal_words import effects_of
 from reports.style import ROLE_COLORS, ROLE_TITLES, number, pair_label
-from workbench.pages._marks import stroke_legend, whole_steps
+from workbench.pages._marks import one_of, stroke_legend, tips, whole_steps
 
 if TYPE_CHECKING:
     from probes.bootstrap import Estimate
@@ -91,14 +91,18 @@ def curve_chart(data: pd.DataFrame, role: str, groups: Mapping[str, str], x: str
         scale=alt.Scale(domain=titles, range=[dashes[title] for title in titles]),
         legend=legend,
     )
-    zero = alt.Chart(pd.DataFrame({"y": [0]})).mark_rule(color=_CONTROL).encode(y="y:Q")
+    zero = alt.Chart(pd.DataFrame({"y": [0]})).mark_rule(color=_CONTROL).encode(y=alt.Y("y:Q"))
     return alt.layer(
         zero,
-        base.mark_area(opacity=0.16).encode(y=alt.Y("low:Q", title="points"), y2="high:Q"),
+        base.mark_area(opacity=0.16).encode(y=alt.Y("low:Q", title="points"), y2=alt.Y2("high:Q")),
         base.mark_line(strokeWidth=2).encode(y=alt.Y("change:Q", title="points"), strokeDash=dash),
         base.mark_point(filled=True, size=50, opacity=1).encode(
-            y="change:Q",
-            tooltip=["group:N", "heads:Q", *_numbers(("change", "low", "high")), "sets:Q"],
+            y=alt.Y("change:Q"),
+            tooltip=[
+                *tips("group:N", "heads:Q"),
+                *_numbers(("change", "low", "high")),
+                *tips("sets:Q"),
+            ],
         ),
     ).properties(height=280)
 
@@ -161,7 +165,11 @@ def effect_map_chart(
                     orient="bottom", gradientLength=220, format=".0f" if reach >= 10 else ".1f"
                 ),
             ),
-            tooltip=["pair:N", *_numbers(("change", "low", "high")), "n:Q", "videos:Q"],
+            tooltip=[
+                *tips("pair:N"),
+                *_numbers(("change", "low", "high")),
+                *tips("n:Q", "videos:Q"),
+            ],
         )
         .add_params(pick)
     )
@@ -174,9 +182,9 @@ def effect_map_chart(
         .encode(
             x=x,
             y=y,
-            text="label:N",
-            color=alt.condition(dark, alt.value("white"), alt.value("black")),
-            opacity=alt.condition("datum.marked", alt.value(1.0), alt.value(0.6)),
+            text=alt.Text("label:N"),
+            color=one_of(alt.ColorValue, dark, "white", "black"),
+            opacity=one_of(alt.OpacityValue, "datum.marked", 1.0, 0.6),
         )
     )
     layers = [cells, text]
@@ -188,8 +196,8 @@ def effect_map_chart(
             .encode(
                 x=x,
                 y=y,
-                text="label:N",
-                color=alt.condition(dark, alt.value("white"), alt.value("black")),
+                text=alt.Text("label:N"),
+                color=one_of(alt.ColorValue, dark, "white", "black"),
             )
         )
     own = data[data.pair == selected]
@@ -227,16 +235,20 @@ def groups_chart(data: pd.DataFrame, x: str, order: Sequence[str] | None = None)
             legend=alt.Legend(orient="top", symbolOpacity=1),
         ),
     )  # fmt: skip
-    zero = alt.Chart(pd.DataFrame({"y": [0]})).mark_rule(color=_CONTROL).encode(y="y:Q")
+    zero = alt.Chart(pd.DataFrame({"y": [0]})).mark_rule(color=_CONTROL).encode(y=alt.Y("y:Q"))
     return alt.layer(
         zero,
         base.mark_rule(strokeWidth=2, opacity=0.6).encode(
-            y=alt.Y("low:Q", title="points"), y2="high:Q"
+            y=alt.Y("low:Q", title="points"), y2=alt.Y2("high:Q")
         ),
         base.mark_point(filled=True, size=60, opacity=1).encode(
             y=alt.Y("change:Q", title="points"),
             shape=alt.Shape("role:N", sort=titles, legend=None),
-            tooltip=["heads:N", "role:N", *_numbers(("change", "low", "high")), "n:Q"],
+            tooltip=[
+                *tips("heads:N", "role:N"),
+                *_numbers(("change", "low", "high")),
+                *tips("n:Q"),
+            ],
         ),
     ).properties(height=280)
 
@@ -275,15 +287,13 @@ def agreement_chart(data: pd.DataFrame, titles: Sequence[str]) -> alt.LayerChart
                 legend=None,
             ),
             tooltip=[
-                "first:N", "second:N", *_numbers(("spearman", "low", "high"), ".2f"), "pairs:Q",
-                "reason:N",
+                *tips("first:N", "second:N"), *_numbers(("spearman", "low", "high"), ".2f"),
+                *tips("pairs:Q", "reason:N"),
             ],
         ),
         base.mark_text(fontSize=12).encode(
-            text="label:N",
-            color=alt.condition(
-                "abs(datum.spearman) > 0.6", alt.value("white"), alt.value("black")
-            ),
+            text=alt.Text("label:N"),
+            color=one_of(alt.ColorValue, "abs(datum.spearman) > 0.6", "white", "black"),
         ),
     ).properties(height=130 + 44 * max(len(titles) - 1, 1))  # fmt: skip
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.style import ROLE_COLORS
 from workbench.pages._data import FrameShare
-from workbench.pages._marks import numbers as _numbers
+from workbench.pages._marks import numbers, one_of
 
 __all__ = ["frame_share_chart", "frame_share_frame"]
 
@@ -29,11 +29,11 @@ def frame_share_chart(shares: Sequence[FrameShare], role: str, current: int) -> 
     """How the pair's attention is spread over frames, and how much of it lies on the object."""
     data = frame_share_frame(shares, current)
     base = alt.Chart(data).encode(x=alt.X("frame:O", title="frame", axis=alt.Axis(labelAngle=0)))
-    tooltip = ["frame:O", *_numbers(["share", "on_object", "area"])]
+    tooltip = [alt.Tooltip("frame:O"), *numbers(["share", "on_object", "area"])]
     bars = base.mark_bar(color="#B8C2CC").encode(
         y=alt.Y("share:Q", title="share of its visual attention", axis=alt.Axis(format="%")),
-        stroke=alt.condition("datum.current", alt.value("#FF3B30"), alt.value(None)),
-        strokeWidth=alt.value(2),
+        stroke=one_of(alt.StrokeValue, "datum.current", "#FF3B30", None),
+        strokeWidth=alt.StrokeWidthValue(2),
         tooltip=tooltip,
     )
     inside = base.mark_bar(color=ROLE_COLORS[role]).encode(

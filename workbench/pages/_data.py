@@ -4,7 +4,10 @@ No drawing happens here and no Streamlit element is made, only its caches are us
 is keyed by the run's directory and by a fingerprint of its parts, so a run that grows is read anew.
 """
 
+import atexit
 import contextlib
+import gc
+import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -23,7 +26,7 @@ from probes.results import AnalysisResults, Counts
 from probes.store import AttentionMap, CaptureStore
 from reports.sample_pictures import SamplePictures, load_pictures
 from reviosa.data import VideoDataset
-from reviosa.errors import ReviosaError, RunError
+from reviosa.errors import DataError, ReviosaError, RunError
 from reviosa.run_record import read_run
 from workbench.datasets import find_dataset
 from workbench.pages._paths import is_below
@@ -55,6 +58,9 @@ __all__ = [
 PATIENCE_S = 15.0
 S_PER_CELL = 77 / (10_096 * 336)
 """Of a sample-role and pair: docs/benchmarks.md, the dashboard on a large capture."""
+
+# Libraries look for what is left when the server ends, and would call it lost.
+atexit.register(gc.unfreeze)
 
 DEPTH = 3
 """How far below the runs folder a run may lie: runs/sweep/trial."""
@@ -126,11 +132,15 @@ def _entry(folder: Path, directory: Path) -> RunEntry:
     )
 
 
-def fingerprint(directory: Path) -> tuple[tuple[str, int, int], ...]:
-    """Mark of the header and of every finished part; changes as the run grows."""
-    return files_mark(
+def fingerprint(directory: Path) -> tuple[str]:
+    """Mark of the header and of every finished part; changes as the run grows.
+
+    One word: it is in the key of every cache, which Streamlit hashes piece by piece at each click.
+    """
+    mark = files_mark(
         [directory / "run.json", *sorted((directory / "samples").glob("part-*.parquet"))]
     )
+    return (hashlib.sha256(repr(mark).encode()).hexdigest(),)
 
 
 def files_mark(paths: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
@@ -182,6 +192,9 @@ def left_analysis(directory: Path, mark: tuple) -> Left:
             problem = problem or f"{path.name}: {error}"
             continue
         if _fits(found, store):
+            # What lives long by now is taken out of Python's search for cycles: a click that sets
+            # one off would take twice as long.
+            gc.freeze()
             return Left(found, True, "")
         if older is None and _begun(found.run) == _begun(store.run):
             older = found
@@ -264,10 +277,29 @@ def _begun(run: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(run.get(name) for name in ("created", "kind", "config", "seed"))
 
 
-@st.cache_resource(max_entries=4, show_spinner="Opening the data set")
 def dataset_of(directory: Path, mark: tuple) -> VideoDataset | None:
     """The data set behind a run, None where it is not at hand any more."""
-    return find_dataset(store_of(directory, mark).run, directory)
+    try:
+        return _dataset_of(directory, mark)
+    except DataError:
+        return None
+
+
+def _dataset_of(directory: Path, mark: tuple) -> VideoDataset:
+    run = store_of(directory, mark).run
+    return _dataset(run.get("data") or {}, directory.resolve().parent, run, directory)
+
+
+# Runs over the same data have it between them. One that was missing is looked for anew: an error
+# is not kept.
+@st.cache_resource(max_entries=4, show_spinner="Opening the data set")
+def _dataset(data: dict[str, Any], beside: Path, _run: dict, _directory: Path) -> VideoDataset:
+    if found := find_dataset(_run, _directory):
+        return found
+    raise DataError(
+        "The data set of this run is not at hand, so its frames cannot be shown. Put it back "
+        "where it was, or beside the run in a folder of the same name."
+    )
 
 
 def sample_table(directory: Path, mark: tuple) -> pd.DataFrame:
@@ -314,21 +346,22 @@ def pair_values(
     return found[np.isfinite(found["value"])].reset_index(drop=True)
 
 
-@st.cache_resource(max_entries=16, show_spinner="Reading frames and masks")
 def pictures_of(
     directory: Path, mark: tuple, sample_id: str, indices: tuple[int, ...]
 ) -> SamplePictures | str:
     """Frames, masks and attention of one sample, or the reason why there are none."""
-    dataset = dataset_of(directory, mark)
-    if dataset is None:
-        return (
-            "The data set of this run is not at hand, so its frames cannot be shown. Put it back "
-            "where it was, or beside the run in a folder of the same name."
-        )
     try:
-        return load_pictures(store_of(directory, mark), dataset, sample_id, indices)
+        return _pictures(directory, mark, sample_id, indices)
     except ReviosaError as error:
         return str(error)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Reading frames and masks")
+def _pictures(
+    directory: Path, mark: tuple, sample_id: str, indices: tuple[int, ...]
+) -> SamplePictures:
+    dataset = _dataset_of(directory, mark)
+    return load_pictures(store_of(directory, mark), dataset, sample_id, indices)
 
 
 def attention_map(directory: Path, mark: tuple, sample_id: str, role: str) -> AttentionMap | None:

@@ -13,7 +13,7 @@ import pandas as pd
 from probes.criteria import CRITERIA
 from probes.results import AnalysisResults
 from reports.style import MAP_COLORS, ROLE_COLORS, ROLE_TITLES, in_text, number, pair_label
-from workbench.pages._marks import numbers, role_color
+from workbench.pages._marks import numbers, one_of, role_color
 
 __all__ = [
     "MOST_DOTS",
@@ -111,14 +111,12 @@ def head_map_chart(
         missing.mark_text(text="\N{MULTIPLICATION SIGN}", color="#777777"),
         cells,
     ]
-    if len(data) <= LABELLED_CELLS:
-        middle = (data.score.min() + data.score.max()) / 2
+    middle = (data.score.min() + data.score.max()) / 2
+    if len(data) <= LABELLED_CELLS and np.isfinite(middle):
         layers.append(
             base.mark_text(fontSize=11).encode(
                 text=alt.Text("label:N"),
-                color=alt.condition(
-                    f"datum.score > {middle}", alt.value("black"), alt.value("white")
-                ),
+                color=one_of(alt.ColorValue, f"datum.score > {middle}", "black", "white"),
             )
         )
     layers += _outlines({OPENED: [selected], **(outlined or {})}, x, y, tooltip, data)

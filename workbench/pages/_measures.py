@@ -52,8 +52,8 @@ def layer_differences_of(
         ConfigError: they cannot be paired.
     """
     return layer_differences(
-        table_of(directory, mark, criterion, role),
-        table_of(other, other_mark, criterion, role),
+        store_of(directory, mark).layer_array(criterion, role),
+        store_of(other, other_mark).layer_array(criterion, role),
         RESAMPLES,
     )
 

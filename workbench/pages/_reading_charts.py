@@ -110,7 +110,7 @@ def _bands(
     )
     y = alt.Y("value:Q", title=y_title)
     return alt.layer(
-        base.mark_area(opacity=0.16).encode(y=alt.Y("low:Q", title=y_title), y2="high:Q"),
+        base.mark_area(opacity=0.16).encode(y=alt.Y("low:Q", title=y_title), y2=alt.Y2("high:Q")),
         base.mark_line(strokeWidth=2).encode(
             y=y,
             strokeDash=alt.StrokeDash(
@@ -123,8 +123,10 @@ def _bands(
         base.mark_point(filled=True, size=40, opacity=1).encode(
             y=y,
             tooltip=[
-                "of:N", x, *(alt.Tooltip(f"{n}:Q", format=".2f") for n in ("value", "low", "high")),
-                "n:Q",
+                alt.Tooltip("of:N"),
+                alt.Tooltip(x),
+                *(alt.Tooltip(f"{n}:Q", format=".2f") for n in ("value", "low", "high")),
+                alt.Tooltip("n:Q"),
             ],
         ),
     )  # fmt: skip

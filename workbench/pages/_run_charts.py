@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from reports.style import PROTOCOL_TITLES
+from workbench.pages._marks import tips
 from workbench.pages._runs import Paired
 
 __all__ = ["comparison_frame", "comparison_chart"]
@@ -45,16 +46,16 @@ def comparison_chart(data: pd.DataFrame, names: tuple[str, str]) -> alt.LayerCha
     x = alt.X("J&F:Q", title="J&F, per cent", scale=alt.Scale(zero=False, nice=True))
     return alt.layer(
         base.mark_rule(strokeWidth=3, opacity=0.6).encode(
-            x=alt.X("low:Q", title="J&F, per cent", scale=alt.Scale(zero=False)), x2="high:Q"
+            x=alt.X("low:Q", title="J&F, per cent", scale=alt.Scale(zero=False)),
+            x2=alt.X2("high:Q"),
         ),
         base.mark_point(filled=True, size=90, opacity=1).encode(
             x=x,
             shape=alt.Shape("run:N", sort=list(names), legend=None),
             tooltip=[
-                "protocol:N",
-                "run:N",
+                *tips("protocol:N", "run:N"),
                 *(alt.Tooltip(f"{name}:Q", format=".1f") for name in ("J&F", "low", "high")),
-                "n:Q",
+                *tips("n:Q"),
             ],
         ),
     ).properties(height=alt.Step(24))

@@ -140,7 +140,7 @@ def strategy_chart(answer: SweepAnswer, scores: Sequence[str]) -> alt.LayerChart
         .mark_rule(strokeDash=[4, 4], strokeWidth=1.5, opacity=0.8)
         .encode(x=x, color=_color(scores)),
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(
-            x=alt.X("low:Q", title="J&F, per cent"), x2="high:Q"
+            x=alt.X("low:Q", title="J&F, per cent"), x2=alt.X2("high:Q")
         ),
         alt.Chart(seeds)
         .mark_tick(thickness=1.5, size=9, opacity=0.9)
@@ -177,9 +177,9 @@ def difference_chart(answer: SweepAnswer, scores: Sequence[str], kind: str) -> a
     ]  # fmt: skip
     clear, open_ = base.transform_filter("datum.clear"), base.transform_filter("!datum.clear")
     layers = [
-        alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=_GREY).encode(x="x:Q"),
+        alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=_GREY).encode(x=alt.X("x:Q")),
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(
-            x=alt.X("low:Q", title=title), x2="high:Q"
+            x=alt.X("low:Q", title=title), x2=alt.X2("high:Q")
         ),
         clear.mark_point(filled=True, size=70, opacity=1).encode(x=x, tooltip=tooltip),
         open_.mark_point(filled=False, size=60, opacity=1).encode(x=x, tooltip=tooltip),
@@ -240,7 +240,7 @@ def _stated(
     )
     text = alt.Chart(data).mark_text(align="left", color=_GREY, fontStyle="italic")
     y = alt.Y("label:N", scale=alt.Scale(domain=list(labels)), title=None)
-    return [text.encode(y=y, x=alt.value(6), text="words:N")]
+    return [text.encode(y=y, x=alt.XValue(6), text=alt.Text("words:N"))]
 
 
 def _height(arms: int, scores: int) -> int:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from reports.answer_words import SHORT_TITLES
 from reports.style import MAP_COLORS, number, pair_label, with_interval
+from workbench.pages._marks import tips
 from workbench.pages._sweep_charts import SCORE_COLORS
 
 __all__ = ["LOSS_TITLES", "attention_chart", "evaluation_chart", "final_map_chart", "loss_chart"]
@@ -35,7 +36,7 @@ def loss_chart(losses: pd.DataFrame, name: str, last: int | None, height: int) -
     base = alt.Chart(data).encode(
         x=_step(last),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=4)),
-        tooltip=["step:Q", alt.Tooltip("value:Q", title="loss", format=".4f")],
+        tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("value:Q", title="loss", format=".4f")],
     )
     color = _PAIR_COLORS[0]
     return alt.layer(
@@ -69,12 +70,12 @@ def evaluation_chart(scores: pd.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     return alt.layer(
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(
-            x=alt.X("low:Q", title="J&F, per cent"), x2="high:Q"
+            x=alt.X("low:Q", title="J&F, per cent"), x2=alt.X2("high:Q")
         ),
         base.mark_point(filled=True, size=80, opacity=1).encode(
             x=alt.X("jf:Q", title="J&F, per cent", scale=alt.Scale(zero=False)),
-            tooltip=["shown:N", "split:N", "step:Q", alt.Tooltip("words:N", title="J&F"),
-                     "expressions:Q", "videos:Q"],
+            tooltip=[*tips("shown:N", "split:N", "step:Q"), alt.Tooltip("words:N", title="J&F"),
+                     *tips("expressions:Q", "videos:Q")],
         ),
     ).properties(height=100 + 28 * data.place.nunique())  # fmt: skip
 
@@ -115,7 +116,7 @@ def attention_chart(
                         scale=alt.Scale(domain=[*names, _OTHERS],
                                         range=[*_PAIR_COLORS[: len(names)], _GREY]),
                         legend=alt.Legend(orient="bottom", columns=3, symbolType="stroke")),
-        tooltip=["pair:N", "step:Q", alt.Tooltip("value:Q", format=".3f"),
+        tooltip=[*tips("pair:N", "step:Q"), alt.Tooltip("value:Q", format=".3f"),
                  alt.Tooltip("pulled:N", title="supervised")],
     )  # fmt: skip
     dash = alt.StrokeDash(
@@ -148,7 +149,7 @@ def final_map_chart(
             scale=alt.Scale(scheme=MAP_COLORS, domain=list(ends), nice=False),
             legend=alt.Legend(orient="bottom", gradientLength=200),
         ),
-        tooltip=["pair:N", alt.Tooltip("value:Q", format=".3f")],
+        tooltip=[alt.Tooltip("pair:N"), alt.Tooltip("value:Q", format=".3f")],
     ).add_params(pick)  # fmt: skip
     missing = base.transform_filter("!isValid(datum.value)")
     layers = [
