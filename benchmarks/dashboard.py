@@ -6,7 +6,6 @@ Server time of a view is that of the whole script and of packing its messages fo
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.big_run import BIG, write_big_run
+from benchmarks.memory import peak_mib
 
 __all__ = ["measure"]
 
@@ -231,6 +231,5 @@ _BESIDE: dict[str, tuple[Click, dict[str, Click]]] = {
 if __name__ == "__main__":
     what, folder, count = sys.argv[1:]
     answer = _analyse(Path(folder)) if what == "analyse" else _page(what, Path(folder), int(count))
-    factor = 1024 if sys.platform == "linux" else 1
-    answer["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * factor / 2**20
+    answer["peak_mib"] = peak_mib()
     print(json.dumps(answer))

@@ -80,7 +80,7 @@ class _Moving:
 
 
 if __name__ == "__main__":
-    import resource
+    from benchmarks.memory import peak_mib
 
     Segmenter(*load("nano", device="cpu")).segment(_Moving(int(sys.argv[1])), "the white square")
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_mib())

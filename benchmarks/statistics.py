@@ -1,7 +1,5 @@
 """Ranking and correlation of a large capture, from the store: time and memory."""
 
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -10,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.memory import peak_mib
 from probes.correlation import correlate
 from probes.criteria import SCORED
 from probes.ranking import rank_pairs
@@ -82,6 +81,5 @@ def _timed(
     result = run()
     seconds[name] = time.perf_counter() - start
     # Of the whole process so far: what the machine must have.
-    factor = 1024 if sys.platform == "linux" else 1
-    peak[name] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * factor / 2**20
+    peak[name] = peak_mib()
     return result
