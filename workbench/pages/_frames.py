@@ -49,9 +49,9 @@ def frame_slider(
 
 def frame_strip(images: Sequence[NDArray[np.uint8]], indices: Sequence[int]) -> None:
     """All frames beside each other, small."""
-    st.image(
-        [encode_jpeg(image) for image in images],
-        caption=[f"frame {index}" for index in indices],
-        width=round(SMALL * images[0].shape[1] / images[0].shape[0]),
-        alt=[f"Frame {index}" for index in indices],
-    )
+    width = round(SMALL * images[0].shape[1] / images[0].shape[0])
+    with st.container(horizontal=True, gap="xsmall"):
+        for image, index in zip(images, indices, strict=True):
+            st.image(
+                encode_jpeg(image), caption=f"frame {index}", width=width, alt=f"Frame {index}"
+            )
