@@ -84,7 +84,7 @@ def test_a_run_is_shown(monkeypatch, run):
     assert table["sample"].tolist() == names and set(table.state) == {"undecided"}
     assert (table.verdict == "failed").sum() == 2
     assert progress(app) == f"0 of {len(names)} decided; {len(names) - 2} would go into the set"
-    assert pictures(app) == 3, "the frame twice, and the strip"
+    assert pictures(app) == 10, "the frame twice, and the strip of eight"
     assert not review_path(run).exists(), "looking writes nothing"
 
 
@@ -326,7 +326,7 @@ def test_frames_of_the_set_where_the_source_has_gone(monkeypatch, run):
 
     change(clips_path(run), moved)
     app = open_page(monkeypatch, run.parent)
-    assert not app.info and pictures(app) == 3
+    assert not app.info and pictures(app) == 10
 
 
 def test_an_address_of_another_run(monkeypatch, run):

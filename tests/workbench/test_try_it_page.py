@@ -55,10 +55,10 @@ def test_a_sentence_is_tried_and_swapped(monkeypatch, planted_runs, planted_data
     assert app.code[0].value.startswith("It is [SEG_ACT]")
     assert "attention lies on the video" in captions(app) and "White outline" in captions(app)
     # The big frame and the strip of what the language model saw.
-    assert len(app.get("image")) == 2
+    assert len(app.get("image")) == 5  # the frame, and the strip of four
     assert app.text_input(key="swapped").value != app.text_input(key="expression").value
     app = press(app, "Run both")
-    assert len(app.get("image")) == 4
+    assert len(app.get("image")) == 10
     table = app.dataframe[0].value
     assert list(table.columns[:2]) == ["first sentence", "second sentence"] and len(table)
     assert "8 frames of the video" in captions(app)
@@ -70,7 +70,7 @@ def test_its_address_opens_the_same(monkeypatch, planted_runs):
     again = opened(monkeypatch, planted_runs, **address, look_at="L02H01", try_frame="3")
     assert again.selectbox(key="look_at").value == "L02H01"
     assert again.select_slider(key="try_frame").value == "3"
-    assert len(again.get("image")) == 4
+    assert len(again.get("image")) == 10
     assert again.dataframe[0].value["mask J"].equals(app.dataframe[0].value["mask J"])
 
 
@@ -127,7 +127,7 @@ def test_an_uploaded_video_is_tried(monkeypatch, planted_runs):
     assert not app.error
     app.text_input(key="expression").set_value("the red star pushing the ring").run()
     app = press(app, "Run")
-    assert len(app.get("image")) == 2
+    assert len(app.get("image")) == 5
     assert app.select_slider(key="try_frame").options[-1] == "4"
     assert "does not hold your file" in captions(app)
 
