@@ -68,6 +68,20 @@ def test_a_report_is_built_and_offered(monkeypatch, runs):
     assert "an earlier report has" in again.code[-1].value
 
 
+def test_an_address_asks_for_a_report(monkeypatch, runs):
+    app = opened(
+        monkeypatch, runs, report_runs="planted", report_forms="Markdown", report_heading="Mine"
+    )
+    assert app.multiselect(key="report_runs").value == ["planted"]
+    assert app.pills(key="report_forms").value == ["markdown"]
+    assert app.text_input(key="report_heading").value == "Mine"
+    app = opened(monkeypatch, runs, report_runs="gone")
+    assert app.multiselect(key="report_runs").value == [] and "gone" in app.warning[0].value
+    # What is chosen by hand stands in the address by name, whatever the status of the run.
+    app.multiselect(key="report_runs").set_value(["planted"]).run()
+    assert "planted" in app.query_params["report_runs"] and not app.warning
+
+
 @pytest.mark.parametrize("name", ["../out", "/tmp/x", "a/b", ".hidden"])
 def test_a_name_that_is_none_is_one_line(monkeypatch, runs, name):
     before = sorted(runs.parent.rglob("*"))

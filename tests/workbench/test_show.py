@@ -1,5 +1,10 @@
 """How the dashboard is started; its pages have tests of their own."""
 
+import socket
+import subprocess
+import sys
+import time
+
 import pytest
 
 from workbench.commands import show
@@ -36,3 +41,25 @@ def test_ctrl_c_is_the_way_to_close_it(cli, tmp_path, monkeypatch):
 
     monkeypatch.setattr(show.subprocess, "call", interrupted)
     assert cli("dashboard", tmp_path).code == 0
+
+
+def test_the_server_ends_with_its_command(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def answers() -> bool:
+        with socket.socket() as asked:
+            return asked.connect_ex(("127.0.0.1", port)) == 0
+
+    command = [sys.executable, "-m", "workbench.cli", "dashboard", str(tmp_path)]
+    process = subprocess.Popen([*command, "--port", str(port)])
+    until = time.monotonic() + 60
+    while not answers():
+        assert process.poll() is None and time.monotonic() < until, "the server did not start"
+        time.sleep(0.1)
+    process.terminate()
+    assert process.wait(30) == 143  # 128 and SIGTERM
+    while answers():
+        assert time.monotonic() < until, "the server goes on without its command"
+        time.sleep(0.1)

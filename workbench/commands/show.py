@@ -187,6 +187,7 @@ def dashboard(
 ) -> None:
     """Open the dashboard on a folder of runs."""
     from reviosa.errors import RunError
+    from reviosa.process import sigterm_raises
     from workbench.uploads import MAX_MB
 
     if not runs.is_dir():
@@ -204,7 +205,8 @@ def dashboard(
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
     command = [sys.executable, "-m", "streamlit", "run", str(_APP), *flags, "--", str(runs)]
     try:
-        code = subprocess.call(command)
+        with sigterm_raises():  # the server ends with its command
+            code = subprocess.call(command)
     except KeyboardInterrupt:
         return
     if code:

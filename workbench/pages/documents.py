@@ -16,6 +16,9 @@ from workbench.reporting import gather, report_command
 
 __all__ = ["render"]
 
+# Key of the choice of runs, and its name in the address.
+RUNS = "report_runs"
+
 
 def render() -> None:
     """Draw the page."""
@@ -41,24 +44,18 @@ def _build(folder: Path) -> None:
         st.write("One command makes a first run with everything in it:")
         st.code("reviosa demo", language="bash")
         return
-    first = next((name for name, title in titles.items() if "capture, done" in title), None)
-    if "report_runs" not in st.session_state and "report_runs" not in st.query_params:
-        st.session_state["report_runs"] = [first] if first else []
-    names = st.multiselect(
-        "Runs", list(titles), key="report_runs", bind="query-params",
-        format_func=lambda name: titles.get(name, name),
-        help="Captures, several side by side; ablations, lens and probe runs of their models; "
-        "sweeps.",
-    )  # fmt: skip
+    names = _runs(titles)
     left, right = st.columns(2)
     forms = left.pills(
         "Forms", list(FORMS), selection_mode="multi", default=["html", "pdf"], key="report_forms",
+        bind="query-params",
         format_func=lambda name: FORMS[name].title,
         help="; ".join(f"{form.title}: {form.words}" for form in FORMS.values()),
     )  # fmt: skip
     heading = right.text_input(
-        "Title", key="report_heading", max_chars=200, placeholder="chosen by what is in it"
-    )
+        "Title", key="report_heading", bind="query-params", max_chars=200,
+        placeholder="chosen by what is in it",
+    )  # fmt: skip
     left, right = st.columns([6, 1], vertical_alignment="bottom")
     name = left.text_input(
         "Name", key="report_name", max_chars=80, placeholder=_free_name(folder),
@@ -66,6 +63,27 @@ def _build(folder: Path) -> None:
     )  # fmt: skip
     if right.button("Build", type="primary", icon=":material/build:", width="stretch"):
         _make(folder, names, list(forms or ()), heading.strip() or None, name)
+
+
+def _runs(titles: dict[str, str]) -> list[str]:
+    """The chosen runs. In the address stand their names: what is shown tells a status, too."""
+    asked, last = st.query_params.get_all(RUNS), st.session_state.get(f"{RUNS}_in_address")
+    if asked and asked != last:
+        st.session_state[RUNS] = [name for name in asked if name in titles]
+        if gone := [name for name in asked if name not in titles]:
+            st.warning(f"Not in this folder: {literal(', '.join(gone))}.")
+    elif RUNS not in st.session_state:
+        first = [name for name, title in titles.items() if "capture, done" in title][:1]
+        st.session_state[RUNS] = [n for n in last if n in titles] if last is not None else first
+    names = st.multiselect(
+        "Runs", list(titles), key=RUNS, format_func=lambda name: titles.get(name, name),
+        help="Captures, several side by side; ablations, lens and probe runs of their models; "
+        "sweeps.",
+    )  # fmt: skip
+    st.session_state[f"{RUNS}_in_address"] = names
+    if st.query_params.get_all(RUNS) != names:
+        st.query_params[RUNS] = names
+    return names
 
 
 def _offered(folder: Path) -> dict[str, str]:
