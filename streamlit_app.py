@@ -1,8 +1,14 @@
 """The dashboard: ``streamlit run streamlit_app.py -- RUNS`` or ``reviosa dashboard RUNS``."""
 
+import gc
+
 import streamlit as st
 
 from workbench.pages._shell import sidebar, tab_icon
+
+# Python looks for cycles after every 700 new objects, a click makes some hundred thousand, and now
+# and then the search goes through all of a large analysis.
+gc.set_threshold(50_000)
 
 st.set_page_config(page_title="ReVIOSa workbench", page_icon=tab_icon(), layout="wide")
 

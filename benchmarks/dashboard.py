@@ -166,7 +166,7 @@ def _pair(app: Any, turn: int) -> None:
 
 
 def _sample(app: Any, turn: int, first: int = 117) -> None:
-    # Of several videos; of the last one maps were kept, so that what is clicked next draws them.
+    # Of several videos; of the third maps were kept, so that what is clicked next draws them.
     app.session_state["sample"] = f"video{first + turn:04d}/{turn}"
 
 

@@ -1,6 +1,6 @@
 """Scores of all heads as arrays: columns of the heads parts, each row put where it belongs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,24 +48,22 @@ class HeadScores:
         """
         shape = self._count(role), *self._shape
         found = {name: np.full(shape, np.nan) for name in columns}
-        for place in self._places.get(role, ()) if columns else ():
-            for name, scores in self._scores(place.chunk, columns).items():
-                found[name][place.samples] = self._block(place, scores)
+        for place, parts in self._parts(role, columns):
+            for name, scores in parts.items():
+                found[name][place.samples] = scores[place.cells]
         return found
 
     def read_layers(self, role: str, column: str) -> NDArray[np.float64]:
         """A column of one role, mean over the heads of a layer that have a value: [sample, layer].
-
-        Part by part: all heads of all samples are never held at once.
 
         Raises:
             OSError: a part cannot be read any more.
             ArrowException: likewise.
         """
         found = np.full((self._count(role), self._shape[0]), np.nan)
-        for place in self._places.get(role, ()):
-            scores = self._scores(place.chunk, (column,))[column]
-            found[place.samples] = defined_mean(self._block(place, scores), axis=2)
+        for place, parts in self._parts(role, (column,)):
+            # Part by part: an array of all heads and samples would be written to be read once.
+            found[place.samples] = defined_mean(parts[column][place.cells], axis=2)
         return found
 
     def read_pair(self, role: str, column: str, layer: int, head: int) -> NDArray[np.float64]:
@@ -76,38 +74,36 @@ class HeadScores:
             ArrowException: likewise.
         """
         found = np.full(self._count(role), np.nan)
-        pair, pairs = layer * self._shape[1] + head, self._shape[0] * self._shape[1]
-        for place in self._places.get(role, ()):
-            rows = np.flatnonzero(place.pairs == pair)
-            scores = self._scores(place.chunk, (column,))[column]
-            found[place.samples[place.to[rows] // pairs]] = scores[place.rows[rows]]
+        for place, parts in self._parts(role, (column,)):
+            found[place.samples] = parts[column][place.cells[:, layer, head]]
         return found
 
     def _count(self, role: str) -> int:
         return int((self._samples.role == role).sum())
 
-    def _block(self, place: "_Place", scores: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What a part has of a role: [sample of the part, layer, head], NaN without a row."""
-        block = np.full((len(place.samples), *self._shape), np.nan)
-        block.reshape(-1)[place.to] = scores[place.rows]
-        return block
-
-    def _scores(self, chunk: int, columns: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Columns of a part. A single one is kept until another is asked for: by the next role."""
-        if len(columns) > 1:
-            table = self._table(chunk, columns)
-            return {name: table[name].to_numpy() for name in columns}
-        (name,) = columns
-        if self._last[0] != name:
-            self._last = (name, self._column(name))
-        return {name: self._last[1][chunk]}
+    def _parts(
+        self, role: str, columns: Sequence[str]
+    ) -> Iterator[tuple["_Place", dict[str, NDArray[np.float32]]]]:
+        """The parts that have rows of a role, with columns of theirs, to be taken by the cells."""
+        places = self._places.get(role, ()) if columns else ()
+        if len(columns) == 1 and places:
+            (name,) = columns
+            held = self._column(name)
+            yield from ((place, {name: held[place.chunk]}) for place in places)
+            return
+        for place in places:
+            yield place, _numbers(self._table(place.chunk, columns), columns)
 
     def _column(self, name: str) -> dict[int, NDArray[np.float32]]:
-        """A column of every part, read beside each other."""
-        chunks = self._samples.chunk.unique().tolist()
-        with ThreadPoolExecutor(_READERS) as pool:
-            found = pool.map(lambda chunk: self._table(chunk, (name,))[name].to_numpy(), chunks)
-            return dict(zip(chunks, found, strict=True))
+        """A column of every part. Kept until another is asked for: the next role needs it, too."""
+        last = self._last  # other threads may put another one there at any moment
+        if last[0] != name:
+            chunks = self._samples.chunk.unique().tolist()
+            with ThreadPoolExecutor(_READERS) as pool:
+                tables = pool.map(lambda chunk: self._table(chunk, (name,)), chunks)
+                found = (_numbers(table, (name,))[name] for table in tables)
+                last = self._last = name, dict(zip(chunks, found, strict=True))
+        return last[1]
 
     @cached_property
     def _places(self) -> dict[str, list["_Place"]]:
@@ -130,11 +126,9 @@ class HeadScores:
                     is_role[named.indices.to_numpy()], places[sample.indices.to_numpy()], -1
                 )
                 rows = np.flatnonzero(place >= 0)
-                to = place[rows] * (layers * heads) + pairs[rows]
-                samples = mine.place.to_numpy()
-                found.setdefault(str(role), []).append(
-                    _Place(chunk, samples, rows, pairs[rows], to)
-                )
+                cells = np.full((len(mine), layers, heads), len(table))
+                cells.reshape(-1)[place[rows] * (layers * heads) + pairs[rows]] = rows
+                found.setdefault(str(role), []).append(_Place(chunk, mine.place.to_numpy(), cells))
         return found
 
     def _table(self, chunk: int, columns: Sequence[str]) -> pa.Table:
@@ -147,13 +141,16 @@ class HeadScores:
 
 @dataclass(frozen=True)
 class _Place:
-    """Rows of one part and role, and where their scores go."""
+    """Where the scores of one part and role go."""
 
     chunk: int
     samples: NDArray[np.intp]
     """Places of the part's samples among all of the role."""
-    rows: NDArray[np.intp]
-    pairs: NDArray[np.int32]
-    """layer * heads + head, of each row."""
-    to: NDArray[np.intp]
-    """Of each row, in a flat [sample of the part, layer, head]."""
+    cells: NDArray[np.intp]
+    """[sample of the part, layer, head], the row of each; without one, one behind the last."""
+
+
+def _numbers(table: pa.Table, columns: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """Columns as numbers, with a NaN behind the last row for what has none."""
+    none = np.array([np.nan], np.float32)
+    return {name: np.concatenate([table[name].to_numpy(), none]) for name in columns}

@@ -53,7 +53,10 @@ class HeadTable:
     metric: str
     role: str
     values: NDArray[np.float64]
-    """[sample, layer, head]; NaN where the role was not emitted or the metric is undefined."""
+    """[sample, layer, head]; NaN where the role was not emitted or the metric is undefined.
+
+    Of :meth:`CaptureStore.layer_array` the mean of a layer's heads stands in place of them.
+    """
     sample_ids: tuple[str, ...]
     video_ids: NDArray
     """str [sample]"""
@@ -198,7 +201,7 @@ class CaptureStore:
     def layer_array(self, metric: str, role: str) -> HeadTable:
         """As :meth:`head_array`, with a layer's mean in place of its heads: [sample, layer, 1].
 
-        In half the time and without all heads in memory.
+        What compares layers takes it in less time and memory.
 
         Raises:
             ConfigError: unknown role; a criterion that the run was not scored by, or one of no

@@ -7,7 +7,7 @@ from typing import Any
 from reviosa.data import VideoDataset, open_dataset
 from reviosa.errors import DataError, ReviosaError
 
-__all__ = ["captured_data", "find_dataset"]
+__all__ = ["captured_data", "dataset_places", "find_dataset"]
 
 
 def find_dataset(
@@ -15,8 +15,8 @@ def find_dataset(
 ) -> VideoDataset | None:
     """Open the data set a run was made on.
 
-    It is looked for where the header says, then in a folder ``data`` or of the same name beside
-    the run, so that a demo folder copied to another machine still shows its frames.
+    It is looked for at :func:`dataset_places`, so that a demo folder copied to another machine
+    still shows its frames.
 
     Args:
         run: the header, ``run.json``.
@@ -27,10 +27,7 @@ def find_dataset(
         The data set; None if it is at none of these places, or is no longer the same.
     """
     recorded = run.get("data") or {}
-    if not recorded.get("path"):
-        return None
-    path, beside = Path(recorded["path"]), Path(directory).resolve().parent
-    for folder in dict.fromkeys((path, beside / path.name, beside / "data")):
+    for folder in dataset_places(run, directory):
         try:
             dataset = open_dataset(folder, limit)
         except ReviosaError:
@@ -38,6 +35,18 @@ def find_dataset(
         if dataset.identity == recorded.get("identity"):
             return dataset
     return None
+
+
+def dataset_places(run: Mapping[str, Any], directory: str | Path) -> list[Path]:
+    """Where the data set of a run may lie: where the header says, or beside the run.
+
+    There in a folder ``data`` or of the same name. None where the header says nothing.
+    """
+    recorded = (run.get("data") or {}).get("path")
+    if not recorded:
+        return []
+    path, beside = Path(recorded), Path(directory).resolve().parent
+    return list(dict.fromkeys((path, beside / path.name, beside / "data")))
 
 
 def captured_data(

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from probes import head_scores
 from probes.criteria import SCORED
 from probes.layout import FOLDERS, SHAPE_KEY, part
 from probes.store import CaptureStore, CaptureWriter, MapRow
@@ -450,6 +451,20 @@ def test_several_threads_may_read_at_once(fill):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_a_read_in_between_does_not_change_the_numbers_of_another(fill, monkeypatch):
+    store = CaptureStore(fill(3)[0])
+    alone = store.head_array("lift", "actor").values
+    defined_mean = head_scores.defined_mean
+
+    def interrupted(values, axis):  # between the parts of a read
+        store.head_array("visual_mass", "target")
+        return defined_mean(values, axis)
+
+    monkeypatch.setattr(head_scores, "defined_mean", interrupted)
+    found = store.layer_array("lift", "actor").values[..., 0]
+    np.testing.assert_allclose(found, alone.mean(axis=2))
 
 
 def test_writer_refuses_what_does_not_fit_and_leaves_nothing(run, row, metrics):

@@ -83,6 +83,34 @@ def test_mask_keeps_its_area_when_enlarged():
     assert abs(large.mean() - box().mean()) < 0.01
 
 
+def test_a_shrunk_mask_is_what_lies_in_the_middle_of_its_pixels():
+    mask = np.zeros((4, 9), bool)
+    mask[1, 4:] = True
+    # Of 4 rows the middles of 2 lie in rows 1 and 3; of 9 columns those of 3 in columns 1, 4, 7.
+    assert resize_mask(mask, (2, 3)).tolist() == [[False, True, True], [False, False, False]]
+    assert resize_mask(mask, (4, 9)).tolist() == mask.tolist()
+    one = np.ones((1, 1), bool)
+    assert resize_mask(one, (1, 1)).all() and resize_mask(one, (3, 2)).all()
+    assert resize_mask(np.ones((8, 2), bool), (4, 6)).all(), "one side shrinks, the other grows"
+
+
+@pytest.mark.parametrize("height", [20, 37, 40])
+def test_a_mask_keeps_its_area_when_shrunk(height):
+    rows, columns = np.mgrid[:200, :300]
+    disc = (rows - 90) ** 2 + (columns - 140) ** 2 < 70**2
+    small = resize_mask(disc, (height, height * 3 // 2))
+    assert abs(small.mean() - disc.mean()) < 0.01
+
+
+def test_attention_lies_where_it_does_when_the_frame_is_shrunk():
+    heat = np.zeros((2, 3))
+    heat[0, 2] = 1.0
+    drawn = compose_frame(frame(), attention=heat, opacity=1.0, height=20).astype(int)
+    # 20 x 30: the patch is the upper half of the last ten columns, in viridis' yellow.
+    np.testing.assert_allclose(drawn[:10, 20:].reshape(-1, 3), [(253, 231, 37)] * 100, atol=2)
+    assert (abs(drawn[10:] - (253, 231, 37)).sum(axis=-1) > 100).all()
+
+
 def test_strip_has_one_row_for_masks_and_one_for_each_map():
     frames = np.stack([frame()] * 4)
     masks = {"actor": np.stack([box()] * 4)}

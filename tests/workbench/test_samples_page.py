@@ -1,5 +1,6 @@
 """The page of samples: filters and orders, side by side, and text tokens coloured by attention."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from probes.store import CaptureStore, TextAttention
-from tests.fixtures_capture import HOSTILE, KEPT, LOOKING, make_capture
+from tests.fixtures_capture import HOSTILE, KEPT, LOOKING, make_capture, make_dataset
 from tests.workbench.test_pages import open_page, words
+from workbench import datasets
 from workbench.pages import _data
 from workbench.pages._samples import looking_pair, sample_list
 from workbench.pages._token_chips import token_chips
@@ -95,6 +97,30 @@ def test_second_run_is_compared_and_set_beside(monkeypatch, two):
     app.segmented_control(key="beside").set_value("run").run()
     assert not app.exception and "second\\: J\\&F" in words(app)
     assert len(app.get("vega_lite_chart")) == 2
+
+
+def test_runs_over_the_same_data_open_it_once(two, planted_dataset, tmp_path):
+    first, second = (
+        _data.dataset_of(two / name, _data.fingerprint(two / name)) for name in ("first", "second")
+    )
+    assert first is second and first.identity == planted_dataset.identity
+    other = make_capture(tmp_path / "other", make_dataset(tmp_path / "data", videos=2, seed=8))
+    found = _data.dataset_of(other, _data.fingerprint(other))
+    assert found.identity != first.identity
+
+
+def test_a_data_set_that_is_another_one_is_read_once(monkeypatch, runs, tmp_path):
+    run, opened = runs / "planted", []
+    header = json.loads((run / "run.json").read_text())
+    header["data"] |= {"path": str(tmp_path / "data"), "identity": "of before"}
+    (run / "run.json").write_text(json.dumps(header))
+    read = datasets.open_dataset
+    monkeypatch.setattr(datasets, "open_dataset", lambda *a: opened.append(a) or read(*a))
+    counts = []
+    for _ in range(3):
+        assert "not at hand" in _data.pictures_of(run, _data.fingerprint(run), "x/0", (0,))
+        counts.append(len(opened))
+    assert counts[0] > 0 and len(set(counts)) == 1
 
 
 @pytest.mark.parametrize("what", ["pair", "role"])

@@ -55,10 +55,12 @@ def test_the_server_ends_with_its_command(tmp_path):
     command = [sys.executable, "-m", "workbench.cli", "dashboard", str(tmp_path)]
     process = subprocess.Popen([*command, "--port", str(port)])
     until = time.monotonic() + 60
-    while not answers():
-        assert process.poll() is None and time.monotonic() < until, "the server did not start"
-        time.sleep(0.1)
-    process.terminate()
+    try:
+        while not answers():
+            assert process.poll() is None and time.monotonic() < until, "the server did not start"
+            time.sleep(0.1)
+    finally:
+        process.terminate()
     assert process.wait(30) == 143  # 128 and SIGTERM
     while answers():
         assert time.monotonic() < until, "the server goes on without its command"

@@ -93,7 +93,7 @@ def scatter_chart(
             alt.Tooltip("videos:Q"),
         ],
     )
-    return alt.layer(samples, means, spread, marks).properties(height=340)
+    return alt.layer(samples, means, spread, marks, height=340)
 
 
 def association_frame(found: SetAccuracy, title: str) -> pd.DataFrame:
@@ -166,4 +166,5 @@ def association_chart(data: pd.DataFrame, role: str, order: Sequence[str]) -> al
                 alt.Tooltip("samples:Q"),
             ],
         ),
-    ).properties(height=90 + 34 * len(order))
+        height=90 + 34 * len(order),
+    )

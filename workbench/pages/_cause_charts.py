@@ -104,7 +104,8 @@ def curve_chart(data: pd.DataFrame, role: str, groups: Mapping[str, str], x: str
                 *tips("sets:Q"),
             ],
         ),
-    ).properties(height=280)
+        height=280,
+    )
 
 
 def single_estimates(results: "AblationResults", role: str) -> "dict[Pair, Estimate]":
@@ -208,7 +209,7 @@ def effect_map_chart(
             .encode(x=x, y=y)
         )
     heads = data["head"].nunique()
-    return alt.layer(*layers).properties(height=130 + int(np.clip(34 * heads, 150, 480)))
+    return alt.layer(*layers, height=130 + int(np.clip(34 * heads, 150, 480)))
 
 
 def groups_frame(results: "AblationResults", roles: Sequence[str], group: str) -> pd.DataFrame:
@@ -250,7 +251,8 @@ def groups_chart(data: pd.DataFrame, x: str, order: Sequence[str] | None = None)
                 *tips("n:Q"),
             ],
         ),
-    ).properties(height=280)
+        height=280,
+    )
 
 
 def agreement_frame(agreement: "FamilyAgreement") -> pd.DataFrame:
@@ -295,7 +297,8 @@ def agreement_chart(data: pd.DataFrame, titles: Sequence[str]) -> alt.LayerChart
             text=alt.Text("label:N"),
             color=one_of(alt.ColorValue, "abs(datum.spearman) > 0.6", "white", "black"),
         ),
-    ).properties(height=130 + 44 * max(len(titles) - 1, 1))  # fmt: skip
+        height=130 + 44 * max(len(titles) - 1, 1),
+    )  # fmt: skip
 
 
 def _numbers(names: Sequence[str], form: str = ".1f") -> list[alt.Tooltip]:

@@ -44,4 +44,4 @@ def frame_share_chart(shares: Sequence[FrameShare], role: str, current: int) -> 
         base.mark_tick(color=color, thickness=thickness).encode(y=alt.Y("area:Q", title=None))
         for color, thickness in (("white", 5), ("black", 2))
     ]
-    return alt.layer(bars, inside, *even).properties(height=290)
+    return alt.layer(bars, inside, *even, height=290)

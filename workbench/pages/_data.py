@@ -4,9 +4,7 @@ No drawing happens here and no Streamlit element is made, only its caches are us
 is keyed by the run's directory and by a fingerprint of its parts, so a run that grows is read anew.
 """
 
-import atexit
 import contextlib
-import gc
 import hashlib
 import os
 import sys
@@ -28,7 +26,7 @@ from reports.sample_pictures import SamplePictures, load_pictures
 from reviosa.data import VideoDataset
 from reviosa.errors import DataError, ReviosaError, RunError
 from reviosa.run_record import read_run
-from workbench.datasets import find_dataset
+from workbench.datasets import dataset_places, find_dataset
 from workbench.pages._paths import is_below
 
 __all__ = [
@@ -57,10 +55,7 @@ __all__ = [
 
 PATIENCE_S = 15.0
 S_PER_CELL = 77 / (10_096 * 336)
-"""Of a sample-role and pair: docs/benchmarks.md, the dashboard on a large capture."""
-
-# Libraries look for what is left when the server ends, and would call it lost.
-atexit.register(gc.unfreeze)
+"""Of a sample-role and pair on a slow machine; docs/benchmarks.md has others."""
 
 DEPTH = 3
 """How far below the runs folder a run may lie: runs/sweep/trial."""
@@ -192,9 +187,6 @@ def left_analysis(directory: Path, mark: tuple) -> Left:
             problem = problem or f"{path.name}: {error}"
             continue
         if _fits(found, store):
-            # What lives long by now is taken out of Python's search for cycles: a click that sets
-            # one off would take twice as long.
-            gc.freeze()
             return Left(found, True, "")
         if older is None and _begun(found.run) == _begun(store.run):
             older = found
@@ -279,27 +271,17 @@ def _begun(run: dict[str, Any]) -> tuple[Any, ...]:
 
 def dataset_of(directory: Path, mark: tuple) -> VideoDataset | None:
     """The data set behind a run, None where it is not at hand any more."""
-    try:
-        return _dataset_of(directory, mark)
-    except DataError:
-        return None
-
-
-def _dataset_of(directory: Path, mark: tuple) -> VideoDataset:
     run = store_of(directory, mark).run
-    return _dataset(run.get("data") or {}, directory.resolve().parent, run, directory)
+    places = files_mark(dataset_places(run, directory))
+    return _dataset(run.get("data") or {}, places, run, directory)
 
 
-# Runs over the same data have it between them. One that was missing is looked for anew: an error
-# is not kept.
+# Runs over the same data have it between them; a folder that was put back is seen by its mark.
 @st.cache_resource(max_entries=4, show_spinner="Opening the data set")
-def _dataset(data: dict[str, Any], beside: Path, _run: dict, _directory: Path) -> VideoDataset:
-    if found := find_dataset(_run, _directory):
-        return found
-    raise DataError(
-        "The data set of this run is not at hand, so its frames cannot be shown. Put it back "
-        "where it was, or beside the run in a folder of the same name."
-    )
+def _dataset(
+    data: dict[str, Any], places: tuple, _run: dict[str, Any], _directory: Path
+) -> VideoDataset | None:
+    return find_dataset(_run, _directory)
 
 
 def sample_table(directory: Path, mark: tuple) -> pd.DataFrame:
@@ -360,7 +342,12 @@ def pictures_of(
 def _pictures(
     directory: Path, mark: tuple, sample_id: str, indices: tuple[int, ...]
 ) -> SamplePictures:
-    dataset = _dataset_of(directory, mark)
+    dataset = dataset_of(directory, mark)
+    if dataset is None:  # an error is not kept: when the data set is back, its pictures are shown
+        raise DataError(
+            "The data set of this run is not at hand, so its frames cannot be shown. Put it back "
+            "where it was, or beside the run in a folder of the same name."
+        )
     return load_pictures(store_of(directory, mark), dataset, sample_id, indices)
 
 

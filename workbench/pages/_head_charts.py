@@ -122,7 +122,7 @@ def head_map_chart(
     layers += _outlines({OPENED: [selected], **(outlined or {})}, x, y, tooltip, data)
     # Axes, legend and the colour scale take about 160 pixels of the height.
     height = 160 + int(np.clip(38 * results.num_heads, 170, 520))
-    return alt.layer(*layers).properties(height=height)
+    return alt.layer(*layers, height=height)
 
 
 def _outlines(

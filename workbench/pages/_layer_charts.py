@@ -90,7 +90,7 @@ def profile_chart(
             color="#888888", strokeWidth=16, opacity=0.18
         )
         drawn.insert(0, rule.encode(x=alt.X("layer:Q")))
-    return alt.layer(*drawn).properties(height=360)
+    return alt.layer(*drawn, height=360)
 
 
 def curves_frame(runs: Mapping[str, Curves]) -> pd.DataFrame:
@@ -143,7 +143,8 @@ def curves_chart(
                 alt.Tooltip("samples:Q"),
             ],
         ),
-    ).properties(height=340)
+        height=340,
+    )
 
 
 def differences_frame(curves: Curves) -> pd.DataFrame:
@@ -207,7 +208,8 @@ def _points(
                 alt.Tooltip("samples:Q"),
             ],
         ),
-    ).properties(height=330)
+        height=330,
+    )
 
 
 def _layer(layers: int) -> alt.X:

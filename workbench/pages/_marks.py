@@ -45,7 +45,7 @@ def whole_steps(field: str, title: str) -> alt.X:
 
 
 # Altair looks through all of its schema for what it has to wrap itself, a bare "field:Q" or an
-# alt.value: 4 to 8 ms each, at every click. So channels are named as such.
+# alt.value, at every click: it takes longer than the rest of a chart. So channels are named.
 
 
 def one_of(channel: type, test: str, value: object, otherwise: object) -> alt.SchemaBase:

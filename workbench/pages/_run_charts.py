@@ -58,4 +58,5 @@ def comparison_chart(data: pd.DataFrame, names: tuple[str, str]) -> alt.LayerCha
                 *tips("n:Q"),
             ],
         ),
-    ).properties(height=alt.Step(24))
+        height=alt.Step(24),
+    )

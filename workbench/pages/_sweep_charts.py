@@ -153,7 +153,7 @@ def strategy_chart(answer: SweepAnswer, scores: Sequence[str]) -> alt.LayerChart
         partial.mark_point(filled=False, size=60, opacity=1).encode(x=x, tooltip=tooltip),
     ]
     layers += _stated(answer, [arm for arm in answer.arms if not arm.scores], labels)
-    return alt.layer(*layers).properties(height=_height(len(labels), len(scores)))
+    return alt.layer(*layers, height=_height(len(labels), len(scores)))
 
 
 def difference_chart(answer: SweepAnswer, scores: Sequence[str], kind: str) -> alt.LayerChart:
@@ -185,7 +185,7 @@ def difference_chart(answer: SweepAnswer, scores: Sequence[str], kind: str) -> a
         open_.mark_point(filled=False, size=60, opacity=1).encode(x=x, tooltip=tooltip),
         *_stated(answer, waiting, labels),
     ]  # fmt: skip
-    return alt.layer(*layers).properties(height=_height(len(labels), len(scores)))
+    return alt.layer(*layers, height=_height(len(labels), len(scores)))
 
 
 def _points(contrast: Contrast) -> str:

@@ -40,8 +40,10 @@ def loss_chart(losses: pd.DataFrame, name: str, last: int | None, height: int) -
     )
     color = _PAIR_COLORS[0]
     return alt.layer(
-        base.mark_line(color=color, strokeWidth=2), base.mark_point(color=color, filled=True)
-    ).properties(height=height)
+        base.mark_line(color=color, strokeWidth=2),
+        base.mark_point(color=color, filled=True),
+        height=height,
+    )
 
 
 def evaluation_chart(scores: pd.DataFrame) -> alt.LayerChart:
@@ -77,7 +79,8 @@ def evaluation_chart(scores: pd.DataFrame) -> alt.LayerChart:
             tooltip=[*tips("shown:N", "split:N", "step:Q"), alt.Tooltip("words:N", title="J&F"),
                      *tips("expressions:Q", "videos:Q")],
         ),
-    ).properties(height=100 + 28 * data.place.nunique())  # fmt: skip
+        height=100 + 28 * data.place.nunique(),
+    )  # fmt: skip
 
 
 def attention_chart(
@@ -125,8 +128,10 @@ def attention_chart(
         scale=alt.Scale(domain=["yes", "no", "others"], range=[[1, 0], [6, 4], [1, 0]]),
     )
     return alt.layer(
-        base.mark_line(strokeWidth=2).encode(strokeDash=dash), base.mark_point(filled=True, size=30)
-    ).properties(height=330)
+        base.mark_line(strokeWidth=2).encode(strokeDash=dash),
+        base.mark_point(filled=True, size=30),
+        height=330,
+    )
 
 
 def final_map_chart(
@@ -163,7 +168,7 @@ def final_map_chart(
         )
         layers.append(outline.encode(x=x, y=y))
     heads = data["head"].nunique()
-    return alt.layer(*layers).properties(height=130 + int(np.clip(26 * heads, 120, 420)))
+    return alt.layer(*layers, height=130 + int(np.clip(26 * heads, 120, 420)))
 
 
 def _step(last: int | None) -> alt.X:

@@ -67,7 +67,8 @@ def _build(folder: Path) -> None:
 
 def _runs(titles: dict[str, str]) -> list[str]:
     """The chosen runs. In the address stand their names: what is shown tells a status, too."""
-    asked, last = st.query_params.get_all(RUNS), st.session_state.get(f"{RUNS}_in_address")
+    asked = list(dict.fromkeys(st.query_params.get_all(RUNS)))
+    last = st.session_state.get(f"{RUNS}_in_address")
     if asked and asked != last:
         st.session_state[RUNS] = [name for name in asked if name in titles]
         if gone := [name for name in asked if name not in titles]:
