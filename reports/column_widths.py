@@ -2,10 +2,11 @@
 
 import math
 import textwrap
+from collections.abc import Sequence
 
 from reports.tables import Table
 
-__all__ = ["GAP", "column_letters", "head_lines"]
+__all__ = ["GAP", "column_letters", "head_lines", "table_lines"]
 
 SHORT = 16
 """Letters; cells of words up to this long are not wrapped."""
@@ -19,7 +20,7 @@ def column_letters(table: Table, line: int) -> list[int] | None:
     """Letters for each column so that all stand in a line of ``line`` letters; None if they do.
 
     Numbers and short words keep their cells whole and wrap their heads; columns of long words share
-    what is left, the longer the more.
+    what is left, the longer the more, up to what goes on over several lines anyway.
     """
     cells = [max(map(len, column), default=0) for column in _columns(table)]
     natural = [max(cell, len(name)) for cell, name in zip(cells, table.columns, strict=True)]
@@ -31,11 +32,21 @@ def column_letters(table: Table, line: int) -> list[int] | None:
     if not long:
         return kept
     room = line - GAP * len(kept) - sum(kept[j] for j in range(len(kept)) if j not in long)
-    weights = {j: math.sqrt(cells[j]) for j in long}
+    weights = {j: math.sqrt(min(cells[j], line)) for j in long}
     total = sum(weights.values())
     for j in long:
         kept[j] = max(int(room * weights[j] / total), words[j], LEAST)
     return kept
+
+
+def table_lines(table: Table, letters: Sequence[int] | None) -> int:
+    """About how many lines the rows of a table take with so many letters in each column."""
+    if letters is None:
+        return len(table.rows)
+    return sum(
+        max(math.ceil(len(cell) / max(width, 1)) for cell, width in zip(row, letters, strict=True))
+        for row in table.rows
+    )
 
 
 def head_lines(name: str, letters: int) -> list[str]:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from reports.canvas import Figure
-from reports.column_widths import GAP, column_letters, head_lines
+from reports.column_widths import GAP, column_letters, head_lines, table_lines
 from reports.document import (
     Block,
     Bullets,
@@ -31,10 +31,12 @@ __all__ = ["VENUES", "write_latex"]
 VENUES = {"cvpr-column": 3.25, "cvpr-page": 6.875, "neurips": 5.5, "eccv": 4.8}
 """Inches: a column and the page of CVPR and ICCV, the text of NeurIPS, the text of ECCV (LNCS)."""
 STANDARD = "neurips"
-LONG = 40
-"""A table with more rows goes on over pages; ``longtable`` needs a document of one column."""
+LONG = 45
+"""A table of more lines goes on over pages; ``longtable`` needs a document of one column."""
 LINE = 92
 """Letters in a line of small text 5.5 inches wide."""
+_SIZES = {"small": 1.0, "footnotesize": 0.88, "scriptsize": 0.77, "tiny": 0.55}
+"""Sizes of text, as parts of the first."""
 
 _PACKAGES = "booktabs, longtable, array, adjustbox, graphicx, caption, xcolor, amsmath"
 _PATHS = rf"""% Where this folder lies, and whose widths the figures have ({", ".join(VENUES)}).
@@ -105,15 +107,21 @@ def table_tex(table: Table, name: str) -> str:
     words = " ".join(part for part in (_sentence(table.title), table.caption) if part)
     caption = f"\\caption{{{tex(words)}}}\n" if words else ""
     label = f"\\label{{tab:{name}}}"
-    columns = _columns(table, letters)
-    if len(table.rows) > LONG:
+    width = 0 if letters is None else sum(letters) + GAP * len(letters)
+    smaller = min(1.0, LINE / max(width, 1))
+    if table_lines(table, letters) * smaller > LONG:
         above = f"{caption}{label}\\\\\n" if words else ""
+        # What adjustbox does to a float, by the size of the text.
+        size = next((name for name, part in _SIZES.items() if part <= smaller), "tiny")
+        columns = _columns(table, letters, max(width, LINE))
         return (
-            f"{{\\small\n\\begin{{longtable}}{{{columns}}}\n{above}\\toprule\n{head}\n\\midrule\n"
+            f"{{\\{size}\n\\setlength{{\\tabcolsep}}{{4pt}}\n"
+            f"\\begin{{longtable}}{{{columns}}}\n{above}\\toprule\n{head}\n\\midrule\n"
             f"\\endfirsthead\n\\toprule\n{head}\n\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n"
             f"{body}\n\\end{{longtable}}}}\n"
         )
     # Many columns take the page's width where a page has two columns.
+    columns = _columns(table, letters, LINE)
     float_ = "table*" if len(table.columns) > 5 else "table"
     return (
         f"\\begin{{{float_}}}[tb]\n\\centering\\small\n{caption}{label}\n"
@@ -123,18 +131,15 @@ def table_tex(table: Table, name: str) -> str:
     )
 
 
-def _columns(table: Table, letters: list[int] | None) -> str:
-    """Alignment of each column; words that do not fit in a line are wrapped.
-
-    A table that is still too wide is made smaller by ``adjustbox``.
-    """
+def _columns(table: Table, letters: list[int] | None, line: int) -> str:
+    """Alignment of each column; words that do not fit in a line of ``line`` letters are wrapped."""
     kinds = ["l" if j < table.text_columns else "r" for j in range(len(table.columns))]
     if letters is not None:
         for j in range(table.text_columns):
             if any(len(row[j]) > letters[j] for row in table.rows):
-                share = letters[j] / LINE
+                share = letters[j] / line
                 kinds[j] = rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
-    return "".join(kinds)
+    return f"@{{}}{''.join(kinds)}@{{}}"
 
 
 def _head(name: str, letters: int | None, right: bool) -> str:
@@ -199,7 +204,7 @@ def _report(document: Document, tables: list[str], figures: list[str]) -> str:
 {_PATHS}{colors}\sloppy
 \setlength{{\emergencystretch}}{{3em}}
 \title{{{tex(document.title)}}}
-\author{{{tex(document.byline)}}}
+\author{{\parbox{{0.9\linewidth}}{{\centering {tex(document.byline)}}}}}
 \date{{}}
 \begin{{document}}
 \maketitle

@@ -1,6 +1,6 @@
 """Room for columns: numbers stay whole, long words share what is left."""
 
-from reports.column_widths import column_letters, head_lines
+from reports.column_widths import column_letters, head_lines, table_lines
 from reports.tables import Table
 
 
@@ -23,9 +23,19 @@ def test_heads_are_wrapped_before_numbers_are():
 
 
 def test_long_words_share_the_rest_by_the_root_of_their_length():
-    rows = (("x" * 400, "y" * 100, "[1.0, 2.0]"),)
-    # Of 106 letters 6 are gaps and 10 the interval's; 90 are shared 20 to 10.
+    rows = (("x" * 100, "y" * 25, "[1.0, 2.0]"),)
+    # Of 106 letters 6 are gaps and 10 the interval's; 90 are shared 10 to 5.
     assert column_letters(table(("a", "b", "c"), rows, 2), 106) == [60, 30, 10]
+    # What fills many lines anyway takes no more than what fills one: 106 letters.
+    rows = (("x" * 4000, "y" * 106, "[1.0, 2.0]"),)
+    assert column_letters(table(("a", "b", "c"), rows, 2), 106) == [45, 45, 10]
+
+
+def test_lines_of_a_table_are_those_of_its_tallest_cells():
+    # 12 letters in 5 are 3 lines, 7 in 4 are 2; the second row has one line.
+    rows = (("x" * 12, "1" * 7), ("x", "1"))
+    assert table_lines(table(("a", "b"), rows), [5, 4]) == 3 + 1
+    assert table_lines(table(("a", "b"), rows), None) == 2
 
 
 def test_no_column_vanishes():

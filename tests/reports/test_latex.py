@@ -1,4 +1,4 @@
-r"""What is written for LaTeX. No LaTeX runs here: a small reader of its own checks the syntax.
+r"""What is written for LaTeX. Where there is none a small reader of its own checks the syntax.
 
 It checks that braces and environments are closed, that no special sign of plain text is left as it
 was, that each row has the table's number of cells, and that all that is taken in is there.
@@ -6,6 +6,8 @@ was, that each row has the table's number of cells, and that all that is taken i
 
 import io
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -15,6 +17,7 @@ from pypdf import PdfReader
 from reports.document import Document, Section
 from reports.latex import VENUES, table_tex, write_latex
 from reports.latex_text import breakable, tex
+from reports.tables import Table
 from tests.fixtures_document import document, table, two_panels
 
 NAMES = r"\\(input|includegraphics|label|begin|end|usepackage|definecolor|textcolor)"
@@ -110,7 +113,7 @@ def test_a_table_has_rules_alignment_best_and_label():
     assert r"run 1 & short & \textbf{61.5} & [1.1, $-$9.2] \\" in source
     assert cells(source) == [4, 4, 4, 4]
     # The expression is far too long for a line: it is wrapped. Numbers stand right.
-    assert re.search(r"\{l>\{\\raggedright\\arraybackslash\}p\{0\.\d\d\\linewidth\}rr\}", source)
+    assert re.search(r"l>\{\\raggedright\\arraybackslash\}p\{0\.\d\d\\linewidth\}rr@", source)
 
 
 def test_no_markup_of_the_text_is_left(folder):
@@ -129,6 +132,38 @@ def test_a_long_table_goes_over_pages_with_its_head():
     check(source)
     assert r"\endhead" in source and source.count(r"\textbf{expression}") == 2
     assert cells(source) == [4] * 62
+
+
+def test_few_rows_of_many_lines_go_over_pages_too():
+    # A cell of 4,500 letters takes at least 49 of the 45 lines, each of 92 letters, of a page.
+    tall = Table(("what", "value"), (("a", "word " * 900), ("b", "c")), "", 2, "tall")
+    source = table_tex(tall, "tall")
+    check(source)
+    assert r"\begin{longtable}" in source and r"\small" in source
+    assert r"\begin{table}" in table_tex(replace(tall, rows=tall.rows[1:]), "short")
+
+
+def test_a_long_table_that_is_too_wide_has_smaller_text():
+    # 12 columns of 9 letters with 2 between them are 132 letters; 92 / 132 is 0.70, and the next
+    # smaller size has 0.55.
+    wide = Table(("123456789",) * 12, (("123456789",) * 12,) * 90, "", 0, "wide")
+    source = table_tex(wide, "wide")
+    check(source)
+    assert r"\begin{longtable}" in source and r"{\tiny" in source
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
+def test_pdflatex_sets_the_document(tmp_path):
+    tall = Table(("what", "value"), (("a", "word " * 900), ("b", "c")), "", 2, "tall")
+    parts = document()
+    more = Section("more", "More", (tall, table("long", rows=60)))
+    write_latex(replace(parts, sections=(*parts.sections, more)), tmp_path)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    log = (tmp_path / "report.log").read_text(errors="replace")
+    assert "Overfull" not in log and "Too large" not in log and "too large" not in log
+    assert len(PdfReader(tmp_path / "report.pdf").pages) > 2
 
 
 @pytest.mark.parametrize(
