@@ -14,6 +14,7 @@ from reports.style import MAP_COLORS, ROLE_COLORS, TRUTH_COLOR
 __all__ = [
     "compose_frame",
     "encode_jpeg",
+    "encode_png",
     "heat_scale",
     "label_frame",
     "resize_frame",
@@ -128,6 +129,13 @@ def encode_jpeg(image: Frame, quality: int = 80) -> bytes:
     """JPEG bytes, without chroma subsampling: it would smear the thin coloured outlines."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
+
+
+def encode_png(image: Frame) -> bytes:
+    """PNG bytes: every pixel as it was drawn."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG")
     return buffer.getvalue()
 
 

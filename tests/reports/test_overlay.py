@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from reports.gallery import FRAME_HEIGHTS, GAP, sample_strip
-from reports.overlay import compose_frame, encode_jpeg, heat_scale, resize_mask
+from reports.overlay import compose_frame, encode_jpeg, encode_png, heat_scale, resize_mask
 
 BLUE, VERMILLION = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)
 
@@ -109,6 +109,11 @@ def test_attention_lies_where_it_does_when_the_frame_is_shrunk():
     # 20 x 30: the patch is the upper half of the last ten columns, in viridis' yellow.
     np.testing.assert_allclose(drawn[:10, 20:].reshape(-1, 3), [(253, 231, 37)] * 100, atol=2)
     assert (abs(drawn[10:] - (253, 231, 37)).sum(axis=-1) > 100).all()
+
+
+def test_a_png_holds_every_pixel_as_it_was_drawn():
+    drawn = compose_frame(frame(), predicted={"actor": box()})
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encode_png(drawn)))), drawn)
 
 
 def test_strip_has_one_row_for_masks_and_one_for_each_map():

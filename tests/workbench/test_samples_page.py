@@ -14,8 +14,9 @@ from tests.fixtures_capture import HOSTILE, KEPT, LOOKING, make_capture, make_da
 from tests.workbench.test_pages import open_page, words
 from workbench import datasets
 from workbench.pages import _data
+from workbench.pages._frames import patches_frame
 from workbench.pages._samples import looking_pair, sample_list
-from workbench.pages._token_chips import token_chips
+from workbench.pages._token_chips import token_chips, tokens_frame
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
 
@@ -144,6 +145,27 @@ def test_a_sample_without_the_other_role_is_shown_alone(monkeypatch, planted_run
     assert len(app.get("vega_lite_chart")) == 1
 
 
+def labels(app) -> list[str]:
+    return [item.proto.label for item in app.get("download_button")]
+
+
+def test_a_frame_and_what_is_behind_it_can_be_taken_away(monkeypatch, planted_runs):
+    app = open_page(monkeypatch, planted_runs, "samples")
+    found = labels(app)
+    assert found.count("Download picture (PNG)") == 2  # of the frame, and of the chart beside it
+    assert {"Download attention (CSV)", "Download tokens (CSV)"} <= set(found)
+    app.segmented_control(key="beside").set_value("pair").run()
+    assert not app.exception and labels(app).count("Download attention (CSV)") == 2
+
+
+def test_patches_by_hand():
+    attention = np.arange(8.0).reshape(2, 2, 2)
+    table = patches_frame((5, 9), attention)
+    assert table.columns.tolist() == ["frame", "row", "column", "attention"]
+    # Row by row in each frame: the last row and left column of frame 9 is the seventh.
+    assert table.iloc[6].tolist() == [9, 1, 0, 6.0] and table.frame.tolist() == [5] * 4 + [9] * 4
+
+
 def html_of(app) -> str:
     return "".join(item.proto.body for item in app.get("html"))
 
@@ -180,6 +202,10 @@ def test_chips_by_hand():
     assert 'title="64.00 % of its attention"' in html and "\N{RETURN SYMBOL}" in html
     assert "<img" not in html and "</script>" not in html and "&lt;/script&gt;" in html
     # All frames as one row of tokens; and rows that are no frames have no share to tell.
+    table = tokens_frame(found, (0, 0))
+    # Of 8 patches each: "a" stands first, the line end behind 1 + 8, the last behind 1 + 8 + 1 + 8.
+    assert table.position.tolist() == [0, 9, 18] and table.token.tolist() == ["a", "\n", tokens[4]]
+    assert table.attention.tolist() == pytest.approx([0.0, 0.64, 0.16])
     one = TextAttention(((0, 0),), ("a", 16), np.array([[0.5]], np.float32))
     assert "[video: 16 tokens, 50.0 %]" in token_chips(one, (0, 0), [0.25, 0.25])
     odd = TextAttention(((0, 0),), (8, "a", 8), np.array([[0.0]], np.float32))

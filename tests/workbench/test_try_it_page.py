@@ -59,6 +59,8 @@ def test_a_sentence_is_tried_and_swapped(monkeypatch, planted_runs, planted_data
     assert app.text_input(key="swapped").value != app.text_input(key="expression").value
     app = press(app, "Run both")
     assert len(app.get("image")) == 10
+    files = [item.proto.label for item in app.get("download_button")]
+    assert files.count("Download picture (PNG)") == files.count("Download tokens (CSV)") == 2
     table = app.dataframe[0].value
     assert list(table.columns[:2]) == ["first sentence", "second sentence"] and len(table)
     assert "8 frames of the video" in captions(app)

@@ -1,15 +1,25 @@
 """Frames of a video on a page: which one is shown, and all of them in a strip."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from reports.overlay import encode_jpeg
+from reports.overlay import encode_jpeg, encode_png
 from workbench.pages._shell import from_address, to_address
+from workbench.pages._view import csv_button, file_stem
 
-__all__ = ["BIG", "SMALL", "brightest", "frame_slider", "frame_strip"]
+__all__ = [
+    "BIG",
+    "SMALL",
+    "brightest",
+    "frame_files",
+    "frame_slider",
+    "frame_strip",
+    "patches_frame",
+]
 
 BIG, SMALL = 400, 84
 """Heights in pixels of the chosen frame and of the frames of the strip."""
@@ -55,3 +65,39 @@ def frame_strip(images: Sequence[NDArray[np.uint8]], indices: Sequence[int]) -> 
             st.image(
                 encode_jpeg(image), caption=f"frame {index}", width=width, alt=f"Frame {index}"
             )
+
+
+def frame_files(
+    key: str, name: str, picture: Callable[[], NDArray[np.uint8]], data: Mapping[str, pd.DataFrame]
+) -> None:
+    """What is drawn of a frame, to take away: itself (PNG) and the numbers behind it (CSV).
+
+    Args:
+        key: of the elements, unique on the page.
+        name: of the files, without their endings; any text.
+        picture: draws the frame; called when it is asked for.
+        data: tables by what they hold, not rounded.
+    """
+    with st.popover("", icon=":material/download:", type="tertiary", help="Picture and data"):
+        st.download_button(
+            "Download picture (PNG)",
+            lambda: encode_png(picture()),
+            file_name=f"{file_stem(name)}.png",
+            mime="image/png",
+            icon=":material/download:",
+            key=f"png_{key}",
+            on_click="ignore",
+        )
+        for what, table in data.items():
+            csv_button(table, f"{file_stem(name)}-{what}.csv", what, key=f"csv_{what}_{key}")
+
+
+def patches_frame(indices: Sequence[int], attention: NDArray) -> pd.DataFrame:
+    """``attention`` [frame, row, column] as a row a patch; ``frame`` is its index in the video."""
+    frames, rows, columns = np.indices(attention.shape).reshape(3, -1)
+    return pd.DataFrame(
+        {
+            "frame": np.asarray(indices)[frames], "row": rows, "column": columns,
+            "attention": attention.reshape(-1),
+        }
+    )  # fmt: skip

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from probes.store import AttentionMap
@@ -19,16 +20,29 @@ from workbench.pages._data import (
     pictures_of,
     sample_table,
 )
-from workbench.pages._frames import BIG, SMALL, brightest, frame_slider, frame_strip
+from workbench.pages._frames import (
+    BIG,
+    SMALL,
+    brightest,
+    frame_files,
+    frame_slider,
+    frame_strip,
+    patches_frame,
+)
 from workbench.pages._samples import text_of
 from workbench.pages._shell import Chosen, hold, literal
-from workbench.pages._token_chips import token_chips, weights_of
+from workbench.pages._token_chips import token_chips, tokens_frame, weights_of
 from workbench.pages._view import draw
 
 __all__ = ["one_sample"]
 
 LAYERS = {"prediction": "Prediction", "truth": "Truth", "attention": "Attention"}
 BESIDE = {"alone": "Alone", "pair": "Another pair", "role": "The other role", "run": "Second run"}
+
+FRAME_WORDS = (
+    "Predicted: actor blue, target vermillion. White outline: the truth of this role. "
+    "Attention: dark for none, yellow for the most of the pair in this sample."
+)
 
 Pair = tuple[int, int]
 
@@ -200,8 +214,7 @@ def _viewer(sides: Sequence[Side], show: set[str], opacity: float) -> None:
     if len(sides) == 1:
         left, right = st.columns([3, 2], gap="large")
         with left:
-            _frame(sides[0], frame, show, opacity)
-            _frame_words()
+            _frame(sides[0], frame, show, opacity, FRAME_WORDS)
         with right:
             _shares(sides[0], frame)
         _strip(sides[0], show, opacity)
@@ -214,7 +227,7 @@ def _viewer(sides: Sequence[Side], show: set[str], opacity: float) -> None:
             _shares(side, frame)
             _strip(side, show, opacity)
             _text(side)
-    _frame_words()
+    st.caption(FRAME_WORDS)
 
 
 def _composed(
@@ -236,7 +249,7 @@ def _composed(
     )
 
 
-def _frame(side: Side, frame: int, show: set[str], opacity: float) -> None:
+def _frame(side: Side, frame: int, show: set[str], opacity: float, words: str = "") -> None:
     indices = side.pictures.frame_indices
     # Another run may have looked at other frames: the nearest of them.
     place = int(np.argmin(np.abs(np.array(indices) - frame)))
@@ -247,13 +260,26 @@ def _frame(side: Side, frame: int, show: set[str], opacity: float) -> None:
         width="stretch",
         alt=f"Frame {indices[place]} with the chosen overlays",
     )
+    left, right = st.columns([12, 1], vertical_alignment="top")
+    if words:
+        left.caption(words)
+    with right:
+        height = max(BIG, side.pictures.frames.shape[1])
+        frame_files(
+            side.name,
+            f"{side.sample_id}-{side.role}-frame-{indices[place]}",
+            lambda: _composed(side, place, show, opacity, height),
+            _numbers(side),
+        )
 
 
-def _frame_words() -> None:
-    st.caption(
-        "Predicted: actor blue, target vermillion. White outline: the truth of this role. "
-        "Attention: dark for none, yellow for the most of the pair in this sample."
-    )
+def _numbers(side: Side) -> dict[str, pd.DataFrame]:
+    """Attention of the pair on the patches of all frames and on the text, where it was kept."""
+    if side.values is None or side.pair is None:
+        return {}
+    tables = {"attention": patches_frame(side.pictures.frame_indices, side.values)}
+    text = text_of(side.directory, side.sample_id, side.role)
+    return tables | ({} if text is None else {"tokens": tokens_frame(text, side.pair)})
 
 
 def _shares(side: Side, frame: int) -> None:

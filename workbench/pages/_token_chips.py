@@ -5,12 +5,13 @@ from html import escape
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from probes.store import TextAttention
 from reports.style import MAP_COLORS, per_cent
 
-__all__ = ["is_frame", "token_chips", "weights_of", "word_chips"]
+__all__ = ["is_frame", "token_chips", "tokens_frame", "weights_of", "word_chips"]
 
 _CHIP = "display:inline-block;padding:0 4px;margin:1px;border-radius:3px;font-family:monospace"
 _VIDEO = "display:inline-block;padding:0 6px;margin:1px;border-radius:3px;border:1px solid #888888"
@@ -20,6 +21,17 @@ _SHOWN = {"\n": "\N{RETURN SYMBOL}", "\t": "\N{RIGHTWARDS ARROW TO BAR}"}
 def weights_of(attention: TextAttention, pair: tuple[int, int]) -> NDArray[np.float32]:
     """The pair's weights on the text tokens, [text token]."""
     return attention.values[attention.pairs.index(pair)]
+
+
+def tokens_frame(attention: TextAttention, pair: tuple[int, int]) -> pd.DataFrame:
+    """A row a text token: ``position`` in the sequence, ``token``, and the pair's ``attention``."""
+    rows, position = [], 0
+    for token in attention.tokens:
+        if isinstance(token, str):
+            rows.append((position, token))
+        position += token if isinstance(token, int) else 1
+    found = pd.DataFrame(rows, columns=["position", "token"])
+    return found.assign(attention=weights_of(attention, pair))
 
 
 def token_chips(attention: TextAttention, pair: tuple[int, int], by_frame: Sequence[float]) -> str:

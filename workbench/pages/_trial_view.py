@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from reports.overlay import compose_frame, encode_jpeg, heat_scale
 from reports.style import MISSING, ROLE_TITLES, count, number, pair_label, per_cent
 from reviosa import ROLES
-from workbench.pages._frames import BIG, SMALL, brightest, frame_slider, frame_strip
+from workbench.pages._frames import (
+    BIG,
+    SMALL,
+    brightest,
+    frame_files,
+    frame_slider,
+    frame_strip,
+    patches_frame,
+)
 from workbench.pages._shell import literal
 from workbench.pages._token_chips import is_frame, word_chips
 from workbench.pages._trial import Source
@@ -28,9 +36,10 @@ def draw_trials(source: Source, trials: Sequence[Trial]) -> None:
         # Of the first sentence, for both: two layers could not be compared.
         layers = [looked.top_layer for trial in trials for looked in trial.looked.values()]
         choice = f"layer {layers[0]}" if layers else choice
-    for column, trial in zip(st.columns(len(trials), gap="large"), trials, strict=True):
+    columns = st.columns(len(trials), gap="large")
+    for place, (column, trial) in enumerate(zip(columns, trials, strict=True)):
         with column:
-            _result(source, trial, role, choice, frame, opacity)
+            _result(source, trial, place, role, choice, frame, opacity)
     if len(trials) == 2:
         _moved(trials[0], trials[1], choice)
     if source.dataset is None:
@@ -74,7 +83,7 @@ def _first_frame(trial: Trial, role: str) -> int:
 
 
 def _result(
-    source: Source, trial: Trial, role: str, choice: str, frame: int, opacity: float
+    source: Source, trial: Trial, place: int, role: str, choice: str, frame: int, opacity: float
 ) -> None:
     st.markdown(f"**{literal(trial.expression)}**")
     st.code(trial.result.text or "(nothing)", language=None, wrap_lines=True)
@@ -91,7 +100,13 @@ def _result(
     )  # fmt: skip
     truth = " White outline: truth." if _truth(source, trial, frame) else ""
     heat = "" if frame in seen else " The language model did not see this frame: no attention."
-    st.caption(f"Frame {frame}. Actor blue, target vermillion.{truth}{heat}")
+    left, right = st.columns([8, 1], vertical_alignment="top")
+    left.caption(f"Frame {frame}. Actor blue, target vermillion.{truth}{heat}")
+    with right:
+        frame_files(
+            f"try_{place}", f"sentence-{place + 1}-{role}-frame-{frame}", lambda: big,
+            {} if looked is None else _numbers(trial, looked, choice),
+        )  # fmt: skip
     small = [_frame(source, trial, role, index, values, opacity, SMALL) for index in seen]
     frame_strip(small, seen)
     if looked is None:
@@ -114,6 +129,14 @@ def _weights(looked: Looked, choice: str) -> tuple[NDArray[np.float32], NDArray[
         return looked.maps[layer].mean(axis=0), looked.words[layer].mean(axis=0)
     layer, head = (int(part) for part in choice[1:].split("H"))
     return looked.maps[layer, head], looked.words[layer, head]
+
+
+def _numbers(trial: Trial, looked: Looked, choice: str) -> dict[str, pd.DataFrame]:
+    maps, words = _weights(looked, choice)
+    return {
+        "attention": patches_frame(trial.result.frame_indices, maps),
+        "tokens": pd.DataFrame({"token": trial.words, "attention": words}),
+    }
 
 
 def _head_title(choice: str) -> str:

@@ -73,15 +73,18 @@ def _trusted(chart: Chart) -> Chart:
     return chart
 
 
-def csv_button(frame: pd.DataFrame, file: str, what: str) -> None:
-    """Offer a table that is drawn as a file; ``what`` it is stands on the button."""
+def csv_button(frame: pd.DataFrame, file: str, what: str, key: str = "") -> None:
+    """Offer a table that is drawn as a file; ``what`` it is stands on the button.
+
+    Without a ``key`` the name of the file tells buttons apart.
+    """
     st.download_button(
         f"Download {literal(what)} (CSV)",
         lambda: csv_text(frame),
         file_name=file,
         mime="text/csv",
         icon=":material/download:",
-        key=f"csv_{file}",
+        key=key or f"csv_{file}",
         on_click="ignore",
     )
 
