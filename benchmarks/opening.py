@@ -19,8 +19,8 @@ __all__ = ["Counts", "measure", "write_large"]
 
 _OPEN = """
 import json, sys, time
-from pathlib import Path
 start = time.perf_counter()
+from benchmarks.memory import peak_mib
 from reviosa.data import open_dataset
 imported = time.perf_counter()
 data = open_dataset(sys.argv[1])
@@ -28,11 +28,10 @@ opened = time.perf_counter()
 for sample in data.samples[:50]:
     data.rles(sample.video.video_id, sample.expression.actor_ids)
 read = time.perf_counter()
-peak = next(x for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)
 print(json.dumps({
     "seconds": {"import": imported - start, "open": opened - imported,
                 "masks of an expression": (read - opened) / 50},
-    "peak_mib": int(peak.split()[1]) / 1024, **data.summary,
+    "peak_mib": peak_mib(), **data.summary,
 }))
 """
 
@@ -61,8 +60,9 @@ def measure(counts: Counts | None = None) -> dict[str, Any]:
         write_large(root, counts or Counts())
         size = sum(path.stat().st_size for path in root.glob("*.json"))
         done = subprocess.run(
-            [sys.executable, "-c", _OPEN, str(root)], check=True, capture_output=True, text=True
-        )
+            [sys.executable, "-c", _OPEN, str(root)],
+            cwd=Path(__file__).parent.parent, check=True, capture_output=True, text=True,
+        )  # fmt: skip
         return {**json.loads(done.stdout), "files_mib": size / 2**20}
 
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from probes.bootstrap import defined_mean
 from probes.layout import part
+from probes.parts import READERS
 
 __all__ = ["HeadScores"]
 
 _KEYS = ("sample_id", "role")
-_READERS = 4
 
 
 class HeadScores:
@@ -99,7 +99,7 @@ class HeadScores:
         last = self._last  # other threads may put another one there at any moment
         if last[0] != name:
             chunks = self._samples.chunk.unique().tolist()
-            with ThreadPoolExecutor(_READERS) as pool:
+            with ThreadPoolExecutor(READERS) as pool:
                 tables = pool.map(lambda chunk: self._table(chunk, (name,)), chunks)
                 found = (_numbers(table, (name,))[name] for table in tables)
                 last = self._last = name, dict(zip(chunks, found, strict=True))

@@ -17,10 +17,10 @@ from probes.criteria import CRITERIA, OUTCOME_OF, SCORED
 from probes.layout import FOLDERS, LATER, READABLE, SAMPLES_SCHEMA, SHAPE_KEY, chunk_of, part
 from reviosa.errors import RunError
 
-__all__ = ["LoadedSamples", "check_part", "load_samples", "missing_parts", "problem"]
+__all__ = ["READERS", "LoadedSamples", "check_part", "load_samples", "missing_parts", "problem"]
 
-_READERS = 4
-"""Parts that are checked at a time; pyarrow works outside of Python's lock."""
+READERS = 4
+"""Parts that are checked or read at a time; pyarrow works outside of Python's lock."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _check_ahead(directory: Path, samples: Sequence[Path]) -> None:
             check_part(path)
 
     chunks = [chunk for path in samples if (chunk := chunk_of(path)) is not None]
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         list(pool.map(check, [part(directory, "heads", chunk) for chunk in chunks]))
 
 

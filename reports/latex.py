@@ -94,7 +94,7 @@ def table_tex(table: Table, name: str) -> str:
         for i, row in enumerate(table.rows)
     ]
     letters = column_letters(table, LINE)
-    if letters is not None and sum(letters) + GAP * len(letters) > LINE:
+    if _width(letters) > LINE:
         # It is made smaller anyway: then words get room as well.
         letters = column_letters(table, int(1.4 * LINE))
     head = _row(
@@ -107,13 +107,13 @@ def table_tex(table: Table, name: str) -> str:
     words = " ".join(part for part in (_sentence(table.title), table.caption) if part)
     caption = f"\\caption{{{tex(words)}}}\n" if words else ""
     label = f"\\label{{tab:{name}}}"
-    width = 0 if letters is None else sum(letters) + GAP * len(letters)
-    smaller = min(1.0, LINE / max(width, 1))
+    width = max(_width(letters), LINE)
+    smaller = LINE / width
     if table_lines(table, letters) * smaller > LONG:
         above = f"{caption}{label}\\\\\n" if words else ""
         # What adjustbox does to a float, by the size of the text.
         size = next((name for name, part in _SIZES.items() if part <= smaller), "tiny")
-        columns = _columns(table, letters, max(width, LINE))
+        columns = _columns(table, letters, width)
         return (
             f"{{\\{size}\n\\setlength{{\\tabcolsep}}{{4pt}}\n"
             f"\\begin{{longtable}}{{{columns}}}\n{above}\\toprule\n{head}\n\\midrule\n"
@@ -129,6 +129,11 @@ def table_tex(table: Table, name: str) -> str:
         f"\\toprule\n{head}\n\\midrule\n{body}\n\\bottomrule\n"
         f"\\end{{tabular}}\n\\end{{adjustbox}}\n\\end{{{float_}}}\n"
     )
+
+
+def _width(letters: list[int] | None) -> int:
+    """Of all columns, in letters; 0 for a table that fits in a line."""
+    return 0 if letters is None else sum(letters) + GAP * len(letters)
 
 
 def _columns(table: Table, letters: list[int] | None, line: int) -> str:

@@ -1,7 +1,8 @@
-r"""What is written for LaTeX. Where there is none a small reader of its own checks the syntax.
+r"""What is written for LaTeX. Where pdflatex is installed it sets a document, too.
 
-It checks that braces and environments are closed, that no special sign of plain text is left as it
-was, that each row has the table's number of cells, and that all that is taken in is there.
+A small reader of its own checks that braces and environments are closed, that no special sign of
+plain text is left as it was, that each row has the table's number of cells, and that all that is
+taken in is there.
 """
 
 import io
@@ -135,7 +136,7 @@ def test_a_long_table_goes_over_pages_with_its_head():
 
 
 def test_few_rows_of_many_lines_go_over_pages_too():
-    # A cell of 4,500 letters takes at least 49 of the 45 lines, each of 92 letters, of a page.
+    # A cell of 4,500 letters takes at least 49 lines of 92 letters; 45 are the most on one page.
     tall = Table(("what", "value"), (("a", "word " * 900), ("b", "c")), "", 2, "tall")
     source = table_tex(tall, "tall")
     check(source)

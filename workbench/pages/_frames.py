@@ -1,4 +1,4 @@
-"""Frames of a video on a page: which one is shown, and all of them in a strip."""
+"""Frames of a video on a page: which one is shown, all in a strip, and what can be taken away."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reports.overlay import encode_jpeg, encode_png
 from workbench.pages._shell import from_address, to_address
-from workbench.pages._view import csv_button, file_stem
+from workbench.pages._view import csv_button, file_stem, picture_button, take_away
 
 __all__ = [
     "BIG",
@@ -78,18 +78,11 @@ def frame_files(
         picture: draws the frame; called when it is asked for.
         data: tables by what they hold, not rounded.
     """
-    with st.popover("", icon=":material/download:", type="tertiary", help="Picture and data"):
-        st.download_button(
-            "Download picture (PNG)",
-            lambda: encode_png(picture()),
-            file_name=f"{file_stem(name)}.png",
-            mime="image/png",
-            icon=":material/download:",
-            key=f"png_{key}",
-            on_click="ignore",
-        )
+    file = file_stem(name)
+    with take_away():
+        picture_button("png", lambda: encode_png(picture()), file, key)
         for what, table in data.items():
-            csv_button(table, f"{file_stem(name)}-{what}.csv", what, key=f"csv_{what}_{key}")
+            csv_button(table, f"{file}-{what}.csv", what, key=f"csv_{what}_{key}")
 
 
 def patches_frame(indices: Sequence[int], attention: NDArray) -> pd.DataFrame:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from probes.store import AttentionMap
+from probes.store import AttentionMap, TextAttention
 from reports.overlay import compose_frame, encode_jpeg, heat_scale
 from reports.sample_pictures import SamplePictures, shown_pair
 from reports.style import CAPTION_TYPE_TITLES, ROLE_TITLES, count, number, pair_label, per_cent
@@ -71,6 +72,11 @@ class Side:
         if self.maps is None or self.pair not in self.maps.pairs:
             return None
         return self.maps.values[self.maps.pairs.index(self.pair)]
+
+    @cached_property
+    def text(self) -> TextAttention | None:
+        """Attention on text tokens; None where it was not kept."""
+        return text_of(self.directory, self.sample_id, self.role)
 
 
 def one_sample(chosen: Chosen, row: dict, other: RunEntry | None) -> None:
@@ -278,8 +284,7 @@ def _numbers(side: Side) -> dict[str, pd.DataFrame]:
     if side.values is None or side.pair is None:
         return {}
     tables = {"attention": patches_frame(side.pictures.frame_indices, side.values)}
-    text = text_of(side.directory, side.sample_id, side.role)
-    return tables | ({} if text is None else {"tokens": tokens_frame(text, side.pair)})
+    return tables | ({} if side.text is None else {"tokens": tokens_frame(side.text, side.pair)})
 
 
 def _shares(side: Side, frame: int) -> None:
@@ -317,7 +322,7 @@ def _text(side: Side) -> None:
     if values is None or side.pair is None:
         return
     st.markdown(f"**{pair_label(*side.pair)} on the text**")
-    found = text_of(side.directory, side.sample_id, side.role)
+    found = side.text
     if found is None:
         st.info(
             "Attention on text tokens was not kept: this run is of an earlier version. Capture "

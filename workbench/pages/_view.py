@@ -7,11 +7,12 @@ from typing import Literal
 import altair as alt
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from reports.csv_files import csv_text
 from workbench.pages._shell import literal
 
-__all__ = ["csv_button", "draw", "file_stem", "picture"]
+__all__ = ["csv_button", "draw", "file_stem", "picture", "picture_button", "take_away"]
 
 Chart = alt.LayerChart | alt.Chart | alt.ConcatChart
 
@@ -49,19 +50,10 @@ def draw(
     if caption:
         words.caption(caption)
     file = file or key
-    with files.popover("", icon=":material/download:", type="tertiary", help="Data and picture"):
+    with files, take_away():
         csv_button(data, f"{file}.csv", "data")
         for form in ("svg", "png"):
-            st.download_button(
-                f"Download picture ({form.upper()})",
-                # Drawn when asked for: a picture takes up to a second.
-                lambda form=form: picture(chart, form),
-                file_name=f"{file}.{form}",
-                mime="image/svg+xml" if form == "svg" else "image/png",
-                icon=":material/download:",
-                key=f"{form}_{key}",
-                on_click="ignore",
-            )
+            picture_button(form, partial(picture, chart, form), file, key)
 
 
 def _trusted(chart: Chart) -> Chart:
@@ -71,6 +63,24 @@ def _trusted(chart: Chart) -> Chart:
     """
     object.__setattr__(chart, "to_dict", partial(chart.to_dict, validate=False))
     return chart
+
+
+def take_away() -> DeltaGenerator:
+    """Where the files of a view are offered."""
+    return st.popover("", icon=":material/download:", type="tertiary", help="Data and picture")
+
+
+def picture_button(form: str, make: Callable[[], bytes], file: str, key: str) -> None:
+    """Offer a picture, "svg" or "png"; it is drawn when asked for, which takes up to a second."""
+    st.download_button(
+        f"Download picture ({form.upper()})",
+        make,
+        file_name=f"{file}.{form}",
+        mime="image/svg+xml" if form == "svg" else "image/png",
+        icon=":material/download:",
+        key=f"{form}_{key}",
+        on_click="ignore",
+    )
 
 
 def csv_button(frame: pd.DataFrame, file: str, what: str, key: str = "") -> None:
